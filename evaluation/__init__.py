@@ -1,0 +1,1 @@
+"""What a trained trunk is worth: the paper's three evaluations."""

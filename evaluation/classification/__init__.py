@@ -1,0 +1,1 @@
+"""Classification from a trunk with frozen weights."""

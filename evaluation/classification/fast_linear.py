@@ -1,0 +1,125 @@
+"""The fast protocol: features once, then fits that take seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from evaluation.classification import classification_metrics
+from evaluation.classification import fast_mix
+from evaluation.classification import throughput
+from evaluation.classification.frozen_trunk import FrozenTrunk
+from evaluation.classification.linear_protocol import FastLinearProtocol
+from mtssl_tf.frozen import features
+from mtssl_tf.frozen import knn
+from mtssl_tf.frozen import softmax_regression
+from mtssl_tf.frozen import views
+from mtssl_tf.frozen.labelled_pictures import LabelledPictures
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearOutcome:
+    """What either protocol measures.
+
+    Attributes:
+        metrics: for the result.
+        confusion: float64 [K, K], see `classification_metrics.confusion`.
+        mixing_weights: float32 [N], or None without a lasso.
+        pictures_per_s: from files to features of the test pictures.
+        bare_pictures_per_s: through the trunk alone, in the same run.
+    """
+
+    metrics: dict[str, Any]
+    confusion: np.ndarray
+    mixing_weights: np.ndarray | None
+    pictures_per_s: float
+    bare_pictures_per_s: float
+
+
+def run_fast(
+    trunk: FrozenTrunk,
+    protocol: FastLinearProtocol,
+    train: LabelledPictures,
+    test: LabelledPictures,
+    seed: int,
+) -> LinearOutcome:
+    """Extracts, fits and scores.
+
+    Args:
+        trunk: as the protocol asks for it.
+        protocol: every setting.
+        train: pictures to fit on.
+        test: pictures to score.
+        seed: of the mix's folds.
+    """
+    train_units, train_classes = _extract(trunk, protocol, train)
+    start = time.perf_counter()
+    test_units, test_classes = _extract(trunk, protocol, test)
+    pictures_per_s = test.num_pictures / (time.perf_counter() - start)
+    mix = np.ones(1, np.float32)
+    if protocol.lasso is not None:
+        mix = fast_mix.learn_mix(
+            train_units,
+            train_classes,
+            train.num_classes,
+            protocol.lasso,
+            protocol.l2,
+            protocol.mix_rounds,
+            seed,
+        )
+    train_features = fast_mix.apply_mix(train_units, mix)
+    test_features = fast_mix.apply_mix(test_units, mix)
+    classifier = softmax_regression.fit_softmax_regression(
+        train_features,
+        train_classes,
+        train.num_classes,
+        protocol.l2,
+        protocol.max_iterations,
+    )
+    scores = classifier.logits(test_features)
+    neighbours = knn.score_by_neighbours(
+        train_features,
+        train_classes,
+        test_features,
+        train.num_classes,
+        protocol.num_neighbours,
+        protocol.temperature,
+    )
+    metrics = classification_metrics.classification_metrics(
+        scores, test_classes, test.class_names
+    )
+    by_neighbours = classification_metrics.classification_metrics(
+        neighbours, test_classes, test.class_names
+    )
+    metrics["knn_top1"] = by_neighbours["top1"]
+    metrics["knn_recall_at_5"] = by_neighbours["recall_at_5"]
+    return LinearOutcome(
+        metrics,
+        classification_metrics.confusion(
+            scores, test_classes, test.num_classes
+        ),
+        None if protocol.lasso is None else mix,
+        pictures_per_s,
+        throughput.bare_forward_pictures_per_s(
+            trunk.read_units or trunk.extract,
+            protocol.batch_size,
+            protocol.image_px,
+        ),
+    )
+
+
+def _extract(
+    trunk: FrozenTrunk,
+    protocol: FastLinearProtocol,
+    pictures: LabelledPictures,
+) -> tuple[np.ndarray, np.ndarray]:
+    batches = views.centre_view_batches(
+        pictures,
+        protocol.resize_px,
+        protocol.image_px,
+        protocol.batch_size,
+    )
+    return features.extract_all(trunk.extract, batches)

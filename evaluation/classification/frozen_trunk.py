@@ -1,0 +1,106 @@
+"""The trunk that a frozen evaluation reads, as its protocol asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from evaluation.batch_norm_statistics import reestimate_batch_norm
+from evaluation.classification.linear_protocol import FastLinearProtocol
+from evaluation.classification.linear_protocol import LinearProtocol
+from evaluation.classification.raw_pixels import RawPixels
+from evaluation.result import EvaluatedTrunk
+from mtssl_tf import pretrained
+from mtssl_tf.frozen import features
+from mtssl_tf.frozen import views
+from mtssl_tf.frozen.labelled_pictures import LabelledPictures
+from mtssl_tf.trunk import TrunkConfig
+
+PIXELS = "pixels"
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenTrunk:
+    """A trunk's identity and what it makes of pictures.
+
+    Attributes:
+        identity: goes into the result.
+        unit_names: the units that are read, in depth order.
+        extract: uint8 [B, H, W, 3] -> float32 [B, N, D], pooled features.
+        read_units: uint8 or float [B, H, W, 3] -> list of N float
+            [B, h, w, C]; None for raw pixels.
+    """
+
+    identity: EvaluatedTrunk
+    unit_names: tuple[str, ...]
+    extract: Callable[[tf.Tensor], tf.Tensor]
+    read_units: Callable[[tf.Tensor], list[tf.Tensor]] | None
+
+
+def build_frozen_trunk(
+    source: str,
+    protocol: FastLinearProtocol | LinearProtocol,
+    random_config: TrunkConfig,
+    seed: int,
+    train: LabelledPictures,
+) -> FrozenTrunk:
+    """Loads what `--trunk` names and gives it the protocol's statistics.
+
+    Args:
+        source: as `pretrained.load_trunk` takes it, or 'pixels'.
+        protocol: says stride, batch norm and which units are read.
+        random_config: shape of `random`.
+        seed: of `random`.
+        train: where new batch norm statistics come from.
+
+    Raises:
+        FileNotFoundError: nothing is at `source`.
+        ValueError: it is no trunk, or it has only one input to mix.
+    """
+    if source == PIXELS:
+        if protocol.lasso is not None:
+            raise ValueError(
+                "--trunk=pixels has no units to mix. Leave --lasso out."
+            )
+        pixels = RawPixels()
+        return FrozenTrunk(pixels, (PIXELS,), pixels.extract, None)
+    loaded = pretrained.load_trunk(
+        source, protocol.output_stride, random_config, seed
+    )
+    if protocol.batch_norm == "reestimated":
+        _reestimate(loaded, protocol, train, seed)
+    names = tuple(sorted(loaded.trunk.output))
+    if protocol.lasso is None:
+        names = names[-1:]
+
+    @tf.function(jit_compile=False, reduce_retracing=True)
+    def read_units(images: tf.Tensor) -> list[tf.Tensor]:
+        units = loaded.trunk(loaded.contract.apply(images), training=False)
+        return [units[name] for name in names]
+
+    extract = features.build_extractor(loaded.trunk, loaded.contract, names)
+    return FrozenTrunk(loaded, names, extract, read_units)
+
+
+def _reestimate(
+    loaded: Any,
+    protocol: FastLinearProtocol | LinearProtocol,
+    train: LabelledPictures,
+    seed: int,
+) -> None:
+    """Shows the trunk shuffled training pictures, without their classes."""
+    batches = views.centre_view_batches(
+        train,
+        protocol.resize_px,
+        protocol.image_px,
+        protocol.batch_size,
+        shuffle_seed=seed,
+    )
+    inputs = (
+        loaded.contract.apply(images)
+        for images, _ in batches.take(protocol.bn_batches)
+    )
+    reestimate_batch_norm(loaded.trunk, inputs)

@@ -1,0 +1,237 @@
+"""The paper's protocol: a linear layer trained on augmented views.
+
+The head is mix (with a lasso), 3 x 3 max-pool, flatten, standardisation and
+one linear layer. The standardisation is a batch norm without weights of its
+own: in inference mode a fixed affine map, which leaves the classifier linear
+and saves tuning the learning rate for every trunk.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from evaluation.classification import classification_metrics
+from evaluation.classification import throughput
+from evaluation.classification.fast_linear import LinearOutcome
+from evaluation.classification.frozen_trunk import FrozenTrunk
+from evaluation.classification.linear_protocol import LinearProtocol
+from mtssl_tf.data import decode
+from mtssl_tf.data.inception_augmentation import training_view
+from mtssl_tf.frozen import views
+from mtssl_tf.frozen.features import pool_to_grid
+from mtssl_tf.frozen.labelled_pictures import LabelledPictures
+from mtssl_tf.lasso_mix import LassoMix
+
+_NORM_DECAY = 0.9  # ours: the features are frozen, so little is averaged
+
+
+class LinearTrainer:
+    """Trains and scores one linear layer; resumes after each epoch."""
+
+    def __init__(
+        self,
+        trunk: FrozenTrunk,
+        protocol: LinearProtocol,
+        train: LabelledPictures,
+        seed: int,
+    ) -> None:
+        if trunk.read_units is None:
+            raise ValueError(
+                "--trunk=pixels has the fast protocol only: leave --full out."
+            )
+        keras.utils.set_random_seed(seed)
+        self.read_units = trunk.read_units
+        self._protocol = protocol
+        self._train = train
+        self._seed = seed
+        self._steps_per_epoch = -(-train.num_pictures // protocol.batch_size)
+        unit_shape = self._unit_shape()
+        self.mix = None
+        if protocol.lasso is not None:
+            lasso = protocol.lasso
+            self.mix = LassoMix(
+                lasso.l1, lasso.group_l1, lasso.group_size, lasso.proximal
+            )
+        self.head = _build_head(
+            len(trunk.unit_names), unit_shape, self.mix, train.num_classes
+        )
+        self._optimizer = keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(
+                protocol.learning_rate, protocol.epochs * self._steps_per_epoch
+            ),
+            momentum=protocol.momentum,
+        )
+        self._optimizer.build(self.head.trainable_variables)
+        self._epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
+        self._take_step = tf.function(
+            self._take_step_eagerly, jit_compile=False, reduce_retracing=True
+        )
+
+    def train(self, folder: pathlib.Path) -> None:
+        """Trains to the last epoch, from the last one saved in `folder`."""
+        checkpoint = tf.train.Checkpoint(
+            head=self.head, optimizer=self._optimizer, epoch=self._epoch
+        )
+        manager = tf.train.CheckpointManager(
+            checkpoint, str(folder), max_to_keep=1
+        )
+        if manager.latest_checkpoint:
+            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+            print(f"Goes on after epoch {int(self._epoch)}.", flush=True)
+        while int(self._epoch) < self._protocol.epochs:
+            losses = [
+                self._take_step(images, classes)
+                for images, classes in self._epoch_batches(int(self._epoch))
+            ]
+            loss = float(tf.reduce_mean(losses))
+            if not np.isfinite(loss):
+                raise FloatingPointError(
+                    f"The loss is {loss} in epoch {int(self._epoch)}. Lower "
+                    "learning_rate."
+                )
+            self._epoch.assign_add(1)
+            manager.save()
+            print(f"Epoch {int(self._epoch)}: loss {loss:.3f}.", flush=True)
+
+    def score(
+        self, test: LabelledPictures
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Scores the central view of every test picture.
+
+        Returns:
+            (logits float32 [n, K], classes int32 [n], pictures a second).
+        """
+
+        @tf.function(jit_compile=False, reduce_retracing=True)
+        def predict(images):
+            return self.head(self.read_units(images), training=False)
+
+        start = time.perf_counter()
+        logits, classes = [], []
+        for images, numbers in views.centre_view_batches(
+            test,
+            self._protocol.resize_px,
+            self._protocol.image_px,
+            self._protocol.batch_size,
+        ):
+            logits.append(predict(images).numpy())
+            classes.append(numbers.numpy())
+        pictures_per_s = test.num_pictures / (time.perf_counter() - start)
+        return np.concatenate(logits), np.concatenate(classes), pictures_per_s
+
+    def _unit_shape(self) -> tuple[int, ...]:
+        side = self._protocol.image_px
+        units = self.read_units(tf.zeros([1, side, side, 3], tf.uint8))
+        return tuple(units[0].shape[1:])
+
+    def _take_step_eagerly(self, images, classes):
+        units = self.read_units(images)
+        kernel = self.head.layers[-1].kernel
+        with tf.GradientTape() as tape:
+            logits = self.head(units, training=True)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+            )
+            penalty = self._protocol.weight_decay * tf.nn.l2_loss(kernel)
+            total = tf.add_n([loss, penalty, *self.head.losses])
+        variables = self.head.trainable_variables
+        # By value: a Keras variable is no source for a tape.
+        self._optimizer.apply(
+            tape.gradient(total, [variable.value for variable in variables])
+        )
+        if self.mix is not None and self.mix.lasso.proximal:
+            self.mix.proximal_step(
+                self._optimizer.learning_rate / (1.0 - self._protocol.momentum)
+            )
+        return loss
+
+    def _epoch_batches(self, epoch: int) -> tf.data.Dataset:
+        """All training pictures once, in the epoch's order and views."""
+        epoch_seed = np.random.SeedSequence([self._seed, epoch]).generate_state(
+            2
+        )
+        order_seed, view_seed = (int(value) >> 1 for value in epoch_seed)
+        protocol = self._protocol
+
+        def view(position, example):
+            contents, number = example
+            image = decode.decode_in_graph(contents)
+            seed = tf.stack([view_seed, tf.cast(position, tf.int32)])
+            cut = training_view(
+                image,
+                protocol.train_resize_px,
+                protocol.image_px,
+                protocol.color_strength,
+                seed,
+            )
+            return cut, number
+
+        return (
+            self._train.stream(order_seed)
+            .enumerate()
+            .map(view, tf.data.AUTOTUNE, deterministic=True)
+            .batch(protocol.batch_size)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+
+def run_trained(
+    trunk: FrozenTrunk,
+    protocol: LinearProtocol,
+    train: LabelledPictures,
+    test: LabelledPictures,
+    seed: int,
+    folder: pathlib.Path,
+) -> LinearOutcome:
+    """Trains, scores and measures.
+
+    Args:
+        trunk: as the protocol asks for it.
+        protocol: every setting.
+        train: pictures to train on.
+        test: pictures to score.
+        seed: of the linear layer, the order and the views.
+        folder: for checkpoints.
+    """
+    trainer = LinearTrainer(trunk, protocol, train, seed)
+    trainer.train(folder)
+    scores, classes, pictures_per_s = trainer.score(test)
+    mix = None if trainer.mix is None else trainer.mix.mixing_weights()
+    return LinearOutcome(
+        classification_metrics.classification_metrics(
+            scores, classes, test.class_names
+        ),
+        classification_metrics.confusion(scores, classes, test.num_classes),
+        mix,
+        pictures_per_s,
+        throughput.bare_forward_pictures_per_s(
+            trainer.read_units, protocol.batch_size, protocol.image_px
+        ),
+    )
+
+
+def _build_head(
+    num_units: int,
+    unit_shape: tuple[int, ...],
+    mix: LassoMix | None,
+    num_classes: int,
+) -> keras.Model:
+    """Builds N x [B, h, w, C] -> logits [B, K]."""
+    units = [
+        keras.Input(unit_shape, name=f"unit_{number:02d}")
+        for number in range(1, num_units + 1)
+    ]
+    mixed = units[-1] if mix is None else mix(units)
+    x = keras.layers.Flatten()(pool_to_grid(mixed))
+    x = keras.layers.BatchNormalization(
+        momentum=_NORM_DECAY, center=False, scale=False, name="standardise"
+    )(x)
+    logits = keras.layers.Dense(
+        num_classes, kernel_initializer="zeros", name="linear"
+    )(x)
+    return keras.Model(units, logits, name="linear_head")

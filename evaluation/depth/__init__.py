@@ -1,0 +1,1 @@
+"""Depth prediction with up-projections on a trunk."""

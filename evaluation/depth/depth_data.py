@@ -1,0 +1,45 @@
+"""Opens what `--data` names."""
+
+from __future__ import annotations
+
+import pathlib
+
+from evaluation.depth.depth_folder import load_depth_folder
+from evaluation.depth.depth_pairs import check_depth
+from evaluation.depth.depth_pairs import DepthData
+from evaluation.depth.depth_tfds import load_depth_tfds
+from evaluation.depth.nyu_labelled import load_nyu_labelled
+
+_TFDS_PREFIX = "tfds:"
+
+
+def load_depth_data(
+    source: str, split_path: pathlib.Path | None, test_share: float
+) -> DepthData:
+    """Opens training and test pairs and checks some of both.
+
+    Args:
+        source: NYU's labelled .mat file, 'tfds:NAME', or a folder of `rgb/`
+            and `depth/`.
+        split_path: of the .mat file's official split; None looks beside it.
+        test_share: of a folder's pairs; the other sources bring their split.
+
+    Raises:
+        FileNotFoundError: something is not there.
+        ValueError: something is not what it should be.
+    """
+    path = pathlib.Path(source)
+    if source.startswith(_TFDS_PREFIX):
+        data = load_depth_tfds(source.removeprefix(_TFDS_PREFIX))
+    elif path.is_dir():
+        data = load_depth_folder(path, test_share)
+    elif path.is_file():
+        data = load_nyu_labelled(path, split_path)
+    else:
+        raise FileNotFoundError(
+            f"--data={source} is neither a folder of rgb/ and depth/, nor "
+            "NYU's labelled .mat file, nor tfds:nyu_depth_v2."
+        )
+    for pairs in (data.train, data.test):
+        check_depth(pairs)
+    return data

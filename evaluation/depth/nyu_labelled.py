@@ -1,0 +1,139 @@
+"""NYU Depth v2's labelled set of 1449 pictures, with its official split.
+
+The .mat file is MATLAB 7.3, which is HDF5 with the axes reversed. `depths` is
+the depth after the authors' filling in, which tests use; `rawDepths` is the
+sensor's, registered to the picture and with holes, which training uses.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import h5py
+import numpy as np
+import scipy.io
+
+from evaluation.depth.depth_pairs import checked_pair
+from evaluation.depth.depth_pairs import DepthData
+from evaluation.depth.depth_pairs import DepthPair
+from evaluation.depth.depth_pairs import Subset
+
+SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
+_RAW = "rawDepths"
+_FILLED = "depths"
+
+
+class NyuLabelledPairs:
+    """All pictures of the .mat file with one of its depths, in its order.
+
+    Args:
+        path: of nyu_depth_v2_labeled.mat.
+        depth_key: 'depths' (filled) or 'rawDepths'.
+
+    Raises:
+        ValueError: the file is damaged or is not that data set.
+    """
+
+    def __init__(self, path: pathlib.Path, depth_key: str):
+        self._path = path
+        self._depth_key = depth_key
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise ValueError(
+                f"{path} is not a MATLAB 7.3 file, or is cut short "
+                f"({os.path.getsize(path)} bytes): {error}. "
+                "Download nyu_depth_v2_labeled.mat again; it has 2.8 GB."
+            ) from error
+        missing = [key for key in ("images", depth_key) if key not in file]
+        if missing:
+            raise ValueError(
+                f"{path} has no {missing}, it has {sorted(file)}. Expected "
+                "nyu_depth_v2_labeled.mat."
+            )
+        self._images = file["images"]  # uint8 [N, 3, W, H]
+        self._depths = file[depth_key]  # float32 [N, W, H], metres
+        shape = self._images.shape
+        if len(shape) != 4 or self._depths.shape != (shape[0], *shape[2:]):
+            raise ValueError(
+                f"{path}: images {list(shape)} and {depth_key} "
+                f"{list(self._depths.shape)} do not belong together; "
+                "expected [N, 3, W, H] and [N, W, H]."
+            )
+
+    def __len__(self) -> int:
+        return self._images.shape[0]
+
+    def __getitem__(self, index: int) -> DepthPair:
+        name = f"{self._path} picture {index + 1}"
+        try:
+            rgb = np.transpose(self._images[index], (2, 1, 0))
+            depth = np.transpose(self._depths[index])
+        except OSError as error:
+            raise ValueError(
+                f"{name} cannot be read: {error}. Download the file again."
+            ) from error
+        return checked_pair(name, np.ascontiguousarray(rgb), depth)
+
+    def fingerprint(self) -> str:
+        size = os.path.getsize(self._path)
+        return f"{self._path.name} {size} {len(self)} {self._depth_key}"
+
+
+def load_nyu_labelled(
+    path: pathlib.Path, split_path: pathlib.Path | None
+) -> DepthData:
+    """Opens the .mat file: raw depth to train on, filled depth to test on.
+
+    Args:
+        path: of nyu_depth_v2_labeled.mat.
+        split_path: of splits.mat; None looks beside `path`.
+    """
+    split_path = split_path or path.with_name("splits.mat")
+    raw = NyuLabelledPairs(path, _RAW)
+    train, test = _load_split(split_path, len(raw))
+    return DepthData(
+        train=Subset(raw, train),
+        test=Subset(NyuLabelledPairs(path, _FILLED), test),
+        source=str(path),
+        split=f"official {len(train)}/{len(test)}",
+        test_depth="filled",
+    )
+
+
+def _load_split(
+    path: pathlib.Path, num_pictures: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the 0-based indices of the training and the test pictures."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No official split at {path}. NYU's authors publish it apart "
+            f"from the pictures, as {SPLITS_URL} (795 to train, 654 to "
+            "test). Put it beside the .mat file or name it with --split=PATH."
+        )
+    try:
+        content = scipy.io.loadmat(path)
+        train, test = (
+            content[key].ravel().astype(np.int64) - 1
+            for key in ("trainNdxs", "testNdxs")
+        )
+    except Exception as error:  # SciPy's reader raises whatever it trips on
+        raise ValueError(
+            f"{path} is not the official split, which holds trainNdxs and "
+            f"testNdxs: {error!r}. Download it again from {SPLITS_URL}."
+        ) from error
+    every = np.concatenate([train, test])
+    if (
+        not len(train)
+        or not len(test)
+        or len(np.unique(every)) < len(every)
+        or every.min() < 0
+        or every.max() >= num_pictures
+    ):
+        raise ValueError(
+            f"{path}: its {len(train)} training and {len(test)} test numbers "
+            f"must be different ones of 1 to {num_pictures}, the pictures in "
+            "the .mat file."
+        )
+    return train, test

@@ -1,0 +1,1 @@
+"""PASCAL VOC detection with Faster R-CNN on a trunk."""

@@ -1,0 +1,197 @@
+"""Files of detections: VOC's text form and COCO's JSON, read and written.
+
+Text: one file a class whose name ends in `_CLASS.txt`, such as
+`comp4_det_test_car.txt`, with lines `ID SCORE X_MIN Y_MIN X_MAX Y_MAX`, pixel
+indices from 1, both ends inclusive. JSON: a list of records with `image_id`
+(VOC's id), `category_id` (1 for aeroplane to 20 for tvmonitor) or
+`category_name`, `bbox` [x, y, width, height] in pixels from 0, and `score`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import json
+import math
+import pathlib
+
+import numpy as np
+
+from evaluation.detection import boxes as box_form
+from evaluation.detection import scored_boxes
+from evaluation.detection import voc_picture
+
+_VOC2007_ID_DIGITS = 6
+
+
+def load_detections(
+    path: pathlib.Path, picture_names: Sequence[str]
+) -> scored_boxes.Detections:
+    """Reads detections on the pictures of a split.
+
+    Args:
+        path: a JSON file, a text file of one class, or a folder of such text
+            files.
+        picture_names: ids of the split, in its order.
+
+    Raises:
+        FileNotFoundError: there is no such file, or no text file in the
+            folder.
+        ValueError: a record cannot be read, or names a picture that the split
+            does not have; says where.
+    """
+    numbers = {name: number for number, name in enumerate(picture_names)}
+    if path.suffix.lower() == ".json":
+        return _load_json(path, numbers)
+    files = [path] if path.is_file() else sorted(path.glob("*_*.txt"))
+    if not files:
+        raise FileNotFoundError(
+            f"No detections at {path}: expected a .json file, or text files "
+            "named like comp4_det_test_car.txt."
+        )
+    return scored_boxes.join_detections(
+        [_load_text(file, numbers) for file in files]
+    )
+
+
+def save_json(
+    path: pathlib.Path,
+    detections: scored_boxes.Detections,
+    picture_names: Sequence[str],
+) -> None:
+    """Writes detections as COCO's list of results."""
+    records = [
+        {
+            "image_id": picture_names[picture],
+            "category_id": int(index) + 1,
+            "category_name": voc_picture.CLASSES[index],
+            "bbox": [round(float(number), 3) for number in box],
+            "score": float(score),
+        }
+        for picture, index, box, score in zip(
+            detections.pictures,
+            detections.classes,
+            box_form.to_xywh(detections.boxes),
+            detections.scores,
+        )
+    ]
+    lines = ",\n".join(json.dumps(record) for record in records)
+    path.write_text(f"[\n{lines}\n]\n")
+
+
+def save_voc_text(
+    folder: pathlib.Path,
+    split: str,
+    detections: scored_boxes.Detections,
+    picture_names: Sequence[str],
+) -> None:
+    """Writes one text file a class, as VOC's development kit reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, name in enumerate(voc_picture.CLASSES):
+        found = detections.of_class(index)
+        lines = [
+            f"{picture_names[picture]} {score:.6f} "
+            + " ".join(f"{number:.3f}" for number in corners)
+            for picture, score, corners in zip(
+                found.pictures, found.scores, box_form.to_voc(found.boxes)
+            )
+        ]
+        text = "".join(f"{line}\n" for line in lines)
+        (folder / f"comp4_det_{split}_{name}.txt").write_text(text)
+
+
+def _load_text(
+    file: pathlib.Path, numbers: dict[str, int]
+) -> scored_boxes.Detections:
+    name = file.stem.rsplit("_", 1)[-1]
+    if name not in voc_picture.CLASSES:
+        raise ValueError(
+            f"{file} should end in _CLASS.txt with a class of VOC; got "
+            f"{name!r}. Known: {', '.join(voc_picture.CLASSES)}."
+        )
+    pictures, rows = [], []
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        place = f"{file}, line {number}"
+        words = line.split()
+        try:
+            values = [float(word) for word in words[1:]]
+        except ValueError:
+            values = []
+        if len(values) != 5 or not all(map(math.isfinite, values)):
+            raise ValueError(
+                f"{place}: expected ID SCORE X_MIN Y_MIN X_MAX Y_MAX, got "
+                f"{line!r}."
+            )
+        pictures.append(_picture_number(words[0], numbers, place))
+        rows.append(values)
+    table = np.reshape(np.array(rows, np.float64), (-1, 5))
+    return scored_boxes.Detections(
+        pictures=np.array(pictures, np.int64),
+        classes=np.full(len(rows), voc_picture.CLASSES.index(name)),
+        boxes=box_form.from_voc(table[:, 1:]),
+        scores=table[:, 0],
+    )
+
+
+def _load_json(
+    file: pathlib.Path, numbers: dict[str, int]
+) -> scored_boxes.Detections:
+    try:
+        records = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}.") from error
+    if not isinstance(records, list):
+        raise ValueError(
+            f"{file} should hold a list of detections, got "
+            f"{type(records).__name__}."
+        )
+    pictures, classes, rows = [], [], []
+    for index, record in enumerate(records):
+        place = f"{file}, record {index}"
+        try:
+            row = [*map(float, record["bbox"]), float(record["score"])]
+            picture = record["image_id"]
+            class_index = _class_index(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{place}: expected image_id, category_id or category_name, "
+                f"bbox and score, got {record!r} ({error!r})."
+            ) from error
+        if len(row) != 5 or not all(map(math.isfinite, row)):
+            raise ValueError(
+                f"{place}: expected four numbers in bbox and one in score, "
+                f"got {record!r}."
+            )
+        pictures.append(_picture_number(picture, numbers, place))
+        classes.append(class_index)
+        rows.append(row)
+    table = np.reshape(np.array(rows, np.float64), (-1, 5))
+    return scored_boxes.Detections(
+        pictures=np.array(pictures, np.int64),
+        classes=np.array(classes, np.int64),
+        boxes=box_form.from_xywh(table[:, :4]),
+        scores=table[:, 4],
+    )
+
+
+def _class_index(record: dict) -> int:
+    """0-based class of a record; the name has the last word."""
+    if "category_name" in record:
+        return voc_picture.CLASSES.index(record["category_name"])
+    number = int(record["category_id"])
+    if not 1 <= number <= len(voc_picture.CLASSES):
+        raise ValueError(f"category_id {number} is not in 1 to 20")
+    return number - 1
+
+
+def _picture_number(
+    name: str | int, numbers: dict[str, int], place: str
+) -> int:
+    """The picture's place in the split; 5 may stand for '000005'."""
+    for candidate in (str(name), str(name).zfill(_VOC2007_ID_DIGITS)):
+        if candidate in numbers:
+            return numbers[candidate]
+    raise ValueError(
+        f"{place}: picture {name!r} is not in the split that --test names."
+    )

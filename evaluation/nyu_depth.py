@@ -1,0 +1,105 @@
+"""Fine-tunes a trunk to predict depth, and judges it (paper, section 5).
+
+    python -m evaluation.nyu_depth --trunk=RUN --data=SRC --out=DIR
+
+The same command again resumes. docs/nyu_depth.md has data, measures, protocol
+and deviations. TensorFlow is imported once flags and data are in order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+from evaluation.depth.depth_config import DepthConfig
+from evaluation.depth.depth_config import PRESETS
+from evaluation.depth.depth_data import load_depth_data
+from mtssl_tf.lasso_config import LassoConfig
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns this program's flags, apart from those of any other."""
+    values = flags.FlagValues()
+    for name, text in (
+        ("trunk", "Run directory, export, TF-Slim checkpoint, or 'random'."),
+        ("data", "NYU's labelled .mat, tfds:nyu_depth_v2, or a folder of "
+         "rgb/ and depth/ (16-bit PNG, millimetres)."),
+        ("out", "Folder for results, pictures, checkpoints, SavedModel."),
+    ):
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_string(
+        "split", None, "The .mat file's official split; without it, the "
+        "splits.mat beside it.", flag_values=values)
+    flags.DEFINE_enum(
+        "preset", "tiny", sorted(PRESETS), "Size and length of training, and "
+        "of a random trunk.", flag_values=values)
+    flags.DEFINE_bool(
+        "lasso", False, "Reads a mix of all units of block 3.",
+        flag_values=values)
+    flags.DEFINE_float(
+        "test_share", 0.25, "Share of a folder's pairs, the last by name, "
+        "to test on.", 0.0, 1.0, flag_values=values)
+    flags.DEFINE_integer(
+        "steps", None, "Training steps, other than the preset's.", 1,
+        flag_values=values)
+    flags.DEFINE_float(
+        "learning_rate", None, "Other than the preset's.", 0.0,
+        flag_values=values)
+    flags.DEFINE_integer(
+        "seed", 0, "Of weights, order and augmentation.", 0,
+        flag_values=values)
+    return values
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program and returns its exit code; 2 is a mistaken input."""
+    values = define_flags()
+    if {"--help", "-h"} & set(argv[1:]):
+        print(f"{__doc__}\n{values.get_help()}")
+        return 0
+    try:
+        config = _parse(values, argv)
+        data = load_depth_data(
+            values.data,
+            pathlib.Path(values.split) if values.split else None,
+            values.test_share,
+        )
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        # Seconds of imports, which no mistake above had to wait for.
+        from evaluation.depth import depth_run
+
+        return depth_run.run(
+            trunk_source=values.trunk,
+            data=data,
+            out_dir=pathlib.Path(values.out),
+            preset=values.preset,
+            config=config,
+            lasso=LassoConfig() if values.lasso else None,
+            seed=values.seed,
+        )
+    except (flags.Error, ValueError, OSError, FloatingPointError) as error:
+        print(f"nyu_depth: {error}", file=sys.stderr)
+        return 2
+
+
+def _parse(values: flags.FlagValues, argv: list[str]) -> DepthConfig:
+    rest = values(argv)[1:]
+    if rest:
+        raise ValueError(f"Unknown arguments {rest}. Try --help.")
+    for name in ("trunk", "data", "out"):
+        if not values[name].value:
+            raise ValueError(f"--{name} is required. Try --help.")
+    changes = {
+        name: values[name].value
+        for name in ("steps", "learning_rate")
+        if values[name].value is not None
+    }
+    return dataclasses.replace(PRESETS[values.preset], **changes)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,186 @@
+"""What every evaluation writes: `result.json`, under a protocol with an id.
+
+A number can be quoted only with the protocol that made it. A protocol is a
+small frozen dataclass; its id covers its name, its version and every setting,
+so that changing a setting changes the id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import typing
+from typing import Any, ClassVar
+
+from mtssl_tf.version import VERSION
+
+RESULT_FILE = "result.json"
+
+_ID_DIGITS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a benchmark is run. Subclasses add settings as fields.
+
+    `version` rises when the code behind a protocol changes its meaning
+    while its settings stay the same.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting, as plain values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @property
+    def id(self) -> str:
+        """`name-vVERSION-DIGEST`, with a digest of the settings."""
+        text = json.dumps(self.settings(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+        return f"{self.name}-v{self.version}-{digest}"
+
+
+class EvaluatedTrunk(typing.Protocol):
+    """What a result says about the trunk; `pretrained.Pretrained` has it."""
+
+    @property
+    def source(self) -> str:
+        ...
+
+    @property
+    def digest(self) -> str:
+        ...
+
+    @property
+    def config(self) -> Any:
+        ...
+
+
+def save_result(
+    out_dir: str | os.PathLike,
+    protocol: Protocol,
+    metrics: dict[str, Any],
+    *,
+    trunk: EvaluatedTrunk,
+    data: dict[str, Any],
+    seed: int,
+    wall_time_s: float,
+    extra: dict[str, Any] | None = None,
+) -> pathlib.Path:
+    """Writes `result.json` and returns its path.
+
+    The file appears whole or not at all. Numbers that are not finite become
+    null, since JSON has no word for them.
+
+    Args:
+        out_dir: folder, created if it is missing.
+        protocol: what the metrics were measured by.
+        metrics: name -> number, or a nested dict or list of numbers. Rates
+            are in percent, errors in their own unit.
+        trunk: what was evaluated.
+        data: where the pictures came from: counts and digests.
+        seed: of everything random in the evaluation.
+        wall_time_s: of the evaluation, from its first picture.
+        extra: further top-level entries.
+
+    Raises:
+        ValueError: `extra` would hide an entry that every result has.
+    """
+    record: dict[str, Any] = {
+        "protocol_id": protocol.id,
+        "protocol": protocol.settings(),
+        "metrics": metrics,
+        "trunk": {
+            "source": str(trunk.source),
+            "digest": trunk.digest,
+            "config": _as_plain(trunk.config),
+        },
+        "data": data,
+        "seed": seed,
+        "wall_time_s": round(wall_time_s, 3),
+        "command": shlex.join(sys.orig_argv),
+        "version": VERSION,
+        "commit": _checkout_commit(),
+        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(
+            timespec="seconds"
+        ),
+    }
+    hidden = sorted(set(extra or {}) & set(record))
+    if hidden:
+        raise ValueError(
+            f"Extra entries {hidden} would hide entries that every result "
+            "has. Give them other names."
+        )
+    record.update(extra or {})
+    path = pathlib.Path(out_dir) / RESULT_FILE
+    _write_atomically(path, json.dumps(_as_plain(record), indent=2) + "\n")
+    return path
+
+
+def load_result(path: str | os.PathLike) -> dict[str, Any]:
+    """Reads a result from its file or from the folder that holds it.
+
+    Raises:
+        FileNotFoundError: there is no result there.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        path = path / RESULT_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No result at {path}. Give the --out folder of an evaluation "
+            "that has finished."
+        )
+    return json.loads(path.read_text())
+
+
+def _as_plain(value: Any) -> Any:
+    """Turns dataclasses, NumPy values and paths into what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _as_plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return _as_plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    return value
+
+
+def _write_atomically(path: pathlib.Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def _checkout_commit() -> str | None:
+    """The commit of the checkout that runs, None outside of one."""
+    root = pathlib.Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git here, or a repository of somebody else's
+    return answer.stdout.strip()

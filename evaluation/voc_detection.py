@@ -1,0 +1,155 @@
+"""Fine-tunes a trunk to detect objects, and judges it (paper, section 5).
+
+    python -m evaluation.voc_detection --trunk=RUN --data=VOCDEVKIT/VOC2007 \\
+        --train=trainval --test=test --out=DIR [--lasso]
+    python -m evaluation.voc_detection --score=DETECTIONS \\
+        --data=VOCDEVKIT/VOC2007 --test=test [--out=DIR]
+
+The first form trains Faster R-CNN and scores it; the same command again
+resumes. The second scores a file of detections that anyone made.
+docs/voc_detection.md has data, measures, protocol and deviations. TensorFlow
+is imported once flags and data are in order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+from absl import flags
+
+from evaluation.detection import detection_files
+from evaluation.detection import detection_metrics
+from evaluation.detection import voc_data
+from evaluation.detection.detection_protocol import PRESETS
+from evaluation.detection.detection_protocol import VocDetectionProtocol
+
+METRICS_FILE = "metrics.json"
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns this program's flags, apart from those of any other."""
+    values = flags.FlagValues()
+    for name, default, text in (
+        ("trunk", None, "Run directory, export, TF-Slim checkpoint, or "
+         "'random'."),
+        ("data", None, "A VOC devkit folder (with Annotations, ImageSets and "
+         "JPEGImages), or tfds:voc/2007."),
+        ("train", "trainval", "Split to train on."),
+        ("test", "test", "Split to judge on."),
+        ("out", None, "Folder for results, detections, pictures, "
+         "checkpoints and the SavedModel."),
+        ("score", None, "Scores these detections instead: a .json file, a "
+         "VOC text file of one class, or a folder of such."),
+    ):
+        flags.DEFINE_string(name, default, text, flag_values=values)
+    flags.DEFINE_enum(
+        "preset", "paper", sorted(PRESETS), "Settings to start from, and the "
+        "size of a random trunk.", flag_values=values)
+    flags.DEFINE_bool(
+        "lasso", False, "Reads a mix of all units of block 3.",
+        flag_values=values)
+    flags.DEFINE_bool(
+        "strict", False, "Stops at a wrong entry of the data; otherwise such "
+        "entries are skipped and counted.", flag_values=values)
+    flags.DEFINE_multi_string(
+        "set", [], "NAME=VALUE: changes a setting of the protocol; may be "
+        "repeated.", flag_values=values)
+    flags.DEFINE_integer(
+        "seed", 0, "Of weights, order, scales and samples.", 0,
+        flag_values=values)
+    return values
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program and returns its exit code; 2 is a mistaken input."""
+    values = define_flags()
+    if {"--help", "-h"} & set(argv[1:]):
+        print(f"{__doc__}\n{values.get_help()}")
+        return 0
+    try:
+        protocol = _parse(values, argv)
+        if values.score:
+            return _score(values)
+        return _train(values, protocol)
+    except (flags.Error, ValueError, OSError) as error:
+        print(f"voc_detection: {error}", file=sys.stderr)
+        return 2
+
+
+def _parse(values: flags.FlagValues, argv: list[str]) -> VocDetectionProtocol:
+    rest = values(argv)[1:]
+    if rest:
+        raise ValueError(f"Unknown arguments {rest}. Try --help.")
+    needed = ("data",) if values.score else ("trunk", "data", "out")
+    for name in needed:
+        if not values[name].value:
+            raise ValueError(f"--{name} is required. Try --help.")
+    protocol = PRESETS[values.preset].with_overrides(values.set)
+    if values.lasso:
+        protocol = dataclasses.replace(protocol, use_lasso=True)
+    return protocol
+
+
+def _score(values: flags.FlagValues) -> int:
+    split = voc_data.load_split(values.data, values.test, values.strict)
+    _tell_skipped(split)
+    found = detection_files.load_detections(
+        pathlib.Path(values.score),
+        [picture.name for picture in split.pictures],
+    )
+    score = detection_metrics.score_detections(split.ground_truth(), found)
+    print(detection_metrics.as_table(score.metrics))
+    if values.out:
+        from evaluation.detection import \
+            detection_pictures  # imports matplotlib
+
+        out_dir = pathlib.Path(values.out)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        detection_pictures.save_all(out_dir, split, found, score.curves)
+        text = json.dumps(
+            {
+                "metrics": score.metrics,
+                "data": split.describe(),
+                "detections": str(values.score),
+            },
+            indent=2,
+        )
+        (out_dir / METRICS_FILE).write_text(text + "\n")
+    return 0
+
+
+def _train(values: flags.FlagValues, protocol: VocDetectionProtocol) -> int:
+    splits = [
+        voc_data.load_split(values.data, name, values.strict)
+        for name in (values.train, values.test)
+    ]
+    for split in splits:
+        _tell_skipped(split)
+    # Seconds of imports, which no mistake above had to wait for.
+    from evaluation.detection import detector_run
+
+    return detector_run.run(
+        trunk_source=values.trunk,
+        train_split=splits[0],
+        test_split=splits[1],
+        out_dir=pathlib.Path(values.out),
+        preset=values.preset,
+        protocol=protocol,
+        seed=values.seed,
+    )
+
+
+def _tell_skipped(split: voc_data.VocSplit) -> None:
+    for kind, count in split.skipped.items():
+        print(
+            f"voc_detection: skipped {count} {kind} in split "
+            f"{split.name!r}; --strict stops at the first.",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,361 @@
+"""A run's settings: presets, `--set`, checks and `config.json`.
+
+Everything here is plain Python: no TensorFlow is imported, so that a mistake
+is answered at once.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+import types
+import typing
+from typing import Any
+
+from mtssl_tf import input_contract
+from mtssl_tf import lasso_config
+from mtssl_tf import trunk as trunk_lib
+from mtssl_tf.motion import MotionConfig
+from mtssl_tf.tasks import base
+from mtssl_tf.tasks import find_task
+from mtssl_tf.tasks import TASKS
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where examples come from.
+
+    Attributes:
+        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        videos: a folder.
+        held_out_images: share of the pictures never trained on.
+        held_out_videos: share of the clips never trained on.
+        num_fit: examples that each task's `fit` looks at.
+        labelled_short_side_px: size at which motion is looked for in clips,
+            at least: in smaller frames slow motion is under a pixel.
+        cache_dir: for labelled frames and the sample set.
+    """
+
+    images: str = ""
+    videos: str = ""
+    held_out_images: float = 0.05
+    held_out_videos: float = 0.2
+    num_fit: int = 500
+    labelled_short_side_px: int = 160
+    cache_dir: str = "~/.cache/mtssl_tf"
+
+    def __post_init__(self) -> None:
+        for name in ("held_out_images", "held_out_videos"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} is a share, 0 or above and below 1. Got "
+                    f"{getattr(self, name)}."
+                )
+        if self.num_fit < 1:
+            raise ValueError(f"num_fit must be >= 1, got {self.num_fit}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How long and with what the trunk is trained.
+
+    Attributes:
+        steps: training steps in all, over all tasks.
+        seed: of weights, order and augmentation.
+        precision: float32, or bfloat16 for activations (weights and losses
+            stay float32).
+        use_lasso: whether each task reads its own mix of units.
+        freeze_trunk: trains the heads alone, the floor to beat.
+        rms_decay: of RMSProp's mean square.
+        momentum: of RMSProp.
+        epsilon: of RMSProp, inside the square root.
+        log_every: steps between lines of `metrics.jsonl`.
+        save_every: steps between checkpoints.
+        draw_every: steps between pictures in TensorBoard.
+        judge_every: steps between judgements on what was held out.
+        judge_batches: batches a task is judged on.
+        probe_every: steps between probes, where `--probe` is given.
+        intra_op_threads: threads that share one operation on the CPU; 0 lets
+            TensorFlow choose.
+        profile: first and last step of the profile, or ().
+    """
+
+    steps: int = 2400
+    seed: int = 0
+    precision: str = "float32"
+    use_lasso: bool = False
+    freeze_trunk: bool = False
+    rms_decay: float = 0.9  # ours
+    momentum: float = 0.9  # ours
+    epsilon: float = 1e-8  # ours; 1e-3 would make it plain gradient descent
+    log_every: int = 40
+    save_every: int = 1000
+    draw_every: int = 1000
+    judge_every: int = 1000
+    judge_batches: int = 8
+    probe: str = ""
+    probe_every: int = 1000
+    intra_op_threads: int = 0
+    profile: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "profile", tuple(self.profile))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            is_count = field.name == "steps" or field.name.endswith("_every")
+            if (is_count or field.name == "judge_batches") and value < 1:
+                raise ValueError(f"{field.name} must be >= 1, got {value}.")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision={self.precision!r} is not one of {PRECISIONS}."
+            )
+        if self.profile and not (
+            len(self.profile) == 2 and 0 <= self.profile[0] < self.profile[1]
+        ):
+            raise ValueError(
+                "profile is START:STOP, two steps with START < STOP. Got "
+                f"{self.profile}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All settings of a run.
+
+    `tasks` maps names to their options; it is empty for weights that were
+    imported and not trained here.
+    """
+
+    preset: str
+    tasks: Mapping[str, base.TaskConfig]
+    trunk: trunk_lib.TrunkConfig
+    train: TrainConfig
+    data: DataConfig
+    motion: MotionConfig
+    lasso: lasso_config.LassoConfig
+    contract: input_contract.InputContract
+
+    def __post_init__(self) -> None:
+        if self.train.use_lasso:
+            strides = {
+                name: task.output_stride for name, task in self.tasks.items()
+            }
+            if max(strides.values()) > 16:
+                raise ValueError(
+                    "--lasso sums all units of block 3, which have one size "
+                    f"only at output_stride 16 or 8. Got {strides}."
+                )
+
+    def sources(self) -> set[str]:
+        """Returns which of 'images' and 'videos' the tasks need."""
+        return {find_task(name).source for name in self.tasks}
+
+
+# Scale -> trunk and training. Each task's own file has its part of a preset.
+PRESETS: dict[str, tuple[trunk_lib.TrunkConfig, TrainConfig]] = {
+    # 2 CPU cores, minutes: to see that it learns. All ours, after a
+    # prototype at this scale. Its operations are too small to be split: one
+    # thread takes 30 ms for a step of relative position, two take 46.
+    "tiny": (
+        trunk_lib.TrunkConfig(
+            depth=50, num_units=(1, 1, 4), width=0.25, bn_decay=0.95
+        ),
+        TrainConfig(steps=4000, intra_op_threads=1),
+    ),
+    # One GPU, hours: ResNet-50's depth at half its width. All ours.
+    "small": (
+        trunk_lib.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
+        TrainConfig(steps=200_000, save_every=5000, judge_every=5000),
+    ),
+    # The paper's trunk (sec. 3.1). 64 K40 for 16.8K GPU hours (sec. 6).
+    "paper": (
+        trunk_lib.TrunkConfig(depth=101),
+        TrainConfig(
+            steps=2_000_000, save_every=5000, draw_every=5000, judge_every=5000
+        ),
+    ),
+}
+
+
+def preset_config(preset: str, task_names: Sequence[str]) -> RunConfig:
+    """Returns a preset's settings for these tasks.
+
+    Raises:
+        ValueError: there is no such preset or task, or a task is named twice.
+    """
+    if preset not in PRESETS:
+        raise ValueError(
+            f"There is no preset {preset!r}. Known: {', '.join(PRESETS)}."
+        )
+    if len(set(task_names)) != len(task_names):
+        raise ValueError(f"--tasks={','.join(task_names)} names a task twice.")
+    if not task_names:
+        raise ValueError(f"--tasks is empty. Choose from {list(TASKS)}.")
+    trunk, train = PRESETS[preset]
+    return RunConfig(
+        preset,
+        {name: find_task(name).presets[preset] for name in task_names},
+        trunk,
+        train,
+        DataConfig(),
+        MotionConfig(),
+        lasso_config.LassoConfig(),
+        input_contract.InputContract(),
+    )
+
+
+def harmonize(config: RunConfig) -> RunConfig:
+    """Returns the settings with harmonized inputs (paper, sec. 3.3)."""
+    return dataclasses.replace(
+        config,
+        tasks={
+            name: (
+                dataclasses.replace(task, grey_input=True)
+                if find_task(name).is_harmonized
+                else task
+            )
+            for name, task in config.tasks.items()
+        },
+    )
+
+
+def override(config: RunConfig, assignment: str) -> RunConfig:
+    """Returns the settings with one of them changed.
+
+    Args:
+        config: the settings.
+        assignment: `section.key=value`, where a section is a field of
+            `RunConfig` or the name of a task.
+
+    Raises:
+        ValueError: there is no such setting, or the value is of another type.
+    """
+    path, equals, text = assignment.partition("=")
+    section, dot, key = path.partition(".")
+    if not (equals and dot):
+        raise ValueError(
+            f"--set {assignment!r} is not of the form section.key=value."
+        )
+    sections: dict[str, Any] = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if dataclasses.is_dataclass(getattr(config, field.name))
+    } | dict(config.tasks)
+    if section not in sections:
+        raise ValueError(
+            f"--set {assignment!r}: there is no section {section!r}. Known: "
+            f"{', '.join(sections)}."
+        )
+    old = sections[section]
+    field_types = typing.get_type_hints(type(old))
+    if key not in field_types:
+        raise ValueError(
+            f"--set {assignment!r}: {section} has no setting {key!r}. Known: "
+            f"{', '.join(field_types)}."
+        )
+    value = _parse(text, field_types[key], assignment)
+    try:
+        new = dataclasses.replace(old, **{key: value})
+    except ValueError as error:
+        raise ValueError(f"--set {assignment!r}: {error}") from error
+    if section in config.tasks:
+        return dataclasses.replace(
+            config, tasks={**config.tasks, section: new}
+        )
+    return dataclasses.replace(config, **{section: new})
+
+
+def to_json(config: RunConfig, **extra: Any) -> str:
+    """Returns the text of `config.json`; `extra` are further entries."""
+    return json.dumps({**dataclasses.asdict(config), **extra}, indent=2) + "\n"
+
+
+def from_json(text: str) -> RunConfig:
+    """Returns the settings that `to_json` wrote.
+
+    Raises:
+        ValueError: a setting is missing or unknown, as between versions.
+    """
+    stored = json.loads(text)
+    try:
+        return RunConfig(
+            preset=stored["preset"],
+            tasks={
+                name: find_task(name).Config(**options)
+                for name, options in stored["tasks"].items()
+            },
+            trunk=trunk_lib.TrunkConfig(**stored["trunk"]),
+            train=TrainConfig(**stored["train"]),
+            data=DataConfig(**stored["data"]),
+            motion=_restore(MotionConfig, stored["motion"]),
+            lasso=lasso_config.LassoConfig(**stored["lasso"]),
+            contract=input_contract.InputContract(**stored["contract"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"This config.json is of another version of mtssl_tf: {error}. "
+            "Use the version named in it, or start in a new --workdir."
+        ) from error
+
+
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """Returns 'setting: old -> new' for everything that differs."""
+    before = _flatten(dataclasses.asdict(old))
+    after = _flatten(dataclasses.asdict(new))
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, "absent") != after.get(key, "absent")
+    ]
+
+
+def _restore(kind: type, stored: Mapping[str, Any]) -> Any:
+    """Returns a dataclass, with its dataclass and tuple fields."""
+    field_types = typing.get_type_hints(kind)
+    values = {}
+    for key, value in stored.items():
+        if dataclasses.is_dataclass(field_types[key]):
+            value = _restore(typing.cast(type, field_types[key]), value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[key] = value
+    return kind(**values)
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _parse(text: str, kind: Any, assignment: str) -> Any:
+    """Returns `text` as a value of the annotated type `kind`."""
+    if kind is str:
+        return text
+    try:
+        # `true` as people write it; everything else as Python does.
+        spelled = {"true": "True", "false": "False"}.get(text, text)
+        value = ast.literal_eval(spelled)
+    except (ValueError, SyntaxError):
+        value = text
+    options = (
+        typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    )
+    plain = tuple(typing.get_origin(option) or option for option in options)
+    if float in plain and type(value) is int:
+        value = float(value)
+    if type(value) not in plain:
+        names = " or ".join(option.__name__ for option in plain)
+        raise ValueError(
+            f"--set {assignment!r}: expected a value of type {names}, got "
+            f"{text!r}."
+        )
+    return value

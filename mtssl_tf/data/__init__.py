@@ -1,0 +1,1 @@
+"""Where pictures and videos come from, and what is done to pixels."""

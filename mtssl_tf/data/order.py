@@ -1,0 +1,37 @@
+"""In which order examples are used: a pure function of seed and position.
+
+Position p of a task is its p-th example since the start of training. Each
+pass over the n examples is a fresh pseudo-random permutation, computed and not
+stored, so that a run resumes at any position at no cost and any number of
+workers can share one order.
+"""
+
+from __future__ import annotations
+
+from mtssl_tf.lazy_imports import tf
+
+
+def example_index(position: tf.Tensor, num_examples: int, seed: int):
+    """Returns which example stands at `position`.
+
+    Args:
+        position: int64 [], at least 0.
+        num_examples: how many examples there are.
+        seed: the run's seed.
+
+    Returns:
+        int64 [] in [0, num_examples).
+    """
+    if num_examples == 1:
+        return tf.zeros_like(position)
+    epoch = tf.cast(position // num_examples, tf.int32)
+    return tf.random.experimental.index_shuffle(
+        index=position % num_examples,
+        seed=tf.stack([seed, epoch]),
+        max_index=tf.constant(num_examples - 1, tf.int64),
+    )
+
+
+def example_seed(position: tf.Tensor, seed: int) -> tf.Tensor:
+    """Returns the int32 [2] seed of the augmentation at `position`."""
+    return tf.random.experimental.stateless_fold_in([seed, 0], position)

@@ -1,0 +1,184 @@
+"""One step of one task on all workers of its group, compiled."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtssl_tf import optimizer
+from mtssl_tf import run as run_lib
+from mtssl_tf import train_step
+from mtssl_tf.distribute import group_variables
+
+
+class GroupStep:
+    """Gradients and updates of one task, the same on every worker.
+
+    Gradients for the store, statistics, losses and whether all is finite are
+    summed in one all-reduce. The head's gradients are summed by its optimizer.
+    """
+
+    def __init__(
+        self,
+        run: run_lib.Run,
+        task: str,
+        batch_size: int,
+        is_head_stored: bool,
+        batch_norm: str,
+        options: tf.distribute.experimental.CommunicationOptions,
+    ) -> None:
+        """Prepares a task of a run that was built on `run.strategy`.
+
+        Args:
+            run: of this task.
+            task: its name.
+            batch_size: of the group.
+            is_head_stored: whether the store updates the head too.
+            batch_norm: as in the cluster file.
+            options: of the all-reduce.
+        """
+        self._strategy = run.strategy
+        self._batch_size = batch_size
+        self._is_head_stored = is_head_stored
+        self._options = options
+        self._state = run.states[task]
+        self._num_trunk = len(run.trunk.trainable_variables)
+        head = self._state.model.head
+        self._head_state = self._build_head_state(run.config.train)
+        rmsprop = self._head_state.optimizer
+        self.own_variables = group_variables.own_variables(
+            run.trunk, head, rmsprop._velocities, rmsprop._momentums
+        )
+        stored = self._state.variables[: self._num_stored]
+        self._stored = group_variables.FlatVariables(stored)
+        self._statistics = group_variables.FlatVariables(
+            group_variables.trunk_statistics(run.trunk)
+            + head.non_trainable_weights
+        )
+        for layer in self._state.model.model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = batch_norm == "synchronized"
+                # A batch norm that is not trainable uses its statistics; its
+                # scale and offset are in `variables` and train all the same.
+                layer.trainable = batch_norm != "frozen"
+        self._compute = tf.function(self._compute_on_replicas)
+        self._apply = tf.function(self._apply_on_replicas)
+        self._assign = tf.function(self._assign_on_replicas)
+
+    @property
+    def _num_stored(self) -> int:
+        """How many of the state's variables the store updates."""
+        if self._is_head_stored:
+            return len(self._state.variables)
+        return self._num_trunk
+
+    def compute(self, batch: Any, step: int) -> tuple:
+        """Returns what a batch gives, summed over the group.
+
+        Args:
+            batch: this worker's part.
+            step: of the task.
+
+        Returns:
+            Loss and metrics by name, whether all is finite, whether all
+            workers are at the same step, the gradient for the store, float32
+            [P], and this worker's share of the head's.
+        """
+        return self._compute(batch, tf.constant(float(step)))
+
+    def apply(self, head_gradients: Any) -> None:
+        """Steps the head, where the group owns it."""
+        if not self._is_head_stored:
+            self._apply(head_gradients)
+
+    def assign(self, vector: tf.Tensor) -> None:
+        """Takes over what the store has.
+
+        Args:
+            vector: float32 [P], this worker's part and zeros elsewhere. The
+                workers' sum is the whole: each part leaves the store once,
+                and all workers compute with the same trunk.
+        """
+        self._assign(vector)
+
+    def set_step(self, step: int) -> None:
+        """Sets the head's optimizer to the task's step."""
+        self._head_state.optimizer.iterations.assign(step)
+
+    def _build_head_state(self, train: Any) -> train_step.TaskState:
+        """Returns the state with an optimizer for the head alone."""
+        variables = self._state.variables[self._num_trunk :]
+        with self._strategy.scope():
+            rmsprop = optimizer.build_rmsprop(
+                variables,
+                self._state.task.config.learning_rate,
+                train.rms_decay,
+                train.momentum,
+                train.epsilon,
+            )
+        return dataclasses.replace(
+            self._state, optimizer=rmsprop, variables=variables
+        )
+
+    def _compute_on_replicas(self, batch: Any, step: tf.Tensor) -> tuple:
+        names: list[str] = []
+        num_replicas = self._strategy.num_replicas_in_sync
+
+        def compute(part, step):
+            values, gradients = train_step.compute_gradients(
+                self._state, part, self._batch_size
+            )
+            is_finite = train_step.are_finite(values, gradients)
+            names[:] = list(values)
+            parts = [
+                group_variables.flatten(gradients[: self._num_stored]),
+                self._statistics.read_in_graph() / num_replicas,
+                tf.stack(list(values.values())),
+                tf.stack([tf.cast(is_finite, tf.float32), step]),
+            ]
+            total = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.SUM,
+                tf.identity(tf.concat(parts, 0)),
+                options=self._options,
+            )
+            gradient, statistics, sums, checks = tf.split(
+                total, [tf.size(each) for each in parts]
+            )
+            self._statistics.write_in_graph(statistics)
+            return gradient, sums, checks, gradients[self._num_stored :]
+
+        gradient, sums, checks, head_gradients = self._strategy.run(
+            compute, (batch, step)
+        )
+        first = self._strategy.experimental_local_results
+        checks = first(checks)[0]
+        return (
+            dict(zip(names, tf.unstack(first(sums)[0], len(names)))),
+            checks[0] > num_replicas - 0.5,
+            tf.abs(checks[1] - step * num_replicas) < 0.5,
+            first(gradient)[0],
+            head_gradients,
+        )
+
+    def _apply_on_replicas(self, head_gradients: Any) -> None:
+        def apply(gradients):
+            # An all-reduce does not take arguments of a function as they are.
+            train_step.apply_gradients(
+                self._head_state, [tf.identity(each) for each in gradients]
+            )
+
+        self._strategy.run(apply, (head_gradients,))
+
+    def _assign_on_replicas(self, vector: tf.Tensor) -> None:
+        def assign(vector):
+            whole = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.SUM,
+                tf.identity(vector),
+                options=self._options,
+            )
+            self._stored.write_in_graph(whole)
+
+        self._strategy.run(assign, (vector,))

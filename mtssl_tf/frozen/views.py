@@ -1,0 +1,62 @@
+"""One view of each picture, from its centre, in batches."""
+
+from __future__ import annotations
+
+from mtssl_tf.data import decode
+from mtssl_tf.data import resize
+from mtssl_tf.frozen.labelled_pictures import LabelledPictures
+from mtssl_tf.lazy_imports import tf
+
+
+def centre_view(
+    image: tf.Tensor, resize_px: int, image_px: int
+) -> tf.Tensor:
+    """Cuts the central square (paper, sec. 5: one view, not mirrored).
+
+    Args:
+        image: uint8 [H, W, 3].
+        resize_px: length of the short side before the cut.
+        image_px: side of the square, at most `resize_px`.
+
+    Returns:
+        uint8 [image_px, image_px, 3].
+    """
+    image = resize.resize_short_side(image, resize_px)
+    corner = (tf.shape(image)[:2] - image_px) // 2
+    square = tf.slice(
+        image, [corner[0], corner[1], 0], [image_px, image_px, 3]
+    )
+    return tf.cast(tf.round(square), tf.uint8)
+
+
+def centre_view_batches(
+    pictures: LabelledPictures,
+    resize_px: int,
+    image_px: int,
+    batch_size: int,
+    shuffle_seed: int | None = None,
+) -> tf.data.Dataset:
+    """Streams all pictures once.
+
+    Args:
+        pictures: where they come from.
+        resize_px: as `centre_view` takes it.
+        image_px: the same.
+        batch_size: B.
+        shuffle_seed: of the order; None keeps the source's.
+
+    Returns:
+        Batches of (uint8 [B, image_px, image_px, 3], int32 [B]); the last
+        one may be smaller.
+    """
+
+    def view(contents: tf.Tensor, number: tf.Tensor):
+        image = decode.decode_in_graph(contents)
+        return centre_view(image, resize_px, image_px), number
+
+    return (
+        pictures.stream(shuffle_seed)
+        .map(view, tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -1,0 +1,69 @@
+"""`metrics.jsonl`: one JSON object a line, for people and programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+FILE = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Appends to a run's metrics."""
+
+    def __init__(self, workdir: pathlib.Path, resumed_step: int) -> None:
+        """Opens the log, without lines from after the resumed step.
+
+        A run that was killed had gone on for a while after its last
+        checkpoint; it does so again.
+        """
+        path = workdir / FILE
+        if path.exists():
+            kept = [
+                json.dumps(line)
+                for line in load_metrics(workdir)
+                if line["step"] <= resumed_step
+            ]
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(line + "\n" for line in kept))
+            os.replace(partial, path)
+        self._file = path.open("a", buffering=1)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Appends one line; NaN becomes null."""
+        self._file.write(json.dumps(_without_nan(line)) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+    """Returns all whole lines of a run's metrics.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = pathlib.Path(workdir) / FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing. Name the --workdir of a training run."
+        )
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue  # The last line of a run that was killed.
+    return lines
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

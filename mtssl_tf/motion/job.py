@@ -1,0 +1,258 @@
+"""One clip from file to masks, label maps and figures."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import time
+
+import cv2
+import numpy as np
+
+from mtssl_tf.motion import overlay
+from mtssl_tf.motion.cache import clip_fingerprint
+from mtssl_tf.motion.clips import Clip
+from mtssl_tf.motion.clips import frame_paths
+from mtssl_tf.motion.clips import read_frames
+from mtssl_tf.motion.compare import compare_masks
+from mtssl_tf.motion.config import config_digest
+from mtssl_tf.motion.config import MotionConfig
+from mtssl_tf.motion.stream import bare_flow_seconds
+from mtssl_tf.motion.stream import iterate_masks
+from mtssl_tf.motion.stream import MotionMask
+
+LABEL_MAP_FACTOR = 8  # paper, sec. 2
+_MASKS, _LABEL_MAPS, _OVERLAYS = "masks", "_label_maps", "_overlays"
+_RECORDS, _SCRATCH = "_records", "_scratch"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to do with one clip.
+
+    Attributes:
+        clip: one of `list_clips`.
+        config: decides the masks.
+        out: folder for the results.
+        short_side_px: frames are shrunk to it; None keeps their size.
+        is_overlaid: also draw a contact sheet and a short video.
+        is_timed: also time a bare flow pass.
+        truth: folder of true masks to compare with, or None.
+    """
+
+    clip: Clip
+    config: MotionConfig
+    out: pathlib.Path
+    short_side_px: int | None = None
+    is_overlaid: bool = False
+    is_timed: bool = False
+    truth: pathlib.Path | None = None
+
+    def __post_init__(self) -> None:
+        own = (_LABEL_MAPS, _OVERLAYS, _RECORDS, _SCRATCH)
+        if self.clip.name.split("/")[0] in own:
+            raise ValueError(
+                f"A clip can't be called {self.clip.name!r}: the results "
+                "have a folder of that name. Rename it."
+            )
+        if (self.out / self.clip.name).resolve() == self.clip.path.resolve():
+            raise ValueError(
+                f"The masks of {self.clip.path} would overwrite its frames. "
+                "Give another folder to write to."
+            )
+
+    @property
+    def record_path(self) -> pathlib.Path:
+        return self.out / _RECORDS / f"{self.clip.name}.json"
+
+    @property
+    def digest(self) -> str:
+        """Changes with the clip and everything that decides the result."""
+        return "-".join(
+            (
+                clip_fingerprint(self.clip)[:16],
+                config_digest(self.config),
+                str(self.short_side_px),
+                str(int(self.is_overlaid)),
+                str(int(self.is_timed)),
+                str(self.truth),
+            )
+        )
+
+
+def run_job(job: Job) -> dict:
+    """Computes a clip, or returns its record if that was done before."""
+    cv2.setNumThreads(1)  # clips are what runs in parallel
+    if job.record_path.is_file():
+        record = json.loads(job.record_path.read_text())
+        if record["digest"] == job.digest:
+            return record
+    scratch = job.out / _SCRATCH / job.clip.name
+    shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
+    (scratch / _LABEL_MAPS).mkdir(parents=True)
+    (scratch / _MASKS).mkdir()
+    record = _compute(job, scratch)
+    _publish(job, scratch, record)
+    return record
+
+
+def empty_record(job: Job, problem: str) -> dict:
+    """Returns a clip's record as long as nothing of it is computed.
+
+    It has no digest, and without one the next run tries the clip again.
+    """
+    return {
+        "name": job.clip.name,
+        "path": str(job.clip.path),
+        "digest": "",
+        "method": job.config.method,
+        "size": None,
+        "num_frames": 0,
+        "num_masks": 0,
+        "unknown": {},
+        "problem": problem,
+        "seconds": 0.0,
+        "statistics": {},
+        "masks": [],
+    }
+
+
+def _compute(job: Job, scratch: pathlib.Path) -> dict:
+    """Computes all masks into a scratch folder; returns the clip's record."""
+    frames = read_frames(job.clip, job.short_side_px)
+    names: list[str] = []
+    unknown: collections.Counter[str] = collections.Counter()
+    statistics: collections.defaultdict[str, list[float]]
+    statistics = collections.defaultdict(list)
+    drawing = overlay.Overlay(_overlay_stem(job)) if job.is_overlaid else None
+    num_frames = 0
+    size: list[int] | None = None
+    frame_name = _frame_namer(job.clip)
+    start_s = time.perf_counter()
+    for index, frame, mask in iterate_masks(frames, job.config):
+        num_frames += 1
+        size = list(frame.shape[:2])
+        if drawing:
+            drawing.add(frame, mask)
+        if not mask.is_known:
+            unknown[mask.reason] += 1
+            continue
+        names.append(frame_name(index))
+        _save_mask(scratch, names[-1], mask)
+        figures = {**mask.statistics, **_agreement(job, names[-1], mask)}
+        for name, value in figures.items():
+            statistics[name].append(value)
+    seconds = time.perf_counter() - start_s
+    if drawing:
+        drawing.close()
+    means = {name: float(np.mean(v)) for name, v in statistics.items()}
+    if job.is_timed and num_frames > 1:
+        bare = bare_flow_seconds(
+            read_frames(job.clip, job.short_side_px), job.config
+        )
+        means["whole_per_bare"] = seconds / bare
+    return {
+        **empty_record(job, frames.problem),
+        "digest": job.digest,
+        "size": size,
+        "num_frames": num_frames,
+        "num_masks": len(names),
+        "unknown": dict(unknown),
+        "seconds": round(seconds, 3),
+        "statistics": means,
+        "masks": names,
+    }
+
+
+def _frame_namer(clip: Clip) -> Callable[[int], str]:
+    if clip.is_folder:
+        stems = [path.stem for path in frame_paths(clip.path)]
+        return lambda index: stems[index]
+    return lambda index: f"{index:05d}"
+
+
+def _save_mask(scratch: pathlib.Path, name: str, mask: MotionMask) -> None:
+    _save_png(scratch / _MASKS / f"{name}.png", mask.moving)
+    _save_png(scratch / _LABEL_MAPS / f"{name}.png", label_map(mask.moving))
+
+
+def label_map(moving: np.ndarray, factor: int = LABEL_MAP_FACTOR) -> np.ndarray:
+    """Returns where most of each factor x factor block moves.
+
+    Args:
+        moving: bool [H, W].
+
+    Returns:
+        bool [ceil(H / factor), ceil(W / factor)].
+    """
+    height, width = moving.shape
+    padded = np.pad(
+        moving.astype(np.float32),
+        ((0, -height % factor), (0, -width % factor)),
+        "edge",
+    )
+    blocks = padded.reshape(
+        padded.shape[0] // factor, factor, padded.shape[1] // factor, factor
+    )
+    return blocks.mean(axis=(1, 3)) > 0.5
+
+
+def _save_png(path: pathlib.Path, mask: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), np.where(mask, np.uint8(255), np.uint8(0))):
+        raise OSError(f"Could not write {path}. Is the disk full?")
+
+
+def _agreement(job: Job, name: str, mask: MotionMask) -> dict[str, float]:
+    """Returns the measures against a true mask, if there is one."""
+    if job.truth is None:
+        return {}
+    path = job.truth / job.clip.name / f"{name}.png"
+    if not path.is_file():
+        return {}
+    truth = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if truth is None:
+        raise ValueError(f"{path} is no picture: expected a true mask.")
+    height, width = mask.moving.shape
+    if truth.shape != mask.moving.shape:  # --short_side
+        truth = cv2.resize(
+            truth, (width, height), interpolation=cv2.INTER_NEAREST
+        )
+    return compare_masks(mask.moving, truth > 127)
+
+
+def _overlay_stem(job: Job) -> pathlib.Path:
+    stem = job.out / _OVERLAYS / job.clip.name
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    return stem
+
+
+def _publish(job: Job, scratch: pathlib.Path, record: dict) -> None:
+    """Moves the scratch folder's masks into place, then the record.
+
+    Only files that an earlier record lists are removed, and the record comes
+    last: it stands for a clip that is complete.
+    """
+    finals = {
+        _MASKS: job.out / job.clip.name,
+        _LABEL_MAPS: job.out / _LABEL_MAPS / job.clip.name,
+    }
+    outdated = []
+    if job.record_path.is_file():
+        outdated = json.loads(job.record_path.read_text())["masks"]
+        job.record_path.unlink()
+    for kind, final in finals.items():
+        final.mkdir(parents=True, exist_ok=True)
+        for name in outdated:
+            (final / f"{name}.png").unlink(missing_ok=True)
+        for file in (scratch / kind).iterdir():
+            os.replace(file, final / file.name)
+    shutil.rmtree(scratch)
+    job.record_path.parent.mkdir(parents=True, exist_ok=True)
+    half_written = job.record_path.with_suffix(".tmp")
+    half_written.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(half_written, job.record_path)

@@ -1,0 +1,136 @@
+"""A trained trunk from wherever it is: for export and every evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+
+import keras
+
+from mtssl_tf import checkpoint
+from mtssl_tf import config as config_lib
+from mtssl_tf import run_directory
+from mtssl_tf import slim_checkpoint
+from mtssl_tf import trunk as trunk_lib
+from mtssl_tf.input_contract import InputContract
+
+RANDOM = "random"
+TRUNK_FILE = "trunk.keras"
+BLOCK4_FILE = "block4.keras"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A trunk and what must be known to use it.
+
+    Attributes:
+        trunk: float32 [B, H, W, 3] -> block-3 units by name.
+        block4: block 4, where the weights have one.
+        contract: the range of pictures that the weights expect.
+        config: the trunk's shape.
+        source: what the user named.
+        digest: SHA-256 of the trunk's weights, in hexadecimal.
+    """
+
+    trunk: keras.Model
+    block4: keras.Model | None
+    contract: InputContract
+    config: trunk_lib.TrunkConfig
+    source: str
+    digest: str
+
+
+def load_trunk(
+    source: str,
+    output_stride: int | None = None,
+    random_config: trunk_lib.TrunkConfig | None = None,
+    seed: int = 0,
+) -> Pretrained:
+    """Loads a trunk, or makes a random one.
+
+    Args:
+        source: a run directory, an export, a TF-Slim checkpoint that was
+            saved here, or 'random'.
+        output_stride: to read the trunk at; its own if absent.
+        random_config: shape of the random trunk.
+        seed: of the random trunk.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: what is there is no trunk.
+    """
+    path = pathlib.Path(source)
+    if source == RANDOM:
+        trunk, block4, config, contract = _build_random(random_config, seed)
+    elif (path / TRUNK_FILE).is_file():
+        trunk, block4, config, contract = _load_export(path)
+    elif (path / run_directory.CONFIG_FILE).is_file():
+        trunk, block4, config, contract = _load_run(path)
+    else:
+        trunk, block4, config, contract = slim_checkpoint.load_pretrained(
+            source
+        )
+    if output_stride not in (None, config.output_stride):
+        config = dataclasses.replace(config, output_stride=output_stride)
+        trunk = _rebuilt(trunk, trunk_lib.build_trunk(config))
+        if block4 is not None:
+            block4 = _rebuilt(block4, trunk_lib.build_block4(config))
+    return Pretrained(
+        trunk, block4, contract, config, source, weights_digest(trunk)
+    )
+
+
+def weights_digest(model: keras.Model) -> str:
+    """Returns the SHA-256 of a model's weights, in hexadecimal."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+_Parts = tuple[
+    keras.Model, keras.Model | None, trunk_lib.TrunkConfig, InputContract
+]
+
+
+def _build_random(config: trunk_lib.TrunkConfig | None, seed: int) -> _Parts:
+    if config is None:
+        raise ValueError(
+            "A random trunk needs a shape: name the preset whose trunk it is "
+            "to be compared with."
+        )
+    keras.utils.set_random_seed(seed)
+    return trunk_lib.build_trunk(config), None, config, InputContract()
+
+
+def _load_run(folder: pathlib.Path) -> _Parts:
+    config = _read_config(folder)
+    path = checkpoint.latest(folder)
+    trunk = trunk_lib.build_trunk(config.trunk)
+    checkpoint.restore_trunk(path, trunk)
+    block4 = None
+    if checkpoint.has_block4(path):
+        block4 = trunk_lib.build_block4(config.trunk)
+        checkpoint.restore_block4(path, block4)
+    return trunk, block4, config.trunk, config.contract
+
+
+def _load_export(folder: pathlib.Path) -> _Parts:
+    config = _read_config(folder)
+    trunk = keras.saving.load_model(folder / TRUNK_FILE)
+    block4 = None
+    if (folder / BLOCK4_FILE).is_file():
+        block4 = keras.saving.load_model(folder / BLOCK4_FILE)
+    return trunk, block4, config.trunk, config.contract
+
+
+def _read_config(folder: pathlib.Path) -> config_lib.RunConfig:
+    path = folder / run_directory.CONFIG_FILE
+    return config_lib.from_json(path.read_text())
+
+
+def _rebuilt(model: keras.Model, other: keras.Model) -> keras.Model:
+    """Returns `other` with the weights of `model`: only strides differ."""
+    other.set_weights(model.get_weights())
+    return other

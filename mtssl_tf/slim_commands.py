@@ -1,0 +1,150 @@
+"""The commands `python -m mtssl_tf.slim_checkpoint import` and `export`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import os
+import pathlib
+import shlex
+import shutil
+import sys
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import run_directory
+from mtssl_tf import slim_checkpoint
+from mtssl_tf.input_contract import InputContract
+from mtssl_tf.lasso_config import LassoConfig
+from mtssl_tf.motion import MotionConfig
+from mtssl_tf.trunk import OUTPUT_STRIDES
+from mtssl_tf.version import VERSION
+
+REPORT_FILE = "import_report.txt"
+EXIT_USER_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None):
+    """Runs the command; a mistake is one line and exit code 2."""
+    args = _parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"mtssl_tf.slim_checkpoint: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mtssl_tf.slim_checkpoint",
+        description="Turns TF-Slim's ResNet v2 checkpoints into run "
+        "directories and back.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="import|export")
+    importing = commands.add_parser(
+        "import", help="makes a run directory of a TF-Slim checkpoint"
+    )
+    importing.set_defaults(run=_import)
+    importing.add_argument(
+        "--checkpoint",
+        required=True,
+        help="V2 prefix, V1 file, directory or .tar.gz",
+    )
+    importing.add_argument(
+        "--out", required=True, type=pathlib.Path, help="new run directory"
+    )
+    importing.add_argument(
+        "--contract",
+        default="",
+        help="input range: 'vgg' for google-deepmind/multiself, 'inception' "
+        "for TF-Slim's resnet_v2_*_2017_04_14, or R,G,B,SCALE; needed unless "
+        "the checkpoint was exported from here",
+    )
+    importing.add_argument(
+        "--output_stride", type=int, default=16, choices=OUTPUT_STRIDES
+    )
+    importing.add_argument(
+        "--scope", help="of the trunk, where the checkpoint holds several"
+    )
+    importing.add_argument(
+        "--partial",
+        default="",
+        help="variables or layers, with commas between, that may be missing "
+        "here or there, such as block3/unit_23",
+    )
+    exporting = commands.add_parser(
+        "export", help="writes a run's trunk as a TF-Slim checkpoint"
+    )
+    exporting.set_defaults(run=_export)
+    exporting.add_argument(
+        "--workdir", required=True, help="run directory, or an export"
+    )
+    exporting.add_argument(
+        "--out", required=True, type=pathlib.Path, help="prefix to write"
+    )
+    return parser
+
+
+def _import(args: argparse.Namespace):
+    from mtssl_tf import checkpoint
+
+    if args.out.exists():
+        raise FileExistsError(
+            f"--out={args.out} exists. Name a new directory."
+        )
+    contract = InputContract.parse(args.contract) if args.contract else None
+    loaded, report = slim_checkpoint.load_with_report(
+        args.checkpoint,
+        args.output_stride,
+        contract,
+        args.scope,
+        [name for name in args.partial.split(",") if name],
+    )
+    partial = args.out.with_name(f"{args.out.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        (partial / run_directory.CONFIG_FILE).write_text(
+            config_lib.to_json(
+                _settings(loaded),
+                version=VERSION,
+                command=shlex.join(sys.orig_argv),
+            )
+        )
+        (partial / REPORT_FILE).write_text(f"{report.details()}\n")
+        checkpoint.save_imported(partial, loaded.trunk, loaded.block4)
+        partial.rename(args.out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    print(report.summary())
+    print(f"Wrote {args.out}; {REPORT_FILE} in it names every variable.")
+
+
+def _settings(loaded: slim_checkpoint.SlimTrunk) -> config_lib.RunConfig:
+    """Returns the settings of a run that has no tasks yet."""
+    return config_lib.RunConfig(
+        preset="",
+        tasks={},
+        trunk=loaded.config,
+        train=config_lib.TrainConfig(),
+        data=config_lib.DataConfig(),
+        motion=MotionConfig(),
+        lasso=LassoConfig(),
+        contract=loaded.contract,
+    )
+
+
+def _export(args: argparse.Namespace):
+    from mtssl_tf import pretrained as pretrained_lib
+
+    index = args.out.with_name(f"{args.out.name}.index")
+    if index.exists():
+        raise FileExistsError(f"{index} exists. Name another --out.")
+    pretrained = pretrained_lib.load_trunk(args.workdir)
+    slim_checkpoint.save(
+        pretrained.trunk,
+        str(args.out),
+        block4=pretrained.block4,
+        contract=pretrained.contract,
+    )
+    print(f"Wrote {index} and what belongs to it.")

@@ -1,0 +1,222 @@
+"""The contract of a pretext task, and the settings that all tasks share."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mtssl_tf import input_contract
+from mtssl_tf.data import color
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
+
+# Standard deviation of the last layer of a head: the first prediction is a
+# blind guess. With a usual initialisation the first half minute of a small
+# run is spent on unlearning noise.
+LAST_LAYER_STDDEV = 1e-3  # ours
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskConfig:
+    """Settings that every task has; a task's own file adds its options.
+
+    Attributes:
+        weight: share of the training steps, relative to the other tasks'.
+        batch_size: examples a step, over all replicas.
+        learning_rate: of this task's RMSProp.
+        output_stride: stride at which this task reads the trunk.
+        grey_input: whether the trunk sees lightness copied three times in
+            place of the task's own treatment of colour (paper, sec. 3.3).
+    """
+
+    weight: float = 1.0
+    batch_size: int = 32
+    learning_rate: float = 2e-4
+    output_stride: int = 16
+    grey_input: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ValueError(
+                f"weight must be above 0, got {self.weight}. To train "
+                "without a task, leave it out of --tasks."
+            )
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {self.batch_size}.")
+        if self.learning_rate <= 0:
+            raise ValueError(
+                f"learning_rate must be above 0, got {self.learning_rate}."
+            )
+
+
+class Task(abc.ABC):
+    """A pretext task: how to make its inputs, its head and its loss.
+
+    A task is plain Python until `build_head` is called: making one imports
+    no TensorFlow.
+
+    Attributes:
+        name: as in `--tasks`.
+        source: 'images' or 'videos'.
+        Config: its options, a `TaskConfig`.
+        presets: preset name -> its options at that scale.
+        is_harmonized: whether `--harmonize` turns on `grey_input`.
+        is_pretext: whether it needs no labels; only such tasks are trained
+            where `--tasks` is absent.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    Config: ClassVar[type[TaskConfig]]
+    presets: ClassVar[Mapping[str, TaskConfig]]
+    is_harmonized: ClassVar[bool] = False
+    is_pretext: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        config: Any,
+        contract: input_contract.InputContract | None = None,
+    ) -> None:
+        """Makes the task.
+
+        Args:
+            config: its options, a `Config`.
+            contract: the range of pictures that the trunk expects; that of
+                the paper's release if absent.
+        """
+        self.config = config
+        self.contract = contract or input_contract.InputContract()
+
+    def fit(
+        self, examples: Iterable[dict[str, tf.Tensor]]
+    ) -> dict[str, np.ndarray]:
+        """Learns what the task must know of the user's own data beforehand.
+
+        Called once, on training examples, before the head is built. What it
+        returns is kept in the run directory and given to `use_facts`, in this
+        run and in every resumed one.
+
+        Args:
+            examples: finitely many examples as `preprocess` gets them,
+                without augmentation.
+        """
+        del examples
+        return {}
+
+    def learning_rate(self) -> Any:
+        """Returns the step size: a float or a Keras schedule of steps."""
+        return self.config.learning_rate
+
+    def use_facts(self, facts: Mapping[str, np.ndarray]) -> None:
+        """Takes what `fit` returned."""
+        del facts
+
+    @abc.abstractmethod
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Makes one example's inputs and target, as graph code.
+
+        Args:
+            example: `image`, uint8 [H, W, 3] RGB; from videos also `moving`,
+                uint8 [H, W, 1], 255 where something moves and 0 elsewhere;
+                from images also `class_names`, string [K], and `class`,
+                int32 [], which is -1 where K is 0.
+            seed: int32 [2]; all randomness derives from it.
+
+        Returns:
+            `views`, float32 [V, h, w, 3] as `to_trunk_input` makes them, and
+            `target`, whatever `loss` needs.
+        """
+
+    @abc.abstractmethod
+    def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Builds the layers from trunk features to the prediction.
+
+        The features are a raw residual sum: a head starts with `norm_relu`.
+
+        Args:
+            features: float [B * V, h', w', C], the views of one example
+                beside each other.
+        """
+
+    @abc.abstractmethod
+    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of each example, float32 [B]."""
+
+    @abc.abstractmethod
+    def metrics(
+        self, prediction: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns what a person should see beside the loss.
+
+        Returns:
+            name -> float32 [B]; NaN where an example has no say.
+        """
+
+    @abc.abstractmethod
+    def chance(self) -> dict[str, float]:
+        """Returns what a blind guess gets: `loss` and metrics by name."""
+
+    @abc.abstractmethod
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """Draws what the task sees and predicts, a row an example.
+
+        Args:
+            views: float32 [B, V, h, w, 3], the trunk's input.
+            target: of `preprocess`, batched.
+            prediction: of the head.
+
+        Returns:
+            uint8 [B * row height, width, 3] RGB.
+        """
+
+    def to_trunk_input(self, rgb: tf.Tensor) -> tf.Tensor:
+        """Returns pictures in the range that the trunk is trained on.
+
+        Args:
+            rgb: float32 [..., 3] in [0, 255].
+
+        Returns:
+            float32 [..., 3], grey under `grey_input`, means subtracted.
+        """
+        if self.config.grey_input:
+            rgb = color.to_grey(rgb)
+        return self.contract.apply(rgb)
+
+    def to_displayed(self, views: np.ndarray) -> np.ndarray:
+        """Returns trunk inputs as pictures, uint8 of the same shape."""
+        rgb = views / self.contract.scale + np.array(self.contract.means_rgb)
+        return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def norm_relu(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Batch norm and ReLU, as every head must start with."""
+    normalized = keras.layers.BatchNormalization(
+        momentum=0.95,  # ours: heads are trained from nothing in short runs
+        epsilon=1e-5,
+        name=f"{name}_norm",
+    )(features)
+    return keras.layers.ReLU(name=f"{name}_relu")(normalized)
+
+
+def last_layer_initializer() -> keras.initializers.Initializer:
+    """Returns the initializer of a head's last kernel."""
+    return keras.initializers.RandomNormal(stddev=LAST_LAYER_STDDEV)
+
+
+def constant_bias(values: np.ndarray | float) -> Callable:
+    """Returns an initializer that gives a head's last bias these values."""
+
+    def initialize(shape, dtype=None):
+        return keras.ops.broadcast_to(
+            keras.ops.convert_to_tensor(values, dtype), shape
+        )
+
+    return initialize

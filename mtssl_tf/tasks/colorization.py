@@ -1,0 +1,259 @@
+"""Colorization: which colour does each place of a grey picture have?
+
+Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016 (reference
+[46] of the paper, sec. 2), at stride 8 where the original has 4. Lightness
+goes in; out comes a distribution over 313 bins of colour for every 8 by 8
+pixels. Rare colours weigh more; the prior this needs is fitted on the user's
+own pictures.
+
+Our deviations: the target of a place is its mean colour; the head's layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from mtssl_tf import input_contract
+from mtssl_tf.data import ab_bins
+from mtssl_tf.data import ab_encoding
+from mtssl_tf.data import color
+from mtssl_tf.data import resize
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
+from mtssl_tf.tasks import drawing
+
+STRIDE = 8  # paper, sec. 2
+# A picture without any |a| or |b| above this is a grey one: it has nothing to
+# say about colour.
+MIN_CHROMA = 5.0  # release: Zhang et al., NonGrayMaskLayer
+
+
+@dataclasses.dataclass(frozen=True)
+class ColorizationConfig(base.TaskConfig):
+    """Options of colorization.
+
+    Attributes:
+        short_side_px: the picture is scaled to this first.
+        crop_px: side of the random square the trunk sees; a multiple of 8.
+        uniform_share: lambda of the rebalancing; 1 turns it off.
+        hidden_channels: of the head's 3x3 convolution.
+    """
+
+    learning_rate: float = 4e-4
+    output_stride: int = STRIDE
+    short_side_px: int = 256
+    crop_px: int = 224
+    uniform_share: float = 0.5  # release: Zhang et al., sec. 2.2
+    hidden_channels: int = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output_stride != STRIDE:
+            raise ValueError(
+                f"output_stride={self.output_stride}: colour is predicted at "
+                f"stride {STRIDE} (paper, sec. 2)."
+            )
+        if self.crop_px % STRIDE or self.crop_px > self.short_side_px:
+            raise ValueError(
+                f"crop_px={self.crop_px} must be a multiple of {STRIDE} and "
+                f"at most short_side_px={self.short_side_px}."
+            )
+        if not 0 <= self.uniform_share <= 1:
+            raise ValueError(
+                f"uniform_share={self.uniform_share} must lie in 0..1."
+            )
+
+
+class Colorization(base.Task):
+    """Lightness in, a distribution over 313 colours per place out."""
+
+    name: ClassVar[str] = "colorization"
+    source: ClassVar[str] = "images"
+    Config: ClassVar[type[base.TaskConfig]] = ColorizationConfig
+    presets: ClassVar[Mapping[str, base.TaskConfig]] = {
+        "tiny": ColorizationConfig(
+            short_side_px=80, crop_px=64, hidden_channels=128
+        ),
+        "small": ColorizationConfig(
+            short_side_px=160, crop_px=128, hidden_channels=256
+        ),
+        "paper": ColorizationConfig(learning_rate=1e-4),
+    }
+
+    def __init__(
+        self,
+        config: ColorizationConfig,
+        contract: input_contract.InputContract | None = None,
+    ) -> None:
+        super().__init__(config, contract)
+        uniform = np.full(ab_bins.NUM_AB_BINS, 1 / ab_bins.NUM_AB_BINS)
+        self.use_facts({"prior": uniform, "colorful_share": np.array(1.0)})
+
+    def fit(
+        self, examples: Iterable[dict[str, tf.Tensor]]
+    ) -> dict[str, np.ndarray]:
+        """Measures how frequent each colour bin is in the user's pictures.
+
+        Returns:
+            `prior`, float64 [313], and `colorful_share`, float64 []: how many
+            pictures are not grey.
+        """
+        total = np.zeros(ab_bins.NUM_AB_BINS)
+        num_pictures = num_colorful = 0
+        for example in examples:
+            ab = self.preprocess(example, [0, num_pictures])["target"]
+            num_pictures += 1
+            if _is_colorful(ab[None])[0]:
+                num_colorful += 1
+                soft = ab_encoding.soft_encode(ab)
+                total += np.asarray(soft, np.float64).mean((0, 1))
+        if not num_colorful:
+            raise ValueError(
+                f"All of {num_pictures} pictures are grey: there is no colour "
+                "to predict. Leave colorization out of --tasks."
+            )
+        return {
+            "prior": total / total.sum(),
+            "colorful_share": np.array(num_colorful / num_pictures),
+        }
+
+    def use_facts(self, facts: Mapping[str, np.ndarray]) -> None:
+        """Takes the prior, and derives weights and the blind guess from it."""
+        self._prior = np.asarray(facts["prior"], np.float64)
+        self._colorful_share = float(facts["colorful_share"])
+        self._weights = ab_encoding.rebalancing_weights(
+            self._prior, self.config.uniform_share
+        )
+        # What a weighted loss makes a blind guess converge to.
+        self._weighted_prior = self._prior * self._weights
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns one grey view; `target` is float32 [h, w, 2], mean ab."""
+        crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
+        image = resize.resize_short_side(
+            example["image"], self.config.short_side_px
+        )
+        image = resize.random_crop(image, self.config.crop_px, crop_seed)
+        image = resize.random_flip(image, flip_seed)
+        lab = color.to_lab(image / 255.0)
+        grey = tf.repeat(
+            lab[..., :1] * (255.0 / color.MAX_LIGHTNESS), 3, axis=-1
+        )
+        ab = tf.nn.avg_pool2d(lab[None, ..., 1:], STRIDE, STRIDE, "VALID")[0]
+        return {"views": self.contract.apply(grey)[None], "target": ab}
+
+    def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns logits float32 [B, h, w, 313] (layout: ours)."""
+        x = base.norm_relu(features, "head_features")
+        x = keras.layers.Conv2D(
+            self.config.hidden_channels,
+            3,
+            padding="same",
+            use_bias=False,
+            name="head_hidden",
+        )(x)
+        x = base.norm_relu(x, "head_hidden")
+        guess = self._weighted_prior / self._weighted_prior.sum()
+        return keras.layers.Conv2D(
+            ab_bins.NUM_AB_BINS,
+            1,
+            kernel_initializer=base.last_layer_initializer(),
+            bias_initializer=base.constant_bias(
+                np.log(guess + 1e-6).astype(np.float32)
+            ),
+            dtype="float32",
+            name="head_logits",
+        )(x)
+
+    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Rebalanced cross-entropy, mean over places, 0 for grey pictures.
+
+        Args:
+            prediction: float32 [B, h, w, 313], logits.
+            target: float32 [B, h, w, 2].
+
+        Returns:
+            float32 [B], in nats.
+        """
+        ops = keras.ops
+        soft = ab_encoding.soft_encode(target)
+        entropy = -ops.sum(soft * ops.log_softmax(prediction, -1), -1)
+        weights = ops.take(
+            ops.convert_to_tensor(self._weights), ops.argmax(soft, -1), axis=0
+        )
+        loss = ops.mean(weights * entropy, axis=(1, 2))
+        return ops.where(_is_colorful(target), loss, 0.0)
+
+    def metrics(
+        self, prediction: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`cross_entropy`: in nats, of the posterior without rebalancing.
+
+        The weighted loss teaches a distribution in which rare colours are too
+        frequent by just their weight; dividing by it gives what the network
+        believes of the real frequencies, to be held against the prior's
+        entropy.
+        """
+        ops = keras.ops
+        logits = prediction - ops.convert_to_tensor(np.log(self._weights))
+        soft = ab_encoding.soft_encode(target)
+        entropy = -ops.sum(soft * ops.log_softmax(logits, -1), -1)
+        return {
+            "cross_entropy": ops.where(
+                _is_colorful(target),
+                ops.mean(entropy, axis=(1, 2)),
+                float("nan"),
+            )
+        }
+
+    def chance(self) -> dict[str, float]:
+        """The fitted prior, for every place of every picture."""
+        guess = self._weighted_prior / self._weighted_prior.sum()
+        loss = -_sum_x_log_y(self._weighted_prior, guess)
+        return {
+            "loss": self._colorful_share * loss,
+            "cross_entropy": -_sum_x_log_y(self._prior, self._prior),
+        }
+
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """Grey input, true colour and predicted colour."""
+        rows = []
+        guess = ab_encoding.annealed_mean(prediction)
+        for view, true_ab, guessed_ab in zip(
+            self.to_displayed(views)[:, 0], target, guess
+        ):
+            pictures = [view, _paint(view, true_ab), _paint(view, guessed_ab)]
+            rows.append(drawing.row(pictures, "grey, true colour, predicted"))
+        return np.concatenate(rows)
+
+
+def _is_colorful(ab: tf.Tensor) -> tf.Tensor:
+    """Returns bool [B] for float32 [B, h, w, 2]."""
+    return keras.ops.max(keras.ops.abs(ab), axis=(1, 2, 3)) > MIN_CHROMA
+
+
+def _sum_x_log_y(x: np.ndarray, y: np.ndarray) -> float:
+    """Returns the sum of x log y, where 0 log 0 is 0."""
+    used = x > 0
+    return math.fsum(x[used] * np.log(y[used]))
+
+
+def _paint(grey: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    """Returns grey uint8 [h, w, 3] in the colours ab float [h/8, w/8, 2]."""
+    height, width = grey.shape[:2]
+    smooth = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
+    lightness = grey[..., :1] / 255.0 * color.MAX_LIGHTNESS
+    lab = np.concatenate([lightness, smooth], -1).astype(np.float32)
+    rgb = color.from_lab(tf.constant(lab)).numpy()
+    return np.rint(rgb * 255).astype(np.uint8)

@@ -1,0 +1,224 @@
+"""Exemplar: do two distorted patches come from the same picture?
+
+Dosovitskiy et al., "Discriminative Unsupervised Feature Learning with
+Convolutional Neural Networks", NIPS 2014 (reference [8] of the paper), made
+scalable by a triplet loss on cosine distance with margin 0.5 (paper, sec. 2).
+
+Ours: every other picture of the batch serves as a negative, and an anchor's
+loss is the mean over those of its triplets that violate the margin: the easy
+ones, soon nearly all, would drown the rest. The head's layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from mtssl_tf.data import distort
+from mtssl_tf.data import resize
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
+from mtssl_tf.tasks import drawing
+
+MARGIN = 0.5  # paper, sec. 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ExemplarConfig(base.TaskConfig):
+    """Options of exemplar.
+
+    Attributes:
+        short_side_px: the picture is scaled to this first.
+        patch_px: side of the seed patch and of the distorted views.
+        color_strength: of the colour distortions; 1 takes the ranges of the
+            original, 0 leaves colours alone.
+        hidden_units: width of the head's hidden layer.
+        embedding_size: of the vectors that are compared.
+    """
+
+    short_side_px: int = 160
+    patch_px: int = 96
+    color_strength: float = 1.0
+    hidden_units: int = 1024
+    embedding_size: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch_px > self.short_side_px:
+            raise ValueError(
+                f"patch_px={self.patch_px} is above "
+                f"short_side_px={self.short_side_px}: no patch fits."
+            )
+        if not 0 <= self.color_strength <= 1:
+            raise ValueError(
+                f"color_strength={self.color_strength} must lie in 0..1."
+            )
+        if self.batch_size < 2:
+            raise ValueError(
+                "batch_size must be at least 2: a triplet's third patch is "
+                f"from another picture of the batch. Got {self.batch_size}."
+            )
+
+
+class Exemplar(base.Task):
+    """Two distortions of a patch in, two nearby embeddings out."""
+
+    name: ClassVar[str] = "exemplar"
+    source: ClassVar[str] = "images"
+    Config: ClassVar[type[base.TaskConfig]] = ExemplarConfig
+    presets: ClassVar[Mapping[str, base.TaskConfig]] = {
+        "tiny": ExemplarConfig(
+            short_side_px=80,
+            patch_px=48,
+            # In minutes nothing is learned from patches that people cannot
+            # match either.
+            color_strength=0.4,
+            hidden_units=256,
+        ),
+        "small": ExemplarConfig(
+            short_side_px=112, patch_px=72, hidden_units=512
+        ),
+        "paper": ExemplarConfig(learning_rate=1e-4),
+    }
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Distorts one seed patch twice; `target` is int32 [], unused."""
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        image = resize.resize_short_side(
+            example["image"], self.config.short_side_px
+        )
+        # A corner in [0, 1]^2 of the room that the patch leaves.
+        place = tf.random.stateless_uniform([2], seeds[0])
+        views = tf.stack(
+            [
+                distort.distorted_patch(
+                    image,
+                    place,
+                    self.config.patch_px,
+                    self.config.color_strength,
+                    seeds[1 + i],
+                )
+                for i in range(2)
+            ]
+        )
+        return {
+            "views": self.to_trunk_input(views),
+            "target": tf.zeros([], tf.int32),
+        }
+
+    def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns unit vectors, float32 [B, 2, embedding_size] (ours)."""
+        x = base.norm_relu(features, "head_features")
+        x = keras.layers.GlobalAveragePooling2D()(x)  # [B * 2, C]
+        x = keras.layers.Dense(
+            self.config.hidden_units, use_bias=False, name="head_hidden"
+        )(x)
+        x = base.norm_relu(x, "head_hidden")
+        x = keras.layers.Dense(
+            self.config.embedding_size, dtype="float32", name="head_embedding"
+        )(x)
+        # Over the feature axis: over the batch axis it would be a known bug.
+        x = keras.layers.UnitNormalization(axis=-1, dtype="float32")(x)
+        return keras.ops.reshape(x, (-1, 2, self.config.embedding_size))
+
+    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Mean hinge over the violated triplets of each anchor.
+
+        Args:
+            prediction: float32 [B, 2, embedding_size], unit vectors.
+            target: int32 [B], unused.
+
+        Returns:
+            float32 [B].
+        """
+        del target
+        violation, is_negative = _violations(prediction)
+        is_active = keras.ops.cast(
+            keras.ops.logical_and(violation > 0, is_negative), "float32"
+        )
+        num_active = keras.ops.sum(is_active, axis=(1, 2))
+        total = keras.ops.sum(violation * is_active, axis=(1, 2))
+        return total / keras.ops.maximum(num_active, 1.0)
+
+    def metrics(
+        self, prediction: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """What tells learning from collapse.
+
+        `triplets_right`: share with the positive nearer than the negative;
+        `active`: share that violates the margin; `positive_cosine` and
+        `negative_cosine`: both near 1 is collapse.
+        """
+        del target
+        ops = keras.ops
+        positive, negative, is_negative = _cosines(prediction)
+        count = ops.sum(ops.cast(is_negative, "float32"), axis=(1, 2))
+
+        def mean(values):
+            kept = ops.where(is_negative, ops.cast(values, "float32"), 0.0)
+            return ops.sum(kept, axis=(1, 2)) / count
+
+        margin = positive[:, None, None] - negative
+        # A tie is half right: this is what a collapsed network gets.
+        is_right = (ops.sign(margin) + 1.0) / 2.0
+        return {
+            "triplets_right": mean(is_right),
+            "active": mean(margin < MARGIN),
+            "positive_cosine": positive,
+            "negative_cosine": mean(negative),
+        }
+
+    def chance(self) -> dict[str, float]:
+        """All embeddings alike: every triplet is active by the margin."""
+        return {"loss": MARGIN, "triplets_right": 0.5}
+
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """Anchor, positive and hardest negative, with cosine distances."""
+        del target
+        shown = self.to_displayed(views)
+        rows = []
+        for i, pair in enumerate(shown):
+            distances = 1.0 - prediction[:, 1] @ prediction[i, 0]
+            positive = distances[i]
+            distances[i] = np.inf
+            hardest = int(np.argmin(distances))
+            rows.append(
+                drawing.row(
+                    [pair[0], pair[1], shown[hardest, 1]],
+                    f"same {positive:.2f}, other {distances[hardest]:.2f}",
+                )
+            )
+        return np.concatenate(rows)
+
+
+def _cosines(embeddings: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Cosines of each anchor with its positive and with all negatives.
+
+    Args:
+        embeddings: float32 [B, 2, D], unit vectors.
+
+    Returns:
+        positive, float32 [B]; negative, float32 [B, B, 2] with both views of
+        every picture; is_negative, bool [B, B, 1], False for its own.
+    """
+    ops = keras.ops
+    anchor = embeddings[:, 0]
+    positive = ops.sum(anchor * embeddings[:, 1], -1)
+    negative = ops.einsum("bd,cvd->bcv", anchor, embeddings)
+    numbers = ops.arange(ops.shape(embeddings)[0])
+    is_other = ops.not_equal(numbers[:, None], numbers)[..., None]
+    return positive, negative, ops.broadcast_to(is_other, ops.shape(negative))
+
+
+def _violations(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """D(anchor, positive) - D(anchor, negative) + M, float32 [B, B, 2]."""
+    positive, negative, is_negative = _cosines(embeddings)
+    return MARGIN - positive[:, None, None] + negative, is_negative

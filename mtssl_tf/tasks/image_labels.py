@@ -1,0 +1,214 @@
+"""Image labels: what people said is in the picture.
+
+Not a pretext task but the paper's "INet Labels" baseline (sec. 6): the full
+ResNet, block 4 and all, trained on classes, with the learning rate times 0.94
+every 2 epochs. It is a task like the others, so that it can join them and
+its run feeds every evaluation.
+
+Ours: the augmentation, which is that of the linear evaluation (translation
+and colour) plus mirroring, and RMSProp in common with the other tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mtssl_tf import trunk as trunk_lib
+from mtssl_tf.data import inception_augmentation
+from mtssl_tf.data import resize
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
+from mtssl_tf.tasks import drawing
+
+DECAY = 0.94  # paper, sec. 6, as is its every 2 epochs
+_CLASS_NAMES = "class_names"
+# ImageNet's; stands in until the source is read, as in a dry run.
+_NUM_CLASSES_UNREAD = 1000
+# Channels of a trunk of full width where block 3 ends.
+_FULL_WIDTH_CHANNELS = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageLabelsConfig(base.TaskConfig):
+    """Options of image labels.
+
+    Attributes:
+        resize_px: short side of a picture before the random cut.
+        crop_px: side of the view.
+        color_strength: of the colour augmentation; 0 leaves colours alone.
+        decay_steps: steps between decays of the learning rate: 2 epochs of
+            the pictures at hand. 0 keeps it.
+        bn_decay: of block 4's moving statistics.
+    """
+
+    resize_px: int = 256
+    crop_px: int = 224
+    color_strength: float = 1.0
+    decay_steps: int = 0
+    bn_decay: float = 0.997
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop_px > self.resize_px:
+            raise ValueError(
+                f"crop_px={self.crop_px} is above resize_px={self.resize_px}: "
+                "no view fits."
+            )
+        if not 0 <= self.color_strength <= 1:
+            raise ValueError(
+                f"color_strength={self.color_strength} must lie in 0..1."
+            )
+        if self.decay_steps < 0:
+            raise ValueError(
+                f"decay_steps must be 0 or above, got {self.decay_steps}."
+            )
+
+
+class ImageLabels(base.Task):
+    """A view in, its class out."""
+
+    name: ClassVar[str] = "image_labels"
+    source: ClassVar[str] = "images"
+    is_pretext: ClassVar[bool] = False
+    Config: ClassVar[type[base.TaskConfig]] = ImageLabelsConfig
+    presets: ClassVar[Mapping[str, base.TaskConfig]] = {
+        "tiny": ImageLabelsConfig(
+            resize_px=72,
+            crop_px=64,
+            color_strength=0.5,
+            bn_decay=0.95,
+        ),
+        "small": ImageLabelsConfig(
+            resize_px=146, crop_px=128, output_stride=32, bn_decay=0.99
+        ),
+        "paper": ImageLabelsConfig(
+            learning_rate=1e-4,
+            output_stride=32,
+            decay_steps=80_072,  # 2 epochs of ImageNet's 1,281,167 pictures
+        ),
+    }
+
+    def __init__(self, config: Any, contract: Any = None) -> None:
+        super().__init__(config, contract)
+        self.class_names: tuple[str, ...] = ()
+
+    def fit(
+        self, examples: Iterable[dict[str, tf.Tensor]]
+    ) -> dict[str, np.ndarray]:
+        """Takes the names of the classes from the source.
+
+        Raises:
+            ValueError: the source has no classes, or one only.
+        """
+        example = next(iter(examples))
+        names = example[_CLASS_NAMES].numpy().astype(str)
+        if len(names) < 2:
+            raise ValueError(
+                f"--tasks={self.name} needs pictures of two classes or more; "
+                f"found {len(names)}. Name a folder with a folder a class, or "
+                "a TFDS dataset with labels, as --images."
+            )
+        return {_CLASS_NAMES: names}
+
+    def use_facts(self, facts: Mapping[str, np.ndarray]) -> None:
+        """Takes the names of the classes."""
+        self.class_names = tuple(facts[_CLASS_NAMES].tolist())
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names) or _NUM_CLASSES_UNREAD
+
+    def learning_rate(self) -> Any:
+        """The paper's staircase, or a float where it is off."""
+        if not self.config.decay_steps:
+            return self.config.learning_rate
+        return keras.optimizers.schedules.ExponentialDecay(
+            self.config.learning_rate,
+            self.config.decay_steps,
+            DECAY,
+            staircase=True,
+        )
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Moves, mirrors and recolours; `target` is int32 [], the class."""
+        view_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
+        view = inception_augmentation.training_view(
+            example["image"],
+            self.config.resize_px,
+            self.config.crop_px,
+            self.config.color_strength,
+            view_seed,
+        )
+        view = resize.random_flip(view, flip_seed)
+        return {
+            "views": self.to_trunk_input(view)[None],
+            "target": example["class"],
+        }
+
+    def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Block 4, average pooling and logits, float32 [B, K] (paper)."""
+        block4 = trunk_lib.build_block4(
+            trunk_lib.TrunkConfig(
+                width=features.shape[-1] / _FULL_WIDTH_CHANNELS,
+                output_stride=self.config.output_stride,
+                bn_decay=self.config.bn_decay,
+            )
+        )
+        x = keras.layers.GlobalAveragePooling2D()(block4(features))  # [B, 2C]
+        return keras.layers.Dense(
+            self.num_classes,
+            kernel_initializer=base.last_layer_initializer(),
+            dtype="float32",
+            name="head_logits",
+        )(x)
+
+    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Softmax cross-entropy in nats, float32 [B]."""
+        return keras.losses.sparse_categorical_crossentropy(
+            target, prediction, from_logits=True
+        )
+
+    def metrics(
+        self, prediction: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`accuracy`: 1 where the class is right, else 0."""
+        guess = keras.ops.argmax(prediction, -1)
+        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
+        return {"accuracy": keras.ops.cast(is_right, "float32")}
+
+    def chance(self) -> dict[str, float]:
+        """A guess among classes taken as equally likely."""
+        return {
+            "loss": math.log(self.num_classes),
+            "accuracy": 1 / self.num_classes,
+        }
+
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """Each view over the name of its class and of the guess."""
+        shown = self.to_displayed(views)[:, 0]
+        captions = [
+            f"{self.class_names[truth]}, said {self.class_names[guess]}"
+            for truth, guess in zip(target, prediction.argmax(axis=-1))
+        ]
+        rows = list(map(drawing.row, shown[:, None], captions))
+        width = max(row.shape[1] for row in rows)
+        return np.concatenate(
+            [
+                np.pad(
+                    row,
+                    ((0, 0), (0, width - row.shape[1]), (0, 0)),
+                    constant_values=255,
+                )
+                for row in rows
+            ]
+        )

@@ -1,0 +1,239 @@
+"""Motion segmentation: which pixels of this frame will move?
+
+Pathak et al., "Learning Features by Watching Objects Move", CVPR 2017
+(reference [27] of the paper, sec. 2), with labels from tracks over 10 frames
+from which the camera's own motion is taken out (`mtssl_tf.motion`).
+
+Our deviations: the head's layout; a label pixel is the share of its 8 by 8
+pixels that move, where the paper down-samples to one of two values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from mtssl_tf import input_contract
+from mtssl_tf.data import distort
+from mtssl_tf.data import resize
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
+from mtssl_tf.tasks import drawing
+
+STRIDE = 8  # paper, sec. 2
+# ours: until data says otherwise; keeps logits finite on still clips too.
+_MIN_SHARE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionSegmentationConfig(base.TaskConfig):
+    """Options of motion segmentation.
+
+    Attributes:
+        min_short_side_px: the frame is scaled to a random size from here,
+        max_short_side_px: to here: there are fewer clips than pictures, and
+            a network soon knows each by heart.
+        crop_px: side of the random square the trunk sees; a multiple of 8.
+        color_strength: of colour distortions as in exemplar, which the paper
+            suggests for all tasks (sec. 7); 0 leaves colours alone.
+        hidden_channels: of the head's 3x3 convolution.
+    """
+
+    output_stride: int = STRIDE
+    min_short_side_px: int = 240
+    max_short_side_px: int = 360
+    crop_px: int = 224
+    color_strength: float = 0.0
+    hidden_channels: int = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output_stride != STRIDE:
+            raise ValueError(
+                f"output_stride={self.output_stride}: motion is predicted at "
+                f"stride {STRIDE} (paper, sec. 2)."
+            )
+        if self.crop_px % STRIDE or self.crop_px > self.min_short_side_px:
+            raise ValueError(
+                f"crop_px={self.crop_px} must be a multiple of {STRIDE} and "
+                f"at most min_short_side_px={self.min_short_side_px}."
+            )
+        if not 0 <= self.color_strength <= 1:
+            raise ValueError(
+                f"color_strength={self.color_strength} must lie in 0..1."
+            )
+        if self.max_short_side_px < self.min_short_side_px:
+            raise ValueError(
+                f"max_short_side_px={self.max_short_side_px} is under "
+                f"min_short_side_px={self.min_short_side_px}."
+            )
+
+
+class MotionSegmentation(base.Task):
+    """One frame in, moving or not per place out."""
+
+    name: ClassVar[str] = "motion_segmentation"
+    source: ClassVar[str] = "videos"
+    Config: ClassVar[type[base.TaskConfig]] = MotionSegmentationConfig
+    presets: ClassVar[Mapping[str, base.TaskConfig]] = {
+        "tiny": MotionSegmentationConfig(
+            min_short_side_px=72,
+            max_short_side_px=128,
+            crop_px=64,
+            # A dozen clips are known by their colours in a minute.
+            color_strength=1.0,
+            hidden_channels=64,
+        ),
+        "small": MotionSegmentationConfig(
+            min_short_side_px=144,
+            max_short_side_px=200,
+            crop_px=128,
+            hidden_channels=128,
+        ),
+        "paper": MotionSegmentationConfig(learning_rate=1e-4),
+    }
+
+    def __init__(
+        self,
+        config: MotionSegmentationConfig,
+        contract: input_contract.InputContract | None = None,
+    ) -> None:
+        super().__init__(config, contract)
+        self.use_facts({"moving_share": np.array(0.5)})
+
+    def fit(
+        self, examples: Iterable[dict[str, tf.Tensor]]
+    ) -> dict[str, np.ndarray]:
+        """Measures how much of the user's clips moves: `moving_share`."""
+        shares = [
+            float(np.mean(self.preprocess(example, [0, number])["target"]))
+            for number, example in enumerate(examples)
+        ]
+        return {"moving_share": np.array(np.mean(shares))}
+
+    def use_facts(self, facts: Mapping[str, np.ndarray]) -> None:
+        """Takes `moving_share`."""
+        share = float(facts["moving_share"])
+        self._moving_share = min(max(share, _MIN_SHARE), 1 - _MIN_SHARE)
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns one view; `target` is float32 [h, w], share that moves."""
+        seeds = tf.unstack(tf.random.split(seed, 4))
+        # As one picture of four channels, so that the mask goes along.
+        stack = tf.concat([example["image"], example["moving"]], -1)
+        stack = resize.resize_to_random_side(
+            stack,
+            self.config.min_short_side_px,
+            self.config.max_short_side_px,
+            seeds[0],
+        )
+        stack = resize.random_crop(stack, self.config.crop_px, seeds[1])
+        stack = resize.random_flip(stack, seeds[2])
+        moving = tf.nn.avg_pool2d(
+            stack[None, ..., 3:] / 255.0, STRIDE, STRIDE, "VALID"
+        )
+        frame = stack[..., :3]
+        if self.config.color_strength > 0:
+            frame = distort.recolored(
+                frame, self.config.color_strength, seeds[3]
+            )
+        return {
+            "views": self.to_trunk_input(frame[None]),
+            "target": moving[0, ..., 0],
+        }
+
+    def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns logits float32 [B, h, w] (layout: ours)."""
+        x = base.norm_relu(features, "head_features")
+        x = keras.layers.Conv2D(
+            self.config.hidden_channels,
+            3,
+            padding="same",
+            use_bias=False,
+            name="head_hidden",
+        )(x)
+        x = base.norm_relu(x, "head_hidden")
+        share = self._moving_share
+        x = keras.layers.Conv2D(
+            1,
+            1,
+            kernel_initializer=base.last_layer_initializer(),
+            bias_initializer=base.constant_bias(math.log(share / (1 - share))),
+            dtype="float32",
+            name="head_logits",
+        )(x)
+        return keras.ops.squeeze(x, -1)
+
+    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy a place, in nats, mean over places, float32 [B]."""
+        entropy = keras.ops.binary_crossentropy(
+            target, prediction, from_logits=True
+        )
+        return keras.ops.mean(entropy, axis=(1, 2))
+
+    def metrics(
+        self, prediction: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """How well moving places are told from still ones, per frame.
+
+        `auc`: that a moving place scores above a still one; NaN where all of
+        a frame moves, or nothing. `auc_of_center`: what the distance from
+        the view's centre gets, since people film what moves in the middle.
+        """
+        height, width = prediction.shape[1:3]
+        y, x = np.mgrid[:height, :width]
+        center = -((y - (height - 1) / 2) ** 2) - (x - (width - 1) / 2) ** 2
+        # Places as far from the centre as each other are told apart by a
+        # little noise: without, their order would decide.
+        noise = np.random.default_rng(0).uniform(0, 0.1, center.shape)
+        center = keras.ops.convert_to_tensor((center + noise).astype("float32"))
+        moving = target >= 0.5
+        return {
+            "auc": _area_under_curve(prediction, moving),
+            "auc_of_center": _area_under_curve(
+                keras.ops.broadcast_to(center, keras.ops.shape(prediction)),
+                moving,
+            ),
+        }
+
+    def chance(self) -> dict[str, float]:
+        """The fitted share, for every place of every frame."""
+        p = self._moving_share
+        entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+        return {"loss": entropy, "auc": 0.5}
+
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """Frame, what moves, and what the network says will."""
+        rows = []
+        for view, truth, logits in zip(
+            self.to_displayed(views)[:, 0], target, prediction
+        ):
+            size = view.shape[:2]
+            guess = 1.0 / (1.0 + np.exp(-logits))
+            pictures = [view, drawing.heat(truth, size)]
+            pictures.append(drawing.heat(guess, size))
+            rows.append(drawing.row(pictures, "frame, moves, predicted"))
+        return np.concatenate(rows)
+
+
+def _area_under_curve(scores: tf.Tensor, moving: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [B] of scores float32 and moving bool [B, h, w]."""
+    ops = keras.ops
+    num_places = scores.shape[1] * scores.shape[2]
+    scores = ops.reshape(scores, (-1, num_places))
+    moving = ops.cast(ops.reshape(moving, (-1, num_places)), "float32")
+    ranks = ops.cast(ops.argsort(ops.argsort(scores)), "float32") + 1.0
+    num_moving = ops.sum(moving, -1)
+    pairs = num_moving * (num_places - num_moving)
+    # Mann-Whitney: the rank sum of the moving places, less its minimum.
+    above = ops.sum(ranks * moving, -1) - num_moving * (num_moving + 1) / 2
+    return ops.where(pairs > 0, above / ops.maximum(pairs, 1.0), float("nan"))

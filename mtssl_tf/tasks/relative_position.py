@@ -1,0 +1,292 @@
+"""Relative position: where does the second patch lie beside the first?
+
+Doersch, Gupta and Efros, "Unsupervised Visual Representation Learning by
+Context Prediction", ICCV 2015 (reference [7] of the paper, sec. 2). Two
+patches of one picture, taken from adjacent points of a grid whose origin is
+random; the answer is one of eight directions.
+
+Our deviations: the head (the paper's is in an appendix that could not be had)
+is a layer per patch, concatenation and two more layers; colour dropping adds
+Gaussian noise as the article says, where its code adds uniform noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from mtssl_tf.data import resize
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
+from mtssl_tf.tasks import drawing
+
+# (dy, dx) of the second patch in grid steps; the index is the target.
+DIRECTIONS = (
+    (-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1),
+)  # fmt: skip
+_ARROWS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
+
+# The noise of a dropped channel, relative to the kept channel's deviation.
+_NOISE_SHARE = 0.01  # release: [7], sec. 3.2
+_COARSE_MIN_PX = 10  # release: deepcontext, 100 pixels in all
+
+
+@dataclasses.dataclass(frozen=True)
+class RelativePositionConfig(base.TaskConfig):
+    """Options of relative position.
+
+    Attributes:
+        min_short_side_px: the picture is scaled to a random size from here,
+        max_short_side_px: to here, so that no scale gives a patch away.
+        patch_px: side of a patch.
+        gap_px: between patches, so that no edge continues across.
+        jitter_px: each patch is moved by up to this in y and x, so that
+            straight lines give nothing away either.
+        coarse_probability: share of the patches that are shrunk and enlarged
+            again, against traces of resampling.
+        hidden_units: width of the head's fully connected layers.
+    """
+
+    min_short_side_px: int = 300
+    max_short_side_px: int = 500
+    patch_px: int = 96
+    gap_px: int = 48
+    jitter_px: int = 7
+    coarse_probability: float = 1 / 3  # release: deepcontext
+    hidden_units: int = 1024
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        room = 2 * (self.patch_px + self.jitter_px) + self.gap_px
+        if self.min_short_side_px < room:
+            raise ValueError(
+                f"min_short_side_px={self.min_short_side_px} leaves no room "
+                f"for two patches with gap and jitter ({room} pixels). Raise "
+                "it, or lower patch_px, gap_px or jitter_px."
+            )
+        if self.max_short_side_px < self.min_short_side_px:
+            raise ValueError(
+                f"max_short_side_px={self.max_short_side_px} is under "
+                f"min_short_side_px={self.min_short_side_px}."
+            )
+
+
+class RelativePosition(base.Task):
+    """Two patches in, one of eight directions out."""
+
+    name: ClassVar[str] = "relative_position"
+    source: ClassVar[str] = "images"
+    Config: ClassVar[type[base.TaskConfig]] = RelativePositionConfig
+    is_harmonized: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, base.TaskConfig]] = {
+        "tiny": RelativePositionConfig(
+            min_short_side_px=144,
+            max_short_side_px=160,
+            patch_px=48,
+            gap_px=10,
+            jitter_px=4,
+            # Of 48 pixels coarsening leaves too little to see in minutes.
+            coarse_probability=0.0,
+            hidden_units=256,
+        ),
+        "small": RelativePositionConfig(
+            min_short_side_px=224,
+            max_short_side_px=288,
+            patch_px=80,
+            gap_px=24,
+            jitter_px=6,
+            hidden_units=512,
+        ),
+        # patch, gap and jitter: release (deepcontext); 96-pixel patches of
+        # pictures of 150k to 450k pixels. The rest is ours.
+        "paper": RelativePositionConfig(
+            min_short_side_px=330, max_short_side_px=570, learning_rate=1e-4
+        ),
+    }
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Cuts two adjacent patches; `target` is int32 [], the direction."""
+        seeds = tf.unstack(tf.random.split(seed, 4))
+        image = resize.resize_to_random_side(
+            example["image"],
+            self.config.min_short_side_px,
+            self.config.max_short_side_px,
+            seeds[0],
+        )
+        direction = tf.random.stateless_uniform(
+            [], seeds[1], 0, len(DIRECTIONS), tf.int32
+        )
+        patches = self._cut_patches(image, direction, seeds[2])
+        patch_seeds = tf.random.split(seeds[3], 2)
+        views = tf.stack(
+            [
+                self._hide_shortcuts(patch, patch_seeds[i])
+                for i, patch in enumerate(patches)
+            ]
+        )  # [2, patch_px, patch_px, 3]
+        return {"views": self.to_trunk_input(views), "target": direction}
+
+    def _cut_patches(
+        self, image: tf.Tensor, direction: tf.Tensor, seed: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Returns the first patch and the one in `direction` of it."""
+        config = self.config
+        origin_seed, jitter_seed = tf.unstack(tf.random.split(seed, 2))
+        step = tf.gather(tf.constant(DIRECTIONS), direction)
+        offset = step * (config.patch_px + config.gap_px)
+        # The corner of the first patch must leave room for the second, and
+        # both for their jitter.
+        low = config.jitter_px + tf.maximum(0, -offset)
+        high = (
+            tf.shape(image)[:2]
+            - config.patch_px
+            - config.jitter_px
+            - tf.maximum(0, offset)
+        )
+        share = tf.random.stateless_uniform([2], origin_seed)
+        room = tf.cast(high - low + 1, tf.float32)
+        first = low + tf.cast(share * room, tf.int32)
+        jitter = tf.random.stateless_uniform(
+            [2, 2],
+            jitter_seed,
+            -config.jitter_px,
+            config.jitter_px + 1,
+            tf.int32,
+        )
+        corners = tf.stack([first, first + offset]) + jitter
+        return [
+            tf.image.crop_to_bounding_box(
+                image,
+                corners[i, 0],
+                corners[i, 1],
+                config.patch_px,
+                config.patch_px,
+            )
+            for i in range(2)
+        ]
+
+    def _hide_shortcuts(
+        self, patch: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Takes away what tells position without looking at the content."""
+        coarse_seed, color_seed = tf.unstack(tf.random.split(seed, 2))
+        if self.config.coarse_probability > 0:
+            patch = _coarsen_sometimes(
+                patch, self.config.coarse_probability, coarse_seed
+            )
+        if self.config.grey_input:
+            return patch
+        return drop_colors(patch, color_seed)
+
+    def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns logits float32 [B, 8] (layout: ours)."""
+        width = self.config.hidden_units
+        x = base.norm_relu(features, "head_features")
+        x = keras.layers.Flatten()(x)  # [B * 2, h' * w' * C]
+        x = keras.layers.Dense(width, use_bias=False, name="head_patch")(x)
+        x = base.norm_relu(x, "head_patch")
+        x = keras.ops.reshape(x, (-1, 2 * width))  # [B, 2 * width]
+        x = keras.layers.Dense(width, use_bias=False, name="head_hidden")(x)
+        x = base.norm_relu(x, "head_hidden")
+        return keras.layers.Dense(
+            len(DIRECTIONS),
+            kernel_initializer=base.last_layer_initializer(),
+            dtype="float32",
+            name="head_logits",
+        )(x)
+
+    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Softmax cross-entropy in nats, float32 [B]."""
+        return keras.losses.sparse_categorical_crossentropy(
+            target, prediction, from_logits=True
+        )
+
+    def metrics(
+        self, prediction: tf.Tensor, target: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`accuracy`: 1 where the direction is right, else 0."""
+        guess = keras.ops.argmax(prediction, -1)
+        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
+        return {"accuracy": keras.ops.cast(is_right, "float32")}
+
+    def chance(self) -> dict[str, float]:
+        """All eight directions are equally likely."""
+        return {
+            "loss": math.log(len(DIRECTIONS)),
+            "accuracy": 1 / len(DIRECTIONS),
+        }
+
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """First patch, second patch, and both where they truly lie."""
+        rows = []
+        for pair, truth, logits in zip(
+            self.to_displayed(views), target, prediction
+        ):
+            text = f"{_ARROWS[truth]}, said {_ARROWS[int(np.argmax(logits))]}"
+            placed = self._place(pair, DIRECTIONS[truth])
+            rows.append(drawing.row([*pair, placed], text))
+        return np.concatenate(rows)
+
+    def _place(
+        self, pair: np.ndarray, direction: tuple[int, int]
+    ) -> np.ndarray:
+        """Returns both patches in a 3x3 grid, the first in the centre."""
+        side = self.config.patch_px
+        grid = np.full((3 * side, 3 * side, 3), 255, np.uint8)
+        for patch, (dy, dx) in zip(pair, ((0, 0), direction)):
+            y, x = (1 + dy) * side, (1 + dx) * side
+            grid[y : y + side, x : x + side] = patch
+        return grid
+
+
+def drop_colors(patch: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Replaces two of the three channels by noise.
+
+    Lenses shift colours against each other more, the farther from the centre:
+    with two channels at hand a network tells where in the picture a patch was
+    without looking at what it shows.
+
+    Args:
+        patch: float32 [h, w, 3] in [0, 255].
+        seed: int32 [2].
+
+    Returns:
+        float32 [h, w, 3] in [0, 255]: one channel as it was, the others its
+        mean plus Gaussian noise of 1/100 of its deviation.
+    """
+    channel_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    kept = tf.random.stateless_uniform([], channel_seed, 0, 3, tf.int32)
+    channel = tf.gather(patch, kept, axis=-1)[..., None]
+    noise = tf.random.stateless_normal(tf.shape(patch), noise_seed)
+    noise *= _NOISE_SHARE * tf.math.reduce_std(channel)
+    filler = tf.reduce_mean(channel) + noise
+    return tf.clip_by_value(
+        tf.where(tf.range(3) == kept, channel, filler), 0.0, 255.0
+    )
+
+
+def _coarsen_sometimes(
+    patch: tf.Tensor, probability: float, seed: tf.Tensor
+) -> tf.Tensor:
+    """Shrinks and enlarges some patches, against traces of resampling."""
+    if_seed, size_seed = tf.unstack(tf.random.split(seed, 2))
+    patch_px = patch.shape[0]
+    size = tf.random.stateless_uniform(
+        [], size_seed, _COARSE_MIN_PX, patch_px, tf.int32
+    )
+
+    def coarsen() -> tf.Tensor:
+        small = tf.image.resize(patch, [size, size], antialias=True)
+        return tf.image.resize(small, [patch_px, patch_px])
+
+    is_coarse = tf.random.stateless_uniform([], if_seed) < probability
+    return tf.cond(is_coarse, coarsen, lambda: patch)

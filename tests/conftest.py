@@ -1,0 +1,39 @@
+"""Fixtures that several test files share."""
+
+import os
+import pathlib
+
+# Before TensorFlow is imported anywhere: quiet, and no GPU is needed.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+# Two replicas on one CPU; must come before the first operation.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+
+_REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of real pictures and clips that tests measure on."""
+    default = _REPOSITORY.parent / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("MTSSL_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set MTSSL_DATA to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def two_replicas() -> tf.distribute.Strategy:
+    """A strategy over two replicas; one for the whole process.
+
+    Collective operations are known by numbers that each strategy counts anew:
+    a second strategy would meet the first one's.
+    """
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

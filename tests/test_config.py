@@ -1,0 +1,107 @@
+"""Tests for presets, overrides and config.json."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from mtssl_tf import config as config_lib
+from mtssl_tf.tasks import TASKS
+
+
+@pytest.mark.parametrize("preset", config_lib.PRESETS)
+def test_json_gives_the_same_settings(preset):
+    config = config_lib.preset_config(preset, list(TASKS))
+    assert config_lib.from_json(config_lib.to_json(config)) == config
+
+
+def test_overrides_reach_every_section():
+    config = config_lib.preset_config("tiny", ["colorization"])
+    for assignment, value in (
+        ("trunk.num_units=(1,2,3)", (1, 2, 3)),
+        ("train.freeze_trunk=true", True),
+        ("train.epsilon=1", 1.0),
+        ("data.cache_dir=/tmp/x", "/tmp/x"),
+        ("motion.method=idt", "idt"),
+        ("lasso.l1=0.5", 0.5),
+        ("colorization.batch_size=4", 4),
+    ):
+        config = config_lib.override(config, assignment)
+        section, key = assignment.partition("=")[0].split(".")
+        part = config.tasks.get(section) or getattr(config, section)
+        assert getattr(part, key) == value
+
+
+@pytest.mark.parametrize(
+    "assignment, message",
+    [
+        ("train.steps", "section.key=value"),
+        ("trian.steps=3", "no section 'trian'.*train"),
+        ("train.step=3", "no setting 'step'.*steps"),
+        ("train.steps=many", "type int, got 'many'"),
+        ("train.steps=1.5", "type int, got '1.5'"),
+        ("train.steps=0", "steps must be >= 1, got 0"),
+        ("data.held_out_images=1", "held_out_images"),
+        ("colorization.crop_px=1000", "crop_px=1000"),
+        ("exemplar.batch_size=4", "no section 'exemplar'"),
+    ],
+)
+def test_mistakes_name_the_value_and_the_remedy(assignment, message):
+    config = config_lib.preset_config("tiny", ["colorization"])
+    with pytest.raises(ValueError, match=message):
+        config_lib.override(config, assignment)
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(ValueError, match="'huge'.*tiny, small, paper"):
+        config_lib.preset_config("huge", ["colorization"])
+    with pytest.raises(ValueError, match="colorization"):
+        config_lib.preset_config("tiny", [])
+    with pytest.raises(ValueError, match="twice"):
+        config_lib.preset_config("tiny", ["exemplar", "exemplar"])
+
+
+def test_harmonizing_turns_relative_position_grey():
+    config = config_lib.preset_config("tiny", list(TASKS))
+    harmonized = config_lib.harmonize(config)
+    changed = config_lib.differences(config, harmonized)
+    assert changed == ["tasks.relative_position.grey_input: False -> True"]
+
+
+def test_lasso_needs_units_of_one_size():
+    config = config_lib.preset_config("tiny", ["exemplar"])
+    config = config_lib.override(config, "train.use_lasso=true")
+    with pytest.raises(ValueError, match="output_stride 16 or 8.*32"):
+        config_lib.override(config, "exemplar.output_stride=32")
+
+
+def test_a_config_of_another_version_is_refused():
+    config = config_lib.preset_config("tiny", ["exemplar"])
+    text = config_lib.to_json(config).replace('"steps"', '"stepz"')
+    with pytest.raises(ValueError, match="stepz"):
+        config_lib.from_json(text)
+
+
+def test_every_difference_is_named():
+    old = config_lib.preset_config("tiny", ["exemplar"])
+    new = dataclasses.replace(
+        old, train=dataclasses.replace(old.train, seed=7)
+    )
+    assert config_lib.differences(old, new) == ["train.seed: 0 -> 7"]
+    assert config_lib.differences(old, old) == []
+
+
+def test_settings_need_no_tensorflow():
+    code = (
+        "import sys; from mtssl_tf import config; "
+        "config.preset_config('paper', ['colorization']); "
+        "sys.exit(hasattr(sys.modules.get('tensorflow'), '_api'))"
+    )
+    lazy = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "tensorflow.python" not in lazy.stderr

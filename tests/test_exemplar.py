@@ -1,0 +1,133 @@
+"""Tests for exemplar and its distortions."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtssl_tf.data import distort
+from mtssl_tf.tasks import exemplar
+
+
+def _unit_vectors(shape, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=shape)
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors.astype(np.float32)
+
+
+def _task():
+    return exemplar.Exemplar(exemplar.Exemplar.presets["tiny"])
+
+
+def test_loss_equals_a_loop_over_triplets():
+    embeddings = _unit_vectors((5, 2, 3))
+    expected = []
+    for i in range(5):
+        anchor, positive = embeddings[i]
+        hinges = []
+        for j in set(range(5)) - {i}:
+            for negative in embeddings[j]:
+                near = 1 - anchor @ positive
+                far = 1 - anchor @ negative
+                hinges.append(max(near - far + 0.5, 0))
+        active = [h for h in hinges if h > 0]
+        expected.append(np.mean(active) if active else 0.0)
+    loss = _task().loss(tf.constant(embeddings), tf.zeros(5, tf.int32))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_metrics_by_hand():
+    # Two pictures in the plane; the first one's views agree, the second's
+    # are a quarter turn apart.
+    embeddings = tf.constant(
+        [[[1.0, 0], [1, 0]], [[0, 1], [-1, 0]]], tf.float32
+    )
+    metrics = _task().metrics(embeddings, tf.zeros(2, tf.int32))
+    np.testing.assert_allclose(metrics["positive_cosine"], [1, 0])
+    np.testing.assert_allclose(metrics["negative_cosine"], [-0.5, 0])
+    np.testing.assert_allclose(metrics["triplets_right"], [1, 0.5])
+    np.testing.assert_allclose(metrics["active"], [0, 1])
+
+
+def test_collapse_is_chance():
+    embeddings = tf.ones([4, 2, 3]) / math.sqrt(3)
+    task = _task()
+    target = tf.zeros(4, tf.int32)
+    loss = task.loss(embeddings, target)
+    np.testing.assert_allclose(loss, task.chance()["loss"], rtol=1e-5)
+    right = task.metrics(embeddings, target)["triplets_right"]
+    np.testing.assert_allclose(right, task.chance()["triplets_right"])
+
+
+def test_the_loss_does_not_care_for_rotations_of_the_space():
+    embeddings = _unit_vectors((4, 2, 3))
+    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
+    turned = (embeddings @ turn).astype(np.float32)
+    target = tf.zeros(4, tf.int32)
+    np.testing.assert_allclose(
+        _task().loss(tf.constant(embeddings), target),
+        _task().loss(tf.constant(turned), target),
+        rtol=1e-4,
+    )
+
+
+def test_a_batch_of_one_has_no_negative():
+    with pytest.raises(ValueError, match="Got 1"):
+        dataclasses.replace(exemplar.Exemplar.presets["tiny"], batch_size=1)
+
+
+def test_a_plain_warp_is_a_crop():
+    image = np.random.default_rng(0).uniform(0, 255, (20, 24, 3))
+    image = image.astype(np.float32)
+    transform = distort.patch_transform(
+        tf.constant([8.5, 12.5]), 6, tf.constant(1.0), tf.constant(0.0)
+    )
+    patch = distort.warp(tf.constant(image), transform, 6, 6)
+    np.testing.assert_allclose(patch, image[6:12, 10:16], atol=1e-3)
+
+
+def test_scale_and_angle_do_as_they_say():
+    # On a linear ramp bilinear sampling is exact.
+    y, x = np.mgrid[:40, :40].astype(np.float32)
+    ramp = tf.constant(np.stack([y, x], -1))
+    center, scale, angle = (20.0, 19.0), 0.8, 0.3
+    transform = distort.patch_transform(
+        tf.constant(center), 9, tf.constant(scale), tf.constant(angle)
+    )
+    patch = distort.warp(ramp, transform, 9, 9).numpy()
+    v, u = np.mgrid[:9, :9] - 4.0
+    expected_y = center[0] + scale * (np.sin(angle) * u + np.cos(angle) * v)
+    expected_x = center[1] + scale * (np.cos(angle) * u - np.sin(angle) * v)
+    np.testing.assert_allclose(patch[..., 0], expected_y, atol=1e-4)
+    np.testing.assert_allclose(patch[..., 1], expected_x, atol=1e-4)
+
+
+def test_distortions_stay_in_range_and_differ():
+    image = np.random.default_rng(0).uniform(0, 255, (80, 100, 3))
+    image = tf.constant(image, tf.float32)
+    place = tf.constant([0.5, 0.5])
+    patches = [
+        distort.distorted_patch(image, place, 48, 1.0, [0, number]).numpy()
+        for number in range(8)
+    ]
+    for patch in patches:
+        assert patch.shape == (48, 48, 3)
+        assert patch.min() >= -1e-3 and patch.max() <= 255.001
+    assert len({patch.mean() for patch in patches}) == 8
+
+
+def test_contrast_keeps_the_mean_and_scales_the_spread():
+    patch = np.random.default_rng(0).uniform(0, 1, (8, 8, 3))
+    patch = patch.astype(np.float32)
+    spread = np.linalg.eigvalsh(np.cov(patch.reshape(-1, 3).T))
+    for number in range(5):
+        out = distort._random_contrast(tf.constant(patch), 1.0, [1, number])
+        out = out.numpy()
+        np.testing.assert_allclose(
+            out.mean((0, 1)), patch.mean((0, 1)), atol=1e-4
+        )
+        new = np.linalg.eigvalsh(np.cov(out.reshape(-1, 3).T))
+        assert new.min() >= 0.25 * spread.min() * 0.999
+        assert new.max() <= 4 * spread.max() * 1.001

@@ -1,0 +1,96 @@
+"""Finding mixes in run and evaluation folders, and the command."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+from tools import plot_mix
+
+
+def _run_folder(folder, *mixes):
+    folder.mkdir(parents=True)
+    lines = [{"step": 1, "loss": 2.0}]
+    for step, mix in enumerate(mixes, start=2):
+        lines.append({"step": step, "mixing_weights": mix})
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines)
+    )
+    return folder
+
+
+def _result_folder(folder, **extra):
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps({"metrics": {}, **extra}))
+    return folder
+
+
+def test_a_run_gives_each_tasks_last_mix(tmp_path):
+    run = _run_folder(
+        tmp_path / "run",
+        {"exemplar": [1.0, 0.0], "colorization": [0.6, 0.8]},
+        {"exemplar": [0.0, 1.0]},
+    )
+    with (run / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 9, "mixing_weights": {"exem')  # being written
+    assert plot_mix.last_mixes(run) == {
+        "exemplar": [0.0, 1.0],
+        "colorization": [0.6, 0.8],
+    }
+
+
+def test_pretext_and_evaluation_are_told_apart(tmp_path):
+    run = _run_folder(tmp_path / "run", {"exemplar": [1.0, 0.0]})
+    mixes = {"imagenet_linear": [0.6, 0.8]}
+    result = _result_folder(tmp_path / "linear", mixing_weights=mixes)
+    assert plot_mix.read_mixes([run, result]) == (
+        {"exemplar": [1.0, 0.0]},
+        mixes,
+    )
+
+
+def test_rows_of_several_folders_carry_the_folders_name(tmp_path):
+    for name in ("one", "two"):
+        _run_folder(tmp_path / "all" / name, {"exemplar": [1.0, 0.0]})
+    pretext, evaluation = plot_mix.read_mixes([tmp_path / "all"])
+    assert list(pretext) == ["all/one: exemplar", "all/two: exemplar"]
+    assert not evaluation
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        plot_mix.read_mixes([tmp_path / "nowhere"])
+    run = _run_folder(tmp_path / "run")
+    with pytest.raises(ValueError, match="(?s)run.*--lasso"):
+        plot_mix.read_mixes([run])
+
+
+def _call(*arguments):
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tools.plot_mix"]
+        + list(arguments),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_command_draws_and_says_how_many_units_are_off(tmp_path):
+    run = _run_folder(tmp_path / "run", {"exemplar": [1.0, 0.0]})
+    done = _call(f"--workdir={run}", f"--out={tmp_path / 'mix.png'}")
+    assert done.returncode == 0
+    assert "exemplar: 1 of 2 units off" in done.stdout
+    assert cv2.imread(str(tmp_path / "mix.png")).ndim == 3
+
+
+def test_a_mistake_is_one_line_and_no_tensorflow(tmp_path):
+    done = _call(f"--workdir={tmp_path}")
+    lines = [
+        line
+        for line in done.stderr.splitlines()
+        if not line.startswith("import time:")
+    ]
+    assert done.returncode == 2
+    assert len(lines) == 1 and str(tmp_path) in lines[0]
+    assert "tensorflow" not in done.stderr.replace("mtssl_tf", "")

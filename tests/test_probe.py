@@ -1,0 +1,50 @@
+"""The probe that a training run takes of its trunk."""
+
+from class_folder_pictures import save_class_folders
+import keras
+import pytest
+
+from mtssl_tf.input_contract import InputContract
+from mtssl_tf.probe import open_train_and_test
+from mtssl_tf.probe import Probe
+from mtssl_tf.trunk import build_trunk
+from mtssl_tf.trunk import TrunkConfig
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_class_folders(tmp_path_factory.mktemp("probe") / "all", 8)
+
+
+def test_colours_are_told_apart_by_a_random_trunk(folder):
+    keras.utils.set_random_seed(0)
+    trunk = build_trunk(TrunkConfig(50, num_units=(1, 1, 2), width=0.125))
+    probe = Probe(str(folder), image_px=64)
+    first = probe.measure(trunk, InputContract())
+    assert set(first) == {"knn_top1", "linear_top1"}
+    assert min(first.values()) > 60.0  # chance is 20
+    assert probe.measure(trunk, InputContract()) == first
+
+
+def test_a_folder_without_a_split_is_cut_by_the_seed(folder):
+    train, test = open_train_and_test(str(folder), 40, seed=0)
+    assert (train.num_pictures, test.num_pictures) == (30, 10)
+    again, _ = open_train_and_test(str(folder), 40, seed=0)
+    other, _ = open_train_and_test(str(folder), 40, seed=1)
+    assert again.digest == train.digest != other.digest
+
+
+def test_train_and_test_folders_are_used_where_they_are(tmp_path):
+    save_class_folders(tmp_path / "train", 4)
+    save_class_folders(tmp_path / "test", 3)
+    train, test = open_train_and_test(str(tmp_path), 2, seed=0)
+    assert (train.num_pictures, test.num_pictures) == (10, 10)
+    (tmp_path / "test" / "red").rename(tmp_path / "test" / "scarlet")
+    with pytest.raises(ValueError, match="scarlet"):
+        open_train_and_test(str(tmp_path), 2, seed=0)
+
+
+def test_a_class_of_one_picture_is_named(tmp_path):
+    save_class_folders(tmp_path, 1)
+    with pytest.raises(ValueError, match="blue"):
+        open_train_and_test(str(tmp_path), 40, seed=0)

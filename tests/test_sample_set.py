@@ -1,0 +1,35 @@
+"""Tests for the built-in sample set."""
+
+import cv2
+import numpy as np
+
+from mtssl_tf.data import sample_set
+from mtssl_tf.motion import clips
+
+
+def test_the_set_is_complete_and_made_once(tmp_path):
+    samples = sample_set.build_sample_set(tmp_path)
+    pictures = sorted(samples.images.iterdir())
+    assert len(pictures) > 80
+    assert {cv2.imread(str(p)).shape for p in pictures} == {(160, 160, 3)}
+    found = clips.list_clips(samples.videos)
+    assert len(found) == 12
+    before = pictures[0].stat().st_mtime_ns
+    assert sample_set.build_sample_set(tmp_path) == samples
+    assert pictures[0].stat().st_mtime_ns == before
+    # Nothing half made is left beside it.
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_cut_out_moves_against_its_background(tmp_path):
+    samples = sample_set.build_sample_set(tmp_path)
+    for folder in sorted(samples.videos.iterdir())[:4]:
+        frames = sorted(folder.iterdir())
+        first, second = (cv2.imread(str(f), 0) for f in frames[11:13])
+        mask_file = samples.masks / folder.name / f"{frames[11].stem}.png"
+        mask = cv2.imread(str(mask_file), 0) > 0
+        assert 0.02 < mask.mean() < 0.3
+        flow = cv2.DISOpticalFlow_create(2).calc(first, second, None)
+        inside = np.median(flow[cv2.erode(mask.astype(np.uint8), None) > 0], 0)
+        outside = np.median(flow[~mask], 0)
+        assert np.linalg.norm(inside - outside) > 1.5

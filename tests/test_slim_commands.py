@@ -1,0 +1,118 @@
+"""Import and export as a user types them."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import slim_reference
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf import slim_checkpoint
+from mtssl_tf import slim_commands
+from mtssl_tf.input_contract import InputContract
+from mtssl_tf.input_contract import NAMED_CONTRACTS
+from mtssl_tf.trunk import build_block4
+from mtssl_tf.trunk import build_trunk
+from mtssl_tf.trunk import TrunkConfig
+
+TINY = TrunkConfig(num_units=(1, 1, 2), width=1 / 16)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return build_trunk(TINY), build_block4(TINY)
+
+
+@pytest.fixture
+def prefix(tmp_path, models):
+    """A checkpoint as TF-Slim writes it: no input contract beside it."""
+    prefix = str(tmp_path / "slim" / "model.ckpt")
+    slim_checkpoint.save(models[0], prefix, block4=models[1])
+    return prefix
+
+
+def _run(*args):
+    slim_commands.main([str(arg) for arg in args])
+
+
+def _features(trunk, block4):
+    image = slim_reference.random_image(48, 48)
+    return block4(trunk(image)["unit_02"])
+
+
+def test_import_makes_a_run_directory(tmp_path, prefix, models, capsys):
+    out = tmp_path / "run"
+    _run("import", f"--checkpoint={prefix}", f"--out={out}",
+         "--contract=inception")  # fmt: skip
+    assert "matched" in capsys.readouterr().out
+
+    settings = config_lib.from_json((out / "config.json").read_text())
+    assert settings.tasks == {}
+    assert settings.trunk == TINY
+    assert settings.contract == NAMED_CONTRACTS["inception"]
+    report = (out / slim_commands.REPORT_FILE).read_text()
+    assert "matched: resnet_v2/conv1/weights [7, 7, 3, 4]" in report
+
+    loaded = pretrained_lib.load_trunk(str(out))
+    assert loaded.contract == NAMED_CONTRACTS["inception"]
+    np.testing.assert_array_equal(
+        _features(loaded.trunk, loaded.block4), _features(*models)
+    )
+
+
+def test_export_and_import_again(tmp_path, prefix, models):
+    run, again = tmp_path / "run", tmp_path / "again"
+    exported = tmp_path / "out" / "model.ckpt"
+    _run("import", f"--checkpoint={prefix}", f"--out={run}", "--contract=vgg")
+    _run("export", f"--workdir={run}", f"--out={exported}")
+    # The contract went with it.
+    _run("import", f"--checkpoint={exported}", f"--out={again}",
+         "--output_stride=8")  # fmt: skip
+    first = pretrained_lib.load_trunk(str(run))
+    second = pretrained_lib.load_trunk(str(again))
+    assert second.contract == InputContract()
+    assert second.config.output_stride == 8
+    assert second.digest == first.digest
+    stored = json.loads((again / "config.json").read_text())
+    assert stored["contract"]["means_rgb"] == [123.68, 116.779, 103.939]
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ((), "--contract"),
+        (("--contract=imagenet",), "'imagenet'"),
+        (("--contract=vgg", "--scope=other"), "other/"),
+    ],
+)
+def test_a_mistake_writes_nothing(tmp_path, prefix, capsys, flags, message):
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit) as stopped:
+        _run("import", f"--checkpoint={prefix}", f"--out={out}", *flags)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["slim"]
+
+
+def test_refuses_to_overwrite(tmp_path, prefix, capsys):
+    with pytest.raises(SystemExit):
+        _run("import", f"--checkpoint={prefix}", f"--out={tmp_path}")
+    assert f"{tmp_path} exists" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        _run("export", f"--workdir={tmp_path}", f"--out={prefix}")
+    assert "model.ckpt.index exists" in capsys.readouterr().err
+
+
+def test_help_answers_at_once():
+    start = time.monotonic()
+    command = [sys.executable, "-m", "mtssl_tf.slim_checkpoint", "import"]
+    shown = subprocess.run(
+        [*command, "--help"], check=True, capture_output=True, text=True
+    )
+    assert "--contract" in shown.stdout
+    # Importing TensorFlow alone takes longer, even on a busy machine.
+    assert time.monotonic() - start < 3

@@ -1,0 +1,1 @@
+"""Commands around training; run from a checkout, never imported."""

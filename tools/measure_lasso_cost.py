@@ -1,0 +1,153 @@
+"""What LassoMix costs: a training step with the mix over one without.
+
+    python -m tools.measure_lasso_cost --depth=101 --batch_size=4
+
+For time, both models stand in one process and take turns, so that whatever
+else the machine does falls on both. For memory, each has a process of its own
+(freed memory stays with a process): its peak in a step, above what it held
+when everything was built and traced.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pathlib
+import sys
+import time
+
+from absl import app
+from absl import flags
+
+_DEPTH = flags.DEFINE_enum("depth", "101", ["50", "101", "152"], "Trunk.")
+_WIDTH = flags.DEFINE_float("width", 1.0, "Factor on the trunk's channels.")
+_IMAGE_PX = flags.DEFINE_integer("image_px", 96, "Side of a picture.", 32)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Pictures a step.", 1)
+_ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps timed of each.", 1)
+
+_VARIANTS = {"without": False, "with": True}
+
+
+def measure(
+    depth: int, width: float, image_px: int, batch_size: int, num_rounds: int
+) -> dict[str, float]:
+    """Times steps with and without the mix in turn.
+
+    Returns:
+        Seconds and peak bytes of a step without and with the mix, and the
+        two ratios. Time is that of the fastest step, which other work on the
+        machine disturbs least.
+    """
+    import tensorflow  # noqa: F401  before the forks: one import for all
+
+    settings = (depth, width, image_px, batch_size)
+    fork = multiprocessing.get_context("fork")
+    peak = {}
+    for name, use_mix in _VARIANTS.items():
+        with fork.Pool(1) as pool:
+            peak[name] = pool.apply(_peak_bytes, (*settings, use_mix))
+    steps = {
+        name: _build_step(*settings, use_mix)
+        for name, use_mix in _VARIANTS.items()
+    }
+    for step in steps.values():
+        step()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(num_rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            times[name].append(time.perf_counter() - start)
+    fastest = {name: min(values) for name, values in times.items()}
+    return {
+        "step_s_without": fastest["without"],
+        "step_s_with": fastest["with"],
+        "peak_bytes_without": peak["without"],
+        "peak_bytes_with": peak["with"],
+        "time_ratio": fastest["with"] / fastest["without"],
+        "memory_ratio": peak["with"] / peak["without"],
+    }
+
+
+def _build_step(
+    depth: int, width: float, image_px: int, batch_size: int, use_mix: bool
+):
+    """A forward and a backward pass, traced but not yet run."""
+    import numpy as np
+    import tensorflow as tf
+
+    from mtssl_tf.lasso_mix import LassoMix
+    from mtssl_tf.trunk import build_trunk
+    from mtssl_tf.trunk import TrunkConfig
+
+    image = tf.constant(
+        np.random.default_rng(0).standard_normal(
+            (batch_size, image_px, image_px, 3)
+        ),
+        "float32",
+    )
+    config = TrunkConfig(depth=depth, width=width)
+    trunk = build_trunk(config)
+    last = sorted(trunk.output)[-1]
+    mix = LassoMix() if use_mix else None
+    if mix is not None:
+        mix.build({name: unit.shape for name, unit in trunk.output.items()})
+
+    @tf.function(jit_compile=False)
+    def compute_gradients():
+        with tf.GradientTape() as tape:
+            units = trunk(image, training=True)
+            features = mix(units) if mix is not None else units[last]
+            loss = tf.reduce_mean(tf.square(features))
+            if mix is not None:
+                loss += tf.add_n(mix.losses)
+        variables = list(trunk.trainable_variables)
+        if mix is not None:
+            variables += mix.trainable_variables
+        # The gradients are summed up so that all of them are computed.
+        return tf.add_n(
+            [
+                tf.reduce_sum(gradient)
+                for gradient in tape.gradient(
+                    loss,
+                    [variable.value for variable in variables],
+                    unconnected_gradients="zero",
+                )
+            ]
+        )
+
+    traced = compute_gradients.get_concrete_function()
+    return lambda: float(traced())
+
+
+def _peak_bytes(*settings) -> int:
+    """Peak resident memory of a step above what is held before it."""
+    step = _build_step(*settings)
+    process = pathlib.Path("/proc/self")
+    before = _status_bytes(process, "VmRSS")
+    (process / "clear_refs").write_text("5")  # resets the peak
+    step()
+    return _status_bytes(process, "VmHWM") - before
+
+
+def _status_bytes(process: pathlib.Path, entry: str) -> int:
+    for line in (process / "status").read_text().splitlines():
+        if line.startswith(f"{entry}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"{process}/status has no entry {entry}; is it Linux?")
+
+
+def main(_) -> None:
+    result = measure(
+        int(_DEPTH.value),
+        _WIDTH.value,
+        _IMAGE_PX.value,
+        _BATCH_SIZE.value,
+        _ROUNDS.value,
+    )
+    json.dump(result, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    app.run(main)

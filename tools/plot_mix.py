@@ -1,0 +1,142 @@
+"""Draws the mixes of finished and running work as the paper's Figure 4.
+
+    python -m tools.plot_mix --workdir=runs/all --workdir=eval/imagenet
+
+A folder is a training run (`metrics.jsonl`), the --out folder of an
+evaluation (`result.json`), or holds such folders. Pretext tasks are drawn
+above evaluation tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+from evaluation import result
+from mtssl_tf import metrics_log
+
+_KEY = "mixing_weights"
+
+Mixes = dict[str, list[float]]
+
+
+def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
+    """Reads the last mixes of runs and the mixes of evaluations.
+
+    Returns:
+        (pretext, evaluation): row name -> N weights. With several folders
+        of a kind, names start with the folder's.
+
+    Raises:
+        FileNotFoundError: a folder holds neither a run nor a result.
+        ValueError: none of them has a mix.
+    """
+    folders = list(folders)
+    if not folders:
+        raise ValueError("--workdir is missing: name a run's folder.")
+    runs: dict[str, Mixes] = {}
+    results: dict[str, Mixes] = {}
+    for folder in map(pathlib.Path, folders):
+        logs = sorted(folder.rglob(metrics_log.FILE))
+        files = sorted(folder.rglob(result.RESULT_FILE))
+        if not logs and not files:
+            raise FileNotFoundError(
+                f"{folder} holds neither {metrics_log.FILE} nor "
+                f"{result.RESULT_FILE}. Name a run's or an evaluation's "
+                "folder."
+            )
+        for log in logs:
+            runs[_row_prefix(folder, log)] = last_mixes(log.parent)
+        for file in files:
+            mixes = result.load_result(file).get(_KEY) or {}
+            results[_row_prefix(folder, file)] = mixes
+    pretext, evaluation = _name_rows(runs), _name_rows(results)
+    if not pretext and not evaluation:
+        raise ValueError(
+            f"No mixing weights in {[*runs, *results]}. Train or evaluate "
+            "with --lasso."
+        )
+    return pretext, evaluation
+
+
+def last_mixes(workdir: str | os.PathLike) -> Mixes:
+    """Returns each task's mix as the run's log has it last."""
+    mixes: Mixes = {}
+    for line in metrics_log.load_metrics(workdir):
+        mixes.update(line.get(_KEY, {}))
+    return mixes
+
+
+def _row_prefix(folder: pathlib.Path, file: pathlib.Path) -> str:
+    inner = file.parent.relative_to(folder)
+    return os.path.normpath(os.path.join(folder.resolve().name, inner))
+
+
+def _name_rows(mixes_by_folder: dict[str, Mixes]) -> Mixes:
+    with_mixes = {
+        folder: mixes for folder, mixes in mixes_by_folder.items() if mixes
+    }
+    is_alone = len(with_mixes) == 1
+    return {
+        name if is_alone else f"{folder}: {name}": weights
+        for folder, mixes in with_mixes.items()
+        for name, weights in mixes.items()
+    }
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns this program's flags, apart from those of any other."""
+    values = flags.FlagValues()
+    flags.DEFINE_multi_string(
+        "workdir",
+        [],
+        "A run's or an evaluation's folder; repeat for more.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out", "mix.png", "The picture to write.", flag_values=values
+    )
+    return values
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the program and returns its exit code; 2 is a mistaken input."""
+    values = define_flags()
+    if {"--help", "-h"} & set(argv[1:]):
+        print(f"{__doc__}\n{values.get_help()}")
+        return 0
+    try:
+        # Shells expand DIR... to plain arguments after the first.
+        more = values(argv)[1:]
+        pretext, evaluation = read_mixes([*values.workdir, *more])
+        _save_picture(pretext, evaluation, pathlib.Path(values.out))
+    except (flags.Error, OSError, ValueError) as error:
+        print(f"plot_mix: {error}", file=sys.stderr)
+        return 2
+    for name, weights in [*pretext.items(), *evaluation.items()]:
+        num_off = sum(weight == 0 for weight in weights)
+        print(f"{name}: {num_off} of {len(weights)} units off")
+    print(f"Wrote {values.out}.")
+    return 0
+
+
+def _save_picture(
+    pretext: Mixes, evaluation: Mixes, path: pathlib.Path
+) -> None:
+    import cv2  # slow, as the next is; a mistyped flag needs neither
+
+    from mtssl_tf import mix_picture
+
+    picture = mix_picture.draw_mixes(pretext, evaluation)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix or ".png"
+    encoded = cv2.imencode(suffix, picture[..., ::-1])[1]
+    path.write_bytes(encoded.tobytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

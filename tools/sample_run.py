@@ -1,0 +1,66 @@
+"""The first thing to run: `python -m tools.sample_run`.
+
+Trains on the built-in sample set, exports the trunk, and plots the run. Every
+step is an ordinary command, printed before it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from absl import app
+from absl import flags
+
+_WORKDIR = flags.DEFINE_string("workdir", "runs/sample", "Run directory.")
+_STEPS = flags.DEFINE_integer("steps", 2500, "Training steps.", 1)
+
+
+def sample_run(workdir: pathlib.Path, steps: int) -> None:
+    """Trains, exports and plots.
+
+    Raises:
+        subprocess.CalledProcessError: a command failed; it has said why.
+    """
+    exported = workdir.with_name(f"{workdir.name}_export")
+    # Grey pictures: relative position starts to learn sooner.
+    _run(
+        "mtssl_tf.train",
+        f"--workdir={workdir}",
+        f"--steps={steps}",
+        "--harmonize",
+    )
+    if exported.exists():
+        print(f"{exported} is there already and is left as it is.")
+    else:
+        _run("mtssl_tf.export", f"--workdir={workdir}", f"--out={exported}")
+    _run("tools.plot_run", f"--workdir={workdir}")
+    print(
+        f"\nLook at {workdir}/report.png and {exported}/README.md, or run\n"
+        f"  tensorboard --logdir={workdir}\n"
+        "Your own pictures and videos: python -m mtssl_tf.train --images=DIR "
+        "--videos=DIR --workdir=DIR"
+    )
+
+
+def _run(module: str, *arguments: str) -> None:
+    print(f"\n$ python -m {module} {shlex.join(arguments)}", flush=True)
+    subprocess.run([sys.executable, "-m", module, *arguments], check=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs with the flags' settings."""
+    if len(argv) > 1:
+        print(f"There are only flags here, got {argv[1:]}.", file=sys.stderr)
+        sys.exit(2)
+    try:
+        sample_run(pathlib.Path(_WORKDIR.value), _STEPS.value)
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
+
+
+if __name__ == "__main__":
+    app.run(main)
