@@ -69,12 +69,16 @@ def iterate(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
     """
     try:
         yield from dataset
-    except tf.errors.InvalidArgumentError as error:
-        raise SourceError(
-            f"No usable example was found in {source.description}. The log "
-            "names what was skipped and why; check the files, or leave out "
-            "the tasks that need them."
-        ) from error
+        return
+    except tf.errors.InvalidArgumentError:
+        pass
+    # Not from within the handler: the first error would keep the iterator,
+    # whose threads go on reading and hold up the end of the process.
+    raise SourceError(
+        f"No usable example was found in {source.description}. The log names "
+        "what was skipped and why; check the files, or leave out the tasks "
+        "that need them."
+    )
 
 
 def views_shape(task: base.Task) -> tuple[int, int, int, int]:

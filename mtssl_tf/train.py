@@ -256,13 +256,16 @@ def _build_trainer(config: config_lib.RunConfig, workdir: pathlib.Path):
 
 
 def _train(trainer) -> None:
+    from mtssl_tf import pipeline
     from mtssl_tf import stop_signal
     from mtssl_tf import training
 
     stop = stop_signal.StopSignal()
     try:
         trainer.train(stop)
-    except (training.NonFiniteLossError, OSError) as error:
+    except (
+        training.NonFiniteLossError, pipeline.SourceError, OSError
+    ) as error:  # fmt: skip
         _exit_with(error)
     if stop.number is not None:
         # What a shell reports of a program that a signal ended.

@@ -136,17 +136,28 @@ def test_another_folder_is_not_taken_for_a_run(samples, tmp_path):
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
-def test_videos_that_cannot_be_used_are_one_clear_error(tmp_path):
-    clip = tmp_path / "videos" / "clip.mp4"
-    clip.parent.mkdir()
-    clip.write_bytes(b"no video at all")
+@pytest.mark.parametrize(
+    "task, flag, name",
+    [
+        ("motion_segmentation", "videos", "clip.mp4"),
+        ("relative_position", "images", "picture.jpg"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_one_clear_error(
+    task, flag, name, tmp_path
+):
+    broken = tmp_path / "source" / name
+    broken.parent.mkdir()
+    broken.write_bytes(b"\xff\xd8 no more")
     done = _train(
-        "--tasks=motion_segmentation",
-        f"--videos={clip.parent}",
+        f"--tasks={task}",
+        f"--{flag}={broken.parent}",
         f"--workdir={tmp_path}/run",
         f"--set=data.cache_dir={tmp_path}/cache",
         *_SMALL,
+        timeout=200,
     )
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert str(clip.parent) in last
+    assert str(broken.parent) in last
+    assert "Traceback" not in done.stderr
