@@ -58,7 +58,7 @@ def test_flow_finds_a_shift(flow_of):
 
 
 def test_sampled_is_bilinear_for_any_number_of_points_and_channels():
-    """OpenCV's remap has traps here: many rows, and odd channel counts."""
+    """OpenCV's remap has traps here: many, none, and odd channel counts."""
     x = pixel_grid(40, 50)
     points = np.random.default_rng(0).uniform(0, 39, (40_000, 2))
     points = points.astype(np.float32)
@@ -67,6 +67,7 @@ def test_sampled_is_bilinear_for_any_number_of_points_and_channels():
         values = sampled(np.ascontiguousarray(ramps), points)
         expected = points[:, :1] * np.arange(1, channels + 1)
         np.testing.assert_allclose(values, expected, atol=0.1)
+        assert sampled(ramps, points[:0]).shape == (0, channels)
 
 
 def test_resized_flow_scales_its_vectors():

@@ -92,16 +92,21 @@ def bare_flow(
 
 
 def _pyramid(field: np.ndarray, config: MotionConfig) -> list[np.ndarray]:
-    factors = [
-        config.idt.scale_stride**scale
-        for scale in range(num_scales(field.shape[:2], config.idt))
-    ]
-    return [_shrunk(field, factor) for factor in factors]
+    """Returns a field at all scales, each shrunk from the one before."""
+    height, width = field.shape[:2]
+    scales = [field]
+    for scale in range(1, num_scales((height, width), config.idt)):
+        size = _size_at((height, width), config.idt.scale_stride**scale)
+        scales.append(_shrunk(scales[-1], size))
+    return scales
 
 
-def _shrunk(picture: np.ndarray, factor: float) -> np.ndarray:
-    height, width = picture.shape[:2]
-    size = (round(width / factor), round(height / factor))
+def _size_at(size: tuple[int, ...], factor: float) -> tuple[int, int]:
+    """Returns (w, h) for (H, W)."""
+    return round(size[1] / factor), round(size[0] / factor)
+
+
+def _shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
@@ -132,7 +137,8 @@ def window_mask(
         pairs: motion between the window's neighbours.
 
     Returns:
-        bool [H, W], and shares of the tracks dropped, by reason.
+        bool [H, W], and shares that are dropped: of the points for lack of
+        texture, of the tracks from the others for each other reason.
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     votes: list[np.ndarray] = []
@@ -163,21 +169,23 @@ def _scale_mask(
     # The grid is W px apart at its own scale; coordinates stay full-size,
     # which is what IDT converts them to before it applies its limits.
     points, has_texture = sampling_points(
-        _shrunk(grey, factor),
+        _shrunk(grey, _size_at(grey.shape, factor)),
         config.idt.sampling_step_px,
         config.idt.corner_quality,
     )
-    shape = points.shape[:2]
+    # A point without texture is no evidence, wherever it would go.
     tracks = follow(
-        (points * factor).reshape(-1, 2),
+        points[has_texture] * factor,
         [pair.fields[scale] for pair in pairs],
         factor,
     )
     drops = dropped(tracks, config.idt)
     is_dropped = np.any(list(drops.values()), axis=0)
     is_camera = is_camera_motion(tracks, config.idt.camera_px)
-    moving = has_texture & (~is_dropped & ~is_camera).reshape(shape)
-    drops["texture"] = ~has_texture.ravel()
-    return moving.astype(np.float32), {
-        name: float(is_set.mean()) for name, is_set in drops.items()
+    moving = np.zeros(has_texture.shape, np.float32)
+    moving[has_texture] = ~is_dropped & ~is_camera
+    drops["texture"] = ~has_texture
+    return moving, {
+        name: float(is_set.mean()) if is_set.size else 0.0
+        for name, is_set in drops.items()
     }
