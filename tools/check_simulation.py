@@ -18,6 +18,7 @@ import time
 
 import tensorflow as tf
 
+from mtssl_tf import memory
 from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import pusher as pusher_lib
@@ -138,6 +139,7 @@ def main() -> None:
     parser.add_argument("--compute_s", default="0.1,0.3")
     parser.add_argument("--duration_s", type=float, default=15.0)
     options = parser.parse_args()
+    memory.keep_freed_memory()  # as every role does
     compute_s = [float(each) for each in options.compute_s.split(",")]
     for line in compare(options.floats, compute_s, options.duration_s):
         print(line)

@@ -20,6 +20,7 @@ import time
 
 import tensorflow as tf
 
+from mtssl_tf import memory
 from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import launch
@@ -85,21 +86,29 @@ def connect(addresses: Sequence[str]) -> store_client.StoreClient:
 
 
 def time_exchange(
-    layout: chunks.ChunkLayout, addresses: list[str]
+    layout: chunks.ChunkLayout, addresses: list[str], loopback: Loopback
 ) -> dict[str, float]:
     """Returns the median seconds of each phase, and what store/0 holds.
 
     That is in bytes, beyond an empty shard: `loaded`, and `pushed`, with a
-    gradient that waits for its commit.
+    gradient that waits for its commit. `tcp` are the seconds of plain TCP,
+    which takes turns with the exchanges.
     """
     client = connect(addresses)
     pusher = pusher_lib.Pusher(client, layout, _TASK, _TASK, 0, 1, 1)
     gradient = tf.random.normal([layout.segments[chunks.TRUNK]])
-    memory = {"loaded": _store_bytes(client)}
-    rounds = [time_step(pusher, step, gradient) for step in range(_ROUNDS)]
+    held = {"loaded": _store_bytes(client)}
+    rounds, tcp = [], []
+    for step in range(_ROUNDS):
+        rounds.append(time_step(pusher, step, gradient))
+        tcp.append(loopback.time_round())
     pusher.push(_ROUNDS, gradient)
-    memory["pushed"] = _store_bytes(client)
-    return {**median_phases(rounds), **memory}
+    held["pushed"] = _store_bytes(client)
+    return {
+        **median_phases(rounds),
+        **held,
+        "tcp": statistics.median(tcp),
+    }
 
 
 def time_step(
@@ -131,32 +140,36 @@ def _resident_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def time_tcp(num_bytes: int) -> float:
-    """Returns the median seconds for the bytes there and back again."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    if os.fork() == 0:
-        connection, _ = listener.accept()
-        buffer = bytearray(num_bytes)
-        for _ in range(_ROUNDS):
-            _receive(connection, buffer)
-            connection.sendall(buffer)
-        os._exit(0)
-    connection = socket.create_connection(listener.getsockname())
-    buffer = bytearray(num_bytes)
-    times = []
-    for _ in range(_ROUNDS):
+class Loopback:
+    """Plain TCP to a process that sends back what it gets."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self._buffer = bytearray(num_bytes)
+        listener = socket.create_server(("127.0.0.1", 0))
+        if os.fork() == 0:
+            connection, _ = listener.accept()
+            while _receive(connection, self._buffer):
+                connection.sendall(self._buffer)
+            os._exit(0)
+        self._connection = socket.create_connection(listener.getsockname())
+
+    def time_round(self) -> float:
+        """Returns the seconds for the bytes there and back again."""
         start = time.monotonic()
-        connection.sendall(buffer)
-        _receive(connection, buffer)
-        times.append(time.monotonic() - start)
-    os.wait()
-    return statistics.median(times)
+        self._connection.sendall(self._buffer)
+        _receive(self._connection, self._buffer)
+        return time.monotonic() - start
 
 
-def _receive(connection: socket.socket, buffer: bytearray) -> None:
+def _receive(connection: socket.socket, buffer: bytearray) -> bool:
+    """Fills the buffer; returns false where the other side is gone."""
     view = memoryview(buffer)
     while view:
-        view = view[connection.recv_into(view) :]
+        received = connection.recv_into(view)
+        if not received:
+            return False
+        view = view[received:]
+    return True
 
 
 def main() -> None:
@@ -168,7 +181,8 @@ def main() -> None:
     layout = chunks.ChunkLayout(
         {chunks.TRUNK: options.floats}, options.shards
     )
-    tcp = time_tcp(4 * options.floats)
+    memory.keep_freed_memory()  # as every role does
+    loopback = Loopback(4 * options.floats)
     addresses = [
         f"127.0.0.1:{port}" for port in launch.find_free_ports(options.shards)
     ]
@@ -181,10 +195,11 @@ def main() -> None:
     for _ in children:
         os.read(ready, 1)
     try:
-        result = time_exchange(layout, addresses)
+        result = time_exchange(layout, addresses, loopback)
     finally:
         for child in children:
             os.kill(child, signal.SIGKILL)
+    tcp = result["tcp"]
     total = result["push"] + result["commit"] + result["pull"]
     print(
         f"{options.floats} floats, {options.shards} shards: push "

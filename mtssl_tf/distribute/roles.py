@@ -9,6 +9,7 @@ import sys
 from absl import logging
 import tensorflow as tf
 
+from mtssl_tf import memory
 from mtssl_tf import stop_signal
 from mtssl_tf import training
 from mtssl_tf.distribute import cluster as cluster_lib
@@ -37,6 +38,7 @@ def run_role(settings: settings_lib.Settings) -> int:
     stop = stop_signal.StopSignal()
     role = settings.role
     _ensure_threads()
+    memory.keep_freed_memory()
     try:
         cluster_lib.check_bindable(role, settings.cluster.address(role))
         if role.is_store:

@@ -181,7 +181,7 @@ def main() -> None:
             for gbit in (10, 100):
                 store = Store(
                     # Rates of one shard as measured on localhost.
-                    _TRUNK, shards, gbit * _GBIT, 0.67e9, 0.46e9, 0.46e9
+                    _TRUNK, shards, gbit * _GBIT, 0.98e9, 0.77e9, 0.81e9
                 )  # fmt: skip
                 groups = paper_groups(speed_up, gpus)
                 rates = simulate(groups, store, 2000.0 / speed_up)

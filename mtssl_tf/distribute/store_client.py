@@ -67,15 +67,17 @@ class StoreClient:
         """
         limit = timeout_s or self._cluster.store_timeout_s
         started = [self._start(*message, limit) for message in messages]
-        for future in started:
-            # A client that is let go during a call ends the process, so that
-            # no call may be under way where one of them raises below.
-            if future is not None:
-                future.is_ok()
-        return [
-            self._finish(message, future, limit)
-            for message, future in zip(messages, started)
-        ]
+        try:
+            return [
+                self._finish(message, future, limit)
+                for message, future in zip(messages, started)
+            ]
+        finally:
+            # Where one raises, others may be under way. A client that is let
+            # go during a call ends the process.
+            for future in started:
+                if future is not None:
+                    future.is_ok()
 
     def _start(
         self, shard: int, request: Reply, data: Any, limit: float

@@ -10,25 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 import concurrent.futures
 from concurrent.futures.process import BrokenProcessPool
-import ctypes
 import multiprocessing
 import os
 import queue
 
 import cv2
 
+from mtssl_tf import memory
 from mtssl_tf.motion.clips import Clip
 from mtssl_tf.motion.clips import frame_paths
 from mtssl_tf.motion.job import empty_record
 from mtssl_tf.motion.job import Job
 from mtssl_tf.motion.job import run_job
-
-# Settings of the GNU C library's malloc, by their numbers in malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-# ours: more than one step of a 640 x 360 clip frees.
-_KEPT_BYTES = 256 << 20
-# The largest that the library accepts.
-_LARGEST_KEPT_BLOCK_BYTES = 32 << 20
 
 
 def run_jobs(
@@ -75,18 +68,8 @@ def _start_worker() -> concurrent.futures.ProcessPoolExecutor:
 
 
 def _prepare_worker() -> None:
-    """Makes OpenCV use one thread, and malloc keep what is freed.
-
-    Each frame needs the same arrays again. Giving their pages back to the
-    system in between costs a fifth of the time (docs/motion_masks.md).
-    """
     cv2.setNumThreads(1)  # clips are what runs in parallel
-    if os.name != "posix":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # another C library has none
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK_BYTES)
+    memory.keep_freed_memory()
 
 
 def _run_in_worker(idle: queue.SimpleQueue, job: Job) -> dict:
