@@ -197,7 +197,8 @@ def _evaluate_command(
         f"--out={out}",
         f"--preset={values.preset}",
         f"--seed={seed}",
-        "--batch_norm=both",
+        # Pixels have no batch norm to treat.
+        f"--batch_norm={BATCH_NORM_MODES[0] if source == 'pixels' else 'both'}",
         *extra,
     )
 
