@@ -163,6 +163,12 @@ class LeadingShard(shard.Shard):
             self._coordinator.roster.note_at_work(task)
             if request["step"] >= committed[request["pusher"]]:
                 verdict = self._coordinator.may_go_on(task)
+                if verdict and verdict["status"] != coordinator_lib.END:
+                    # A worker must notice that a peer is gone also while a
+                    # checkpoint, which may need that peer, holds commits up.
+                    prepared = self._store.prepare(**request)
+                    if prepared["status"] == trunk_store.INCOMPLETE:
+                        return prepared, None
                 if verdict:
                     return verdict, None
             reply = self._store.commit(**request)
