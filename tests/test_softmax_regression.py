@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from evaluation.classification.linear_protocol import FastLinearProtocol
 from mtssl_tf.frozen import features as features_lib
 from mtssl_tf.frozen import labelled_pictures
 from mtssl_tf.frozen import views
@@ -15,7 +16,7 @@ from mtssl_tf.input_contract import InputContract
 from mtssl_tf.trunk import build_trunk
 from mtssl_tf.trunk import TrunkConfig
 
-_L2 = 0.1
+_L2 = FastLinearProtocol().l2
 
 
 def _data(seed=0, num_pictures=400, num_features=60, num_classes=8):
