@@ -75,9 +75,9 @@ def iterate(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
     # Not from within the handler: the first error would keep the iterator,
     # whose threads go on reading and hold up the end of the process.
     raise SourceError(
-        f"Nothing, or too little, of {source.description} can be used: too "
-        "many examples in a row could not. The log names what was skipped "
-        "and why; check the files, or leave out the tasks that need them."
+        f"Too many examples of {source.description} in a row cannot be used. "
+        "The log names what was skipped and why; check the files, or leave "
+        "out the tasks that need them."
     )
 
 

@@ -19,7 +19,6 @@ from mtssl_tf.frozen import views
 from mtssl_tf.input_contract import InputContract
 from mtssl_tf.lazy_imports import keras
 
-L2 = 0.03  # ours: docs/imagenet_linear.md
 _TEST_SHARE = 0.3  # ours, where the folder has no `train` and `test`
 _BATCH_SIZE = 64
 
@@ -72,7 +71,7 @@ class Probe:
             train, self._train[1], test, self._num_classes
         )
         classifier = softmax_regression.fit_softmax_regression(
-            train, self._train[1], self._num_classes, L2
+            train, self._train[1], self._num_classes
         )
         scores = {
             "knn_top1": neighbours,

@@ -5,18 +5,16 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from evaluation.classification.linear_protocol import FastLinearProtocol
 from mtssl_tf.frozen import features as features_lib
 from mtssl_tf.frozen import labelled_pictures
 from mtssl_tf.frozen import views
 from mtssl_tf.frozen.accuracy import hits
 from mtssl_tf.frozen.accuracy import percent
 from mtssl_tf.frozen.softmax_regression import fit_softmax_regression
+from mtssl_tf.frozen.softmax_regression import L2
 from mtssl_tf.input_contract import InputContract
 from mtssl_tf.trunk import build_trunk
 from mtssl_tf.trunk import TrunkConfig
-
-_L2 = FastLinearProtocol().l2
 
 
 def _data(seed=0, num_pictures=400, num_features=60, num_classes=8):
@@ -32,9 +30,9 @@ def _data(seed=0, num_pictures=400, num_features=60, num_classes=8):
 def test_agrees_with_scikit_learn():
     features, classes = _data(num_pictures=800)
     train, test = slice(0, 400), slice(400, 800)
-    ours = fit_softmax_regression(features[train], classes[train], 8, _L2)
+    ours = fit_softmax_regression(features[train], classes[train], 8, L2)
     standardised = (features - ours.mean) / ours.std
-    theirs = LogisticRegression(C=1.0 / (_L2 * 400), tol=1e-6, max_iter=1000)
+    theirs = LogisticRegression(C=1.0 / (L2 * 400), tol=1e-6, max_iter=1000)
     theirs.fit(standardised[train], classes[train])
     np.testing.assert_allclose(ours.weights, theirs.coef_.T, atol=2e-3)
     our_top1 = percent(hits(ours.logits(features[test]), classes[test], 1))
@@ -68,9 +66,9 @@ def test_agrees_with_scikit_learn_on_real_pictures(shared_data):
         _real_features(str(shared_data / "caltech" / part))
         for part in ("train", "test")
     )
-    ours = fit_softmax_regression(*train, 20, _L2)
+    ours = fit_softmax_regression(*train, 20, L2)
     theirs = LogisticRegression(
-        C=1.0 / (_L2 * len(train[0])), tol=1e-4, max_iter=1000
+        C=1.0 / (L2 * len(train[0])), tol=1e-4, max_iter=1000
     )
     theirs.fit((train[0] - ours.mean) / ours.std, train[1])
     our_top1 = percent(hits(ours.logits(test[0]), test[1], 1))
@@ -83,14 +81,14 @@ def test_agrees_with_scikit_learn_on_real_pictures(shared_data):
 
 def test_a_class_without_pictures_is_never_the_best():
     features, classes = _data()
-    fitted = fit_softmax_regression(features, classes, 9, _L2)
+    fitted = fit_softmax_regression(features, classes, 9, L2)
     assert (fitted.logits(features).argmax(axis=1) != 8).all()
 
 
 def test_a_feature_that_never_changes_does_no_harm():
     features, classes = _data()
     features[:, 3] = 7.0
-    fitted = fit_softmax_regression(features, classes, 8, _L2)
+    fitted = fit_softmax_regression(features, classes, 8, L2)
     assert np.isfinite(fitted.logits(features)).all()
 
 
@@ -100,4 +98,4 @@ def test_what_cannot_be_fitted_is_named():
         fit_softmax_regression(features, classes, 8, -0.5)
     features[3, 4] = np.nan
     with pytest.raises(ValueError, match="1 of 24000"):
-        fit_softmax_regression(features, classes, 8, _L2)
+        fit_softmax_regression(features, classes, 8, L2)

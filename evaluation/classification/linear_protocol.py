@@ -12,6 +12,8 @@ import dataclasses
 from typing import ClassVar
 
 from evaluation.result import Protocol
+from mtssl_tf.frozen import knn
+from mtssl_tf.frozen import softmax_regression
 from mtssl_tf.lasso_config import LassoConfig
 from mtssl_tf.trunk import TrunkConfig
 
@@ -75,10 +77,10 @@ class FastLinearProtocol(_ViewSettings):
     name: ClassVar[str] = "imagenet_linear_fast"
     version: ClassVar[int] = 1
 
-    l2: float = 0.03  # ours: docs/imagenet_linear.md
+    l2: float = softmax_regression.L2
     max_iterations: int = 200
-    num_neighbours: int = 20
-    temperature: float = 0.07
+    num_neighbours: int = knn.NUM_NEIGHBOURS
+    temperature: float = knn.TEMPERATURE
     mix_rounds: int = 6
 
 
