@@ -68,9 +68,7 @@ def load_trunk(
     elif (path / run_directory.CONFIG_FILE).is_file():
         trunk, block4, config, contract = _load_run(path)
     else:
-        trunk, block4, config, contract = slim_checkpoint.load_pretrained(
-            source
-        )
+        trunk, block4, config, contract = _load_slim(source)
     if output_stride not in (None, config.output_stride):
         config = dataclasses.replace(config, output_stride=output_stride)
         trunk = _rebuilt(trunk, trunk_lib.build_trunk(config))
@@ -123,6 +121,18 @@ def _load_export(folder: pathlib.Path) -> _Parts:
     if (folder / BLOCK4_FILE).is_file():
         block4 = keras.saving.load_model(folder / BLOCK4_FILE)
     return trunk, block4, config.trunk, config.contract
+
+
+def _load_slim(source: str) -> _Parts:
+    try:
+        return slim_checkpoint.load_pretrained(source)
+    except FileNotFoundError as error:
+        # Most who get here meant a run or an export.
+        raise FileNotFoundError(
+            f"{source} is no run directory (it has no "
+            f"{run_directory.CONFIG_FILE}), no export (no {TRUNK_FILE}) and "
+            f"no TF-Slim checkpoint. {error}"
+        ) from error
 
 
 def _read_config(folder: pathlib.Path) -> config_lib.RunConfig:

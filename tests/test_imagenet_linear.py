@@ -90,6 +90,15 @@ def test_fewer_than_five_classes_are_refused(tmp_path):
         imagenet_linear.open_sources(str(tmp_path), str(tmp_path))
 
 
+def test_a_folder_that_holds_no_trunk_is_named(folders, tmp_path, capsys):
+    arguments = _arguments(folders, tmp_path / "out", trunk=folders)
+    assert imagenet_linear.main(["imagenet_linear", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert f"{folders} is no run directory" in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def _evaluate(folders, out, **changes):
     arguments = _arguments(folders, out, **changes)
     assert imagenet_linear.main(["imagenet_linear", *arguments]) == 0
