@@ -130,8 +130,8 @@ def _load_slim(source: str) -> _Parts:
         # Most who get here meant a run or an export.
         raise FileNotFoundError(
             f"{source} is no run directory (it has no "
-            f"{run_directory.CONFIG_FILE}), no export (no {TRUNK_FILE}) and "
-            f"no TF-Slim checkpoint. {error}"
+            f"{run_directory.CONFIG_FILE}), no export (no {TRUNK_FILE}), and "
+            f"can't be read as a TF-Slim checkpoint: {error}"
         ) from error
 
 
