@@ -25,6 +25,7 @@ from absl import flags
 from evaluation import result
 from evaluation.classification.linear_protocol import BATCH_NORM_MODES
 from mtssl_tf.tasks import TASKS
+from tools import child_process
 
 TABLE_FILE = "table.md"
 _TRAIN_TIME_FILE = "train_wall_time_s"
@@ -108,7 +109,7 @@ def run(job: Job) -> None:
         return
     print(shlex.join(job.command), flush=True)
     start = time.perf_counter()
-    subprocess.run(job.command, check=True)
+    child_process.run_to_its_end(job.command)
     if job.is_training:
         marker.write_text(f"{time.perf_counter() - start:.0f}\n")
 

@@ -15,6 +15,8 @@ import sys
 from absl import app
 from absl import flags
 
+from tools import child_process
+
 _WORKDIR = flags.DEFINE_string("workdir", "runs/sample", "Run directory.")
 _STEPS = flags.DEFINE_integer("steps", 2500, "Training steps.", 1)
 
@@ -48,7 +50,7 @@ def sample_run(workdir: pathlib.Path, steps: int) -> None:
 
 def _run(module: str, *arguments: str) -> None:
     print(f"\n$ python -m {module} {shlex.join(arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", module, *arguments], check=True)
+    child_process.run_to_its_end([sys.executable, "-m", module, *arguments])
 
 
 def main(argv: Sequence[str]) -> None:
