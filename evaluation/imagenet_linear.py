@@ -17,19 +17,16 @@ from typing import Any
 
 from absl import flags
 
-from evaluation.classification import linear_protocol
-from evaluation.classification.classification_metrics import RECALL_AT
-from evaluation.result import save_result
-from mtssl_tf.frozen import labelled_pictures
-from mtssl_tf.lasso_config import LassoConfig
+from evaluation import result
+from evaluation.classification import data as data_lib
+from evaluation.classification import protocol as protocol_lib
+from mtssl_tf.models import config as model_config
 
 EXIT_USER_ERROR = 2
 CONFUSION_FILE = "confusion.png"
 _BOTH = "both"
 
-LinearProtocol = (
-    linear_protocol.FastLinearProtocol | linear_protocol.LinearProtocol
-)
+LinearProtocol = protocol_lib.FastLinearProtocol | protocol_lib.LinearProtocol
 
 
 def define_flags() -> flags.FlagValues:
@@ -53,7 +50,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_enum(
         "preset",
         "tiny",
-        list(linear_protocol.PRESETS),
+        list(protocol_lib.PRESETS),
         "Scale of pictures and of a random trunk.",
         flag_values=values,
     )
@@ -73,14 +70,15 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_float(
         "l1",
         None,
-        f"With --lasso: weight of its penalty, {LassoConfig().l1} if absent.",
+        f"With --lasso: weight of its penalty, {model_config.LassoConfig().l1} "
+        "if absent.",
         0.0,
         flag_values=values,
     )
     flags.DEFINE_enum(
         "batch_norm",
         "frozen",
-        [*linear_protocol.BATCH_NORM_MODES, _BOTH],
+        [*protocol_lib.BATCH_NORM_MODES, _BOTH],
         "Statistics that came with the trunk, or those of the training "
         "pictures; with both, the second result lies in OUT/reestimated.",
         flag_values=values,
@@ -114,18 +112,18 @@ def protocols_from_flags(
         raise ValueError("--epochs is for --full: the fast fit has none.")
     if values.l1 is not None and not values.lasso:
         raise ValueError("--l1 is for --lasso: without it nothing is mixed.")
-    preset = linear_protocol.PRESETS[values.preset]
+    preset = protocol_lib.PRESETS[values.preset]
     protocol: LinearProtocol = preset.full if values.full else preset.fast
     changes: dict[str, Any] = {}
     if values.epochs:
         changes["epochs"] = values.epochs
     if values.lasso:
-        default = LassoConfig()
+        default = model_config.LassoConfig()
         l1 = default.l1 if values.l1 is None else values.l1
         changes["lasso"] = dataclasses.replace(default, l1=l1)
         changes["output_stride"] = min(16, protocol.output_stride)
     modes = (
-        linear_protocol.BATCH_NORM_MODES
+        protocol_lib.BATCH_NORM_MODES
         if values.batch_norm == _BOTH
         else (values.batch_norm,)
     )
@@ -133,30 +131,6 @@ def protocols_from_flags(
         mode: dataclasses.replace(protocol, batch_norm=mode, **changes)
         for mode in modes
     }
-
-
-def open_sources(
-    train: str, test: str
-) -> tuple[
-    labelled_pictures.LabelledPictures, labelled_pictures.LabelledPictures
-]:
-    """Opens both sources and checks that they fit together.
-
-    Raises:
-        FileNotFoundError: a folder is missing.
-        ValueError: classes are empty, differ, or are too few.
-    """
-    opened = [labelled_pictures.open_labelled(spec) for spec in (train, test)]
-    labelled_pictures.check_same_classes(
-        opened[0].class_names, opened[1].class_names
-    )
-    if opened[0].num_classes < RECALL_AT:
-        raise ValueError(
-            f"recall@{RECALL_AT} needs {RECALL_AT} classes or more; {train} "
-            f"has {opened[0].num_classes}: "
-            f"{', '.join(opened[0].class_names)}."
-        )
-    return opened[0], opened[1]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -170,12 +144,12 @@ def main(argv: Sequence[str]) -> int:
         if rest:
             raise ValueError(f"There are only flags here, got {rest}.")
         protocols = protocols_from_flags(values)
-        train, test = open_sources(values.train, values.test)
+        data = data_lib.open_data(values.train, values.test)
         for number, (mode, protocol) in enumerate(protocols.items()):
             out = pathlib.Path(values.out)
             if number > 0:
                 out = out / mode
-            metrics = _evaluate(values, protocol, train, test, out)
+            metrics = _evaluate(values, protocol, data, out)
             print(
                 f"batch norm {mode}: top-1 {metrics['top1']:.1f} %, recall@5 "
                 f"{metrics['recall_at_5']:.1f} %"
@@ -189,8 +163,7 @@ def main(argv: Sequence[str]) -> int:
 def _evaluate(
     values: flags.FlagValues,
     protocol: LinearProtocol,
-    train: labelled_pictures.LabelledPictures,
-    test: labelled_pictures.LabelledPictures,
+    data: data_lib.LabelledData,
     out: pathlib.Path,
 ) -> dict[str, Any]:
     """Runs one protocol, writes its result and returns its metrics."""
@@ -205,20 +178,18 @@ def _evaluate(
     trunk = frozen_trunk.build_frozen_trunk(
         values.trunk,
         protocol,
-        linear_protocol.PRESETS[values.preset].random_trunk,
+        protocol_lib.PRESETS[values.preset].random_trunk,
         values.seed,
-        train,
+        data,
     )
-    if isinstance(protocol, linear_protocol.LinearProtocol):
+    if isinstance(protocol, protocol_lib.LinearProtocol):
         name = f"{protocol.id}-{trunk.identity.digest[:8]}-{values.seed}"
         folder = out / "checkpoints" / name
         outcome = trained_linear.run_trained(
-            trunk, protocol, train, test, values.seed, folder
+            trunk, protocol, data, values.seed, folder
         )
     else:
-        outcome = fast_linear.run_fast(
-            trunk, protocol, train, test, values.seed
-        )
+        outcome = fast_linear.run_fast(trunk, protocol, data, values.seed)
     extra: dict[str, Any] = {
         "pictures_per_s": outcome.pictures_per_s,
         "bare_pictures_per_s": outcome.bare_pictures_per_s,
@@ -226,29 +197,20 @@ def _evaluate(
     if outcome.mixing_weights is not None:
         extra["mixing_weights"] = {"imagenet_linear": outcome.mixing_weights}
         extra["unit_names"] = trunk.unit_names
-    save_result(
+    result.save_result(
         out,
         protocol,
         outcome.metrics,
         trunk=trunk.identity,
-        data={"train": _describe(train), "test": _describe(test)},
+        data=data.describe(),
         seed=values.seed,
         wall_time_s=time.perf_counter() - start,
         extra=extra,
     )
     confusion_picture.save_confusion(
-        out / CONFUSION_FILE, outcome.confusion, test.class_names
+        out / CONFUSION_FILE, outcome.confusion, data.test.class_names
     )
     return outcome.metrics
-
-
-def _describe(pictures: labelled_pictures.LabelledPictures) -> dict[str, Any]:
-    return {
-        "source": pictures.description,
-        "num_pictures": pictures.num_pictures,
-        "num_classes": pictures.num_classes,
-        "digest": pictures.digest,
-    }
 
 
 if __name__ == "__main__":

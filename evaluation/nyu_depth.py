@@ -15,10 +15,9 @@ import sys
 
 from absl import flags
 
-from evaluation.depth.depth_config import DepthConfig
-from evaluation.depth.depth_config import PRESETS
-from evaluation.depth.depth_data import load_depth_data
-from mtssl_tf.lasso_config import LassoConfig
+from evaluation.depth import config as depth_config
+from evaluation.depth import data as data_lib
+from mtssl_tf.models import config as model_config
 
 
 def define_flags() -> flags.FlagValues:
@@ -26,32 +25,58 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     for name, text in (
         ("trunk", "Run directory, export, TF-Slim checkpoint, or 'random'."),
-        ("data", "NYU's labelled .mat, tfds:nyu_depth_v2, or a folder of "
-         "rgb/ and depth/ (16-bit PNG, millimetres)."),
+        (
+            "data",
+            "NYU's labelled .mat, tfds:nyu_depth_v2, or a folder of "
+            "rgb/ and depth/ (16-bit PNG, millimetres).",
+        ),
         ("out", "Folder for results, pictures, checkpoints, SavedModel."),
     ):
         flags.DEFINE_string(name, None, text, flag_values=values)
     flags.DEFINE_string(
-        "split", None, "The .mat file's official split; without it, the "
-        "splits.mat beside it.", flag_values=values)
+        "split",
+        None,
+        "The .mat file's official split; without it, the splits.mat beside it.",
+        flag_values=values,
+    )
     flags.DEFINE_enum(
-        "preset", "tiny", sorted(PRESETS), "Size and length of training, and "
-        "of a random trunk.", flag_values=values)
+        "preset",
+        "tiny",
+        sorted(depth_config.PRESETS),
+        "Size and length of training, and of a random trunk.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
-        "lasso", False, "Reads a mix of all units of block 3.",
-        flag_values=values)
+        "lasso",
+        False,
+        "Reads a mix of all units of block 3.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
-        "test_share", 0.25, "Share of a folder's pairs, the last by name, "
-        "to test on.", 0.0, 1.0, flag_values=values)
+        "test_share",
+        0.25,
+        "Share of a folder's pairs, the last by name, to test on.",
+        0.0,
+        1.0,
+        flag_values=values,
+    )
     flags.DEFINE_integer(
-        "steps", None, "Training steps, other than the preset's.", 1,
-        flag_values=values)
+        "steps",
+        None,
+        "Training steps, other than the preset's.",
+        1,
+        flag_values=values,
+    )
     flags.DEFINE_float(
-        "learning_rate", None, "Other than the preset's.", 0.0,
-        flag_values=values)
+        "learning_rate",
+        None,
+        "Other than the preset's.",
+        0.0,
+        flag_values=values,
+    )
     flags.DEFINE_integer(
-        "seed", 0, "Of weights, order and augmentation.", 0,
-        flag_values=values)
+        "seed", 0, "Of weights, order and augmentation.", 0, flag_values=values
+    )
     return values
 
 
@@ -63,22 +88,22 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         config = _parse(values, argv)
-        data = load_depth_data(
+        data = data_lib.load_depth_data(
             values.data,
             pathlib.Path(values.split) if values.split else None,
             values.test_share,
         )
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # Seconds of imports, which no mistake above had to wait for.
-        from evaluation.depth import depth_run
+        from evaluation.depth import run
 
-        return depth_run.run(
+        return run.run(
             trunk_source=values.trunk,
             data=data,
             out_dir=pathlib.Path(values.out),
             preset=values.preset,
             config=config,
-            lasso=LassoConfig() if values.lasso else None,
+            lasso=model_config.LassoConfig() if values.lasso else None,
             seed=values.seed,
         )
     except (flags.Error, ValueError, OSError, FloatingPointError) as error:
@@ -86,7 +111,9 @@ def main(argv: list[str]) -> int:
         return 2
 
 
-def _parse(values: flags.FlagValues, argv: list[str]) -> DepthConfig:
+def _parse(
+    values: flags.FlagValues, argv: list[str]
+) -> depth_config.DepthConfig:
     rest = values(argv)[1:]
     if rest:
         raise ValueError(f"Unknown arguments {rest}. Try --help.")
@@ -98,7 +125,7 @@ def _parse(values: flags.FlagValues, argv: list[str]) -> DepthConfig:
         for name in ("steps", "learning_rate")
         if values[name].value is not None
     }
-    return dataclasses.replace(PRESETS[values.preset], **changes)
+    return dataclasses.replace(depth_config.PRESETS[values.preset], **changes)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import sys
 import typing
 from typing import Any, ClassVar
 
-from mtssl_tf.version import VERSION
+from mtssl_tf import version as version_lib
 
 RESULT_FILE = "result.json"
 
@@ -54,16 +54,13 @@ class EvaluatedTrunk(typing.Protocol):
     """What a result says about the trunk; `pretrained.Pretrained` has it."""
 
     @property
-    def source(self) -> str:
-        ...
+    def source(self) -> str: ...
 
     @property
-    def digest(self) -> str:
-        ...
+    def digest(self) -> str: ...
 
     @property
-    def config(self) -> Any:
-        ...
+    def config(self) -> Any: ...
 
 
 def save_result(
@@ -109,7 +106,7 @@ def save_result(
         "seed": seed,
         "wall_time_s": round(wall_time_s, 3),
         "command": shlex.join(sys.orig_argv),
-        "version": VERSION,
+        "version": version_lib.VERSION,
         "commit": _checkout_commit(),
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(
             timespec="seconds"

@@ -20,11 +20,10 @@ import sys
 
 from absl import flags
 
-from evaluation.detection import detection_files
-from evaluation.detection import detection_metrics
+from evaluation.detection import files
+from evaluation.detection import metrics
+from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import voc_data
-from evaluation.detection.detection_protocol import PRESETS
-from evaluation.detection.detection_protocol import VocDetectionProtocol
 
 METRICS_FILE = "metrics.json"
 
@@ -33,33 +32,66 @@ def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = flags.FlagValues()
     for name, default, text in (
-        ("trunk", None, "Run directory, export, TF-Slim checkpoint, or "
-         "'random'."),
-        ("data", None, "A VOC devkit folder (with Annotations, ImageSets and "
-         "JPEGImages), or tfds:voc/2007."),
+        (
+            "trunk",
+            None,
+            "Run directory, export, TF-Slim checkpoint, or 'random'.",
+        ),
+        (
+            "data",
+            None,
+            "A VOC devkit folder (with Annotations, ImageSets and "
+            "JPEGImages), or tfds:voc/2007.",
+        ),
         ("train", "trainval", "Split to train on."),
         ("test", "test", "Split to judge on."),
-        ("out", None, "Folder for results, detections, pictures, "
-         "checkpoints and the SavedModel."),
-        ("score", None, "Scores these detections instead: a .json file, a "
-         "VOC text file of one class, or a folder of such."),
+        (
+            "out",
+            None,
+            "Folder for results, detections, pictures, "
+            "checkpoints and the SavedModel.",
+        ),
+        (
+            "score",
+            None,
+            "Scores these detections instead: a .json file, a "
+            "VOC text file of one class, or a folder of such.",
+        ),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
     flags.DEFINE_enum(
-        "preset", "paper", sorted(PRESETS), "Settings to start from, and the "
-        "size of a random trunk.", flag_values=values)
+        "preset",
+        "paper",
+        sorted(protocol_lib.PRESETS),
+        "Settings to start from, and the size of a random trunk.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
-        "lasso", False, "Reads a mix of all units of block 3.",
-        flag_values=values)
+        "lasso",
+        False,
+        "Reads a mix of all units of block 3.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
-        "strict", False, "Stops at a wrong entry of the data; otherwise such "
-        "entries are skipped and counted.", flag_values=values)
+        "strict",
+        False,
+        "Stops at a wrong entry of the data; otherwise such "
+        "entries are skipped and counted.",
+        flag_values=values,
+    )
     flags.DEFINE_multi_string(
-        "set", [], "NAME=VALUE: changes a setting of the protocol; may be "
-        "repeated.", flag_values=values)
+        "set",
+        [],
+        "NAME=VALUE: changes a setting of the protocol; may be repeated.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
-        "seed", 0, "Of weights, order, scales and samples.", 0,
-        flag_values=values)
+        "seed",
+        0,
+        "Of weights, order, scales and samples.",
+        0,
+        flag_values=values,
+    )
     return values
 
 
@@ -79,7 +111,9 @@ def main(argv: list[str]) -> int:
         return 2
 
 
-def _parse(values: flags.FlagValues, argv: list[str]) -> VocDetectionProtocol:
+def _parse(
+    values: flags.FlagValues, argv: list[str]
+) -> protocol_lib.VocDetectionProtocol:
     rest = values(argv)[1:]
     if rest:
         raise ValueError(f"Unknown arguments {rest}. Try --help.")
@@ -87,7 +121,7 @@ def _parse(values: flags.FlagValues, argv: list[str]) -> VocDetectionProtocol:
     for name in needed:
         if not values[name].value:
             raise ValueError(f"--{name} is required. Try --help.")
-    protocol = PRESETS[values.preset].with_overrides(values.set)
+    protocol = protocol_lib.PRESETS[values.preset].with_overrides(values.set)
     if values.lasso:
         protocol = dataclasses.replace(protocol, use_lasso=True)
     return protocol
@@ -96,19 +130,18 @@ def _parse(values: flags.FlagValues, argv: list[str]) -> VocDetectionProtocol:
 def _score(values: flags.FlagValues) -> int:
     split = voc_data.load_split(values.data, values.test, values.strict)
     _tell_skipped(split)
-    found = detection_files.load_detections(
+    found = files.load_detections(
         pathlib.Path(values.score),
         [picture.name for picture in split.pictures],
     )
-    score = detection_metrics.score_detections(split.ground_truth(), found)
-    print(detection_metrics.as_table(score.metrics))
+    score = metrics.score_detections(split.ground_truth(), found)
+    print(metrics.as_table(score.metrics))
     if values.out:
-        from evaluation.detection import \
-            detection_pictures  # imports matplotlib
+        from evaluation.detection import pictures  # imports matplotlib
 
         out_dir = pathlib.Path(values.out)
         out_dir.mkdir(parents=True, exist_ok=True)
-        detection_pictures.save_all(out_dir, split, found, score.curves)
+        pictures.save_all(out_dir, split, found, score.curves)
         text = json.dumps(
             {
                 "metrics": score.metrics,
@@ -121,7 +154,9 @@ def _score(values: flags.FlagValues) -> int:
     return 0
 
 
-def _train(values: flags.FlagValues, protocol: VocDetectionProtocol) -> int:
+def _train(
+    values: flags.FlagValues, protocol: protocol_lib.VocDetectionProtocol
+) -> int:
     splits = [
         voc_data.load_split(values.data, name, values.strict)
         for name in (values.train, values.test)
@@ -129,9 +164,9 @@ def _train(values: flags.FlagValues, protocol: VocDetectionProtocol) -> int:
     for split in splits:
         _tell_skipped(split)
     # Seconds of imports, which no mistake above had to wait for.
-    from evaluation.detection import detector_run
+    from evaluation.detection import run
 
-    return detector_run.run(
+    return run.run(
         trunk_source=values.trunk,
         train_split=splits[0],
         test_split=splits[1],

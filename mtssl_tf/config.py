@@ -14,13 +14,11 @@ import types
 import typing
 from typing import Any
 
-from mtssl_tf import input_contract
-from mtssl_tf import lasso_config
-from mtssl_tf import trunk as trunk_lib
-from mtssl_tf.motion import MotionConfig
+from mtssl_tf import motion as motion_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
-from mtssl_tf.tasks import find_task
-from mtssl_tf.tasks import TASKS
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -132,11 +130,11 @@ class RunConfig:
 
     preset: str
     tasks: Mapping[str, base.TaskConfig]
-    trunk: trunk_lib.TrunkConfig
+    trunk: model_config.TrunkConfig
     train: TrainConfig
     data: DataConfig
-    motion: MotionConfig
-    lasso: lasso_config.LassoConfig
+    motion: motion_lib.MotionConfig
+    lasso: model_config.LassoConfig
     contract: input_contract.InputContract
 
     def __post_init__(self) -> None:
@@ -152,28 +150,28 @@ class RunConfig:
 
     def sources(self) -> set[str]:
         """Returns which of 'images' and 'videos' the tasks need."""
-        return {find_task(name).source for name in self.tasks}
+        return {tasks_lib.find_task(name).source for name in self.tasks}
 
 
 # Scale -> trunk and training. Each task's own file has its part of a preset.
-PRESETS: dict[str, tuple[trunk_lib.TrunkConfig, TrainConfig]] = {
+PRESETS: dict[str, tuple[model_config.TrunkConfig, TrainConfig]] = {
     # 2 CPU cores, minutes: to see that it learns. All ours, after a
     # prototype at this scale. Its operations are too small to be split: one
     # thread takes 30 ms for a step of relative position, two take 46.
     "tiny": (
-        trunk_lib.TrunkConfig(
+        model_config.TrunkConfig(
             depth=50, num_units=(1, 1, 4), width=0.25, bn_decay=0.95
         ),
         TrainConfig(steps=4000, intra_op_threads=1),
     ),
     # One GPU, hours: ResNet-50's depth at half its width. All ours.
     "small": (
-        trunk_lib.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
+        model_config.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
         TrainConfig(steps=200_000, save_every=5000, judge_every=5000),
     ),
     # The paper's trunk (sec. 3.1). 64 K40 for 16.8K GPU hours (sec. 6).
     "paper": (
-        trunk_lib.TrunkConfig(depth=101),
+        model_config.TrunkConfig(depth=101),
         TrainConfig(
             steps=2_000_000, save_every=5000, draw_every=5000, judge_every=5000
         ),
@@ -194,16 +192,21 @@ def preset_config(preset: str, task_names: Sequence[str]) -> RunConfig:
     if len(set(task_names)) != len(task_names):
         raise ValueError(f"--tasks={','.join(task_names)} names a task twice.")
     if not task_names:
-        raise ValueError(f"--tasks is empty. Choose from {list(TASKS)}.")
+        raise ValueError(
+            f"--tasks is empty. Choose from {list(tasks_lib.TASKS)}."
+        )
     trunk, train = PRESETS[preset]
     return RunConfig(
         preset,
-        {name: find_task(name).presets[preset] for name in task_names},
+        {
+            name: tasks_lib.find_task(name).presets[preset]
+            for name in task_names
+        },
         trunk,
         train,
         DataConfig(),
-        MotionConfig(),
-        lasso_config.LassoConfig(),
+        motion_lib.MotionConfig(),
+        model_config.LassoConfig(),
         input_contract.InputContract(),
     )
 
@@ -215,7 +218,7 @@ def harmonize(config: RunConfig) -> RunConfig:
         tasks={
             name: (
                 dataclasses.replace(task, grey_input=True)
-                if find_task(name).is_harmonized
+                if tasks_lib.find_task(name).is_harmonized
                 else task
             )
             for name, task in config.tasks.items()
@@ -263,9 +266,7 @@ def override(config: RunConfig, assignment: str) -> RunConfig:
     except ValueError as error:
         raise ValueError(f"--set {assignment!r}: {error}") from error
     if section in config.tasks:
-        return dataclasses.replace(
-            config, tasks={**config.tasks, section: new}
-        )
+        return dataclasses.replace(config, tasks={**config.tasks, section: new})
     return dataclasses.replace(config, **{section: new})
 
 
@@ -285,14 +286,14 @@ def from_json(text: str) -> RunConfig:
         return RunConfig(
             preset=stored["preset"],
             tasks={
-                name: find_task(name).Config(**options)
+                name: tasks_lib.find_task(name).Config(**options)
                 for name, options in stored["tasks"].items()
             },
-            trunk=trunk_lib.TrunkConfig(**stored["trunk"]),
+            trunk=model_config.TrunkConfig(**stored["trunk"]),
             train=TrainConfig(**stored["train"]),
             data=DataConfig(**stored["data"]),
-            motion=_restore(MotionConfig, stored["motion"]),
-            lasso=lasso_config.LassoConfig(**stored["lasso"]),
+            motion=_restore(motion_lib.MotionConfig, stored["motion"]),
+            lasso=model_config.LassoConfig(**stored["lasso"]),
             contract=input_contract.InputContract(**stored["contract"]),
         )
     except (KeyError, TypeError) as error:

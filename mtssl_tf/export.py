@@ -17,9 +17,9 @@ from absl import app
 from absl import flags
 import numpy as np
 
-from mtssl_tf import run_directory
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.training import run_directory
 
 SAVED_MODEL_FOLDER = "saved_model"
 CARD_FILE = "README.md"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pathlib
 from typing import Any
 
-from mtssl_tf import metrics_log
 from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf.reports import metrics_log
 
 _CARD = """# A trunk trained by mtssl_tf
 
@@ -100,7 +100,7 @@ def _describe_origin(settings: Mapping[str, Any]) -> str:
     if not settings["tasks"]:
         return "Its weights were imported, not trained here."
     return (
-        "Trained without labels, as in \"Multi-task Self-Supervised Visual "
+        'Trained without labels, as in "Multi-task Self-Supervised Visual '
         f'Learning" (ICCV 2017), on: {", ".join(settings["tasks"])}.'
     )
 

@@ -8,12 +8,13 @@ import pathlib
 
 import keras
 
-from mtssl_tf import checkpoint
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_directory
-from mtssl_tf import slim_checkpoint
-from mtssl_tf import trunk as trunk_lib
-from mtssl_tf.input_contract import InputContract
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import input_contract
+from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.slim import checkpoint
+from mtssl_tf.training import checkpoint as checkpoint_lib
+from mtssl_tf.training import run_directory
 
 RANDOM = "random"
 TRUNK_FILE = "trunk.keras"
@@ -35,8 +36,8 @@ class Pretrained:
 
     trunk: keras.Model
     block4: keras.Model | None
-    contract: InputContract
-    config: trunk_lib.TrunkConfig
+    contract: input_contract.InputContract
+    config: model_config.TrunkConfig
     source: str
     digest: str
 
@@ -44,7 +45,7 @@ class Pretrained:
 def load_trunk(
     source: str,
     output_stride: int | None = None,
-    random_config: trunk_lib.TrunkConfig | None = None,
+    random_config: model_config.TrunkConfig | None = None,
     seed: int = 0,
 ) -> Pretrained:
     """Loads a trunk, or makes a random one.
@@ -88,29 +89,37 @@ def weights_digest(model: keras.Model) -> str:
 
 
 _Parts = tuple[
-    keras.Model, keras.Model | None, trunk_lib.TrunkConfig, InputContract
+    keras.Model,
+    keras.Model | None,
+    model_config.TrunkConfig,
+    input_contract.InputContract,
 ]
 
 
-def _build_random(config: trunk_lib.TrunkConfig | None, seed: int) -> _Parts:
+def _build_random(config: model_config.TrunkConfig | None, seed: int) -> _Parts:
     if config is None:
         raise ValueError(
             "A random trunk needs a shape: name the preset whose trunk it is "
             "to be compared with."
         )
     keras.utils.set_random_seed(seed)
-    return trunk_lib.build_trunk(config), None, config, InputContract()
+    return (
+        trunk_lib.build_trunk(config),
+        None,
+        config,
+        input_contract.InputContract(),
+    )
 
 
 def _load_run(folder: pathlib.Path) -> _Parts:
     config = _read_config(folder)
-    path = checkpoint.latest(folder)
+    path = checkpoint_lib.latest(folder)
     trunk = trunk_lib.build_trunk(config.trunk)
-    checkpoint.restore_trunk(path, trunk)
+    checkpoint_lib.restore_trunk(path, trunk)
     block4 = None
-    if checkpoint.has_block4(path):
+    if checkpoint_lib.has_block4(path):
         block4 = trunk_lib.build_block4(config.trunk)
-        checkpoint.restore_block4(path, block4)
+        checkpoint_lib.restore_block4(path, block4)
     return trunk, block4, config.trunk, config.contract
 
 
@@ -125,7 +134,7 @@ def _load_export(folder: pathlib.Path) -> _Parts:
 
 def _load_slim(source: str) -> _Parts:
     try:
-        return slim_checkpoint.load_pretrained(source)
+        return checkpoint.load_pretrained(source)
     except FileNotFoundError as error:
         # Most who get here meant a run or an export.
         raise FileNotFoundError(

@@ -1,7 +1,4 @@
-"""Loads a trunk from TF-Slim's checkpoints, and saves it as one.
-
-The paper's weights (google-deepmind/multiself) and ImageNet's (TF-Slim's
-resnet_v2_50, _101 and _152) exist only in this form:
+"""Turns TF-Slim's checkpoints into run directories and back.
 
     python -m mtssl_tf.slim_checkpoint import --checkpoint=PATH --out=DIR
     python -m mtssl_tf.slim_checkpoint export --workdir=DIR --out=PREFIX
@@ -11,252 +8,160 @@ resnet_v2_50, _101 and _152) exist only in this form:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import argparse
+from collections.abc import Sequence
 import os
 import pathlib
-import tempfile
-from typing import Any, NamedTuple
+import shlex
+import shutil
+import sys
 
-import numpy as np
+from mtssl_tf import config
+from mtssl_tf import motion
+from mtssl_tf import version
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import input_contract
+from mtssl_tf.training import run_directory
 
-from mtssl_tf import slim_archive
-from mtssl_tf import slim_contract
-from mtssl_tf import slim_names
-from mtssl_tf import slim_report
-from mtssl_tf import trunk as trunk_lib
-from mtssl_tf.input_contract import InputContract
-from mtssl_tf.lazy_imports import keras
-from mtssl_tf.lazy_imports import tf
-
-
-class SlimTrunk(NamedTuple):
-    """A TF-Slim checkpoint as models."""
-
-    trunk: keras.Model
-    block4: keras.Model | None
-    config: trunk_lib.TrunkConfig
-    contract: InputContract
+REPORT_FILE = "import_report.txt"
+EXIT_USER_ERROR = 2
 
 
-def load(
-    trunk: keras.Model,
-    path: str | os.PathLike,
-    *,
-    block4: keras.Model | None = None,
-    scope: str | None = None,
-    partial: Collection[str] = (),
-) -> slim_report.LoadReport:
-    """Loads a TF-Slim checkpoint into a trunk, and into block 4 if given.
-
-    Nothing is assigned before everything is read and checked.
-
-    Args:
-        trunk: from `build_trunk`, of the checkpoint's depth and width.
-        path: a V2 prefix, a V1 file, a directory or a .tar.gz.
-        block4: from `build_block4`.
-        scope: what stands before `conv1` in the checkpoint's names; needed
-            only if it holds several trunks.
-        partial: variables or layers, such as "block3/unit_23", that may be
-            missing here or there.
-
-    Returns:
-        What was loaded, missing and left over.
-
-    Raises:
-        FileNotFoundError: there is no checkpoint at `path`.
-        ValueError: it is damaged, of another shape or holds values that are
-            no weights; the message names the variable.
-    """
-    with slim_archive.open_checkpoint(path) as prefix:
-        reader = _open_reader(prefix)
-        return _load(reader, _drop_none(trunk, block4), scope, partial)
-
-
-def load_pretrained(
-    path: str | os.PathLike,
-    output_stride: int = 16,
-    *,
-    contract: InputContract | None = None,
-    scope: str | None = None,
-    partial: Collection[str] = (),
-) -> SlimTrunk:
-    """Builds the trunk that a TF-Slim checkpoint holds, and loads it.
-
-    Args:
-        path: as in `load`.
-        output_stride: of the trunk.
-        contract: what the weights expect of pictures; may be left out only
-            where `save` wrote it beside the checkpoint.
-        scope: as in `load`.
-        partial: as in `load`.
-
-    Returns:
-        The trunk, of the depth and width that the variables have; block 4 if
-        the checkpoint has it.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load`; or the contract is unknown.
-    """
-    return load_with_report(path, output_stride, contract, scope, partial)[0]
-
-
-def load_with_report(
-    path: str | os.PathLike,
-    output_stride: int,
-    contract: InputContract | None,
-    scope: str | None,
-    partial: Collection[str],
-) -> tuple[SlimTrunk, slim_report.LoadReport]:
-    """Does as `load_pretrained`, and tells what became of each variable."""
-    with slim_archive.open_checkpoint(path) as prefix:
-        contract = slim_contract.resolve_contract(prefix, contract)
-        reader = _open_reader(prefix)
-        shapes = reader.get_variable_to_shape_map()
-        scope = scope or slim_names.find_scope(shapes)
-        config = slim_names.recognise_config(shapes, scope, output_stride)
-        trunk = trunk_lib.build_trunk(config)
-        block4 = None
-        if slim_names.has_block4(shapes, scope):
-            block4 = trunk_lib.build_block4(config)
-        report = _load(reader, _drop_none(trunk, block4), scope, partial)
-    return SlimTrunk(trunk, block4, config, contract), report
-
-
-def save(
-    trunk: keras.Model,
-    path: str | os.PathLike,
-    *,
-    block4: keras.Model | None = None,
-    scope: str | None = None,
-    contract: InputContract | None = None,
-):
-    """Writes a trunk as a V2 checkpoint that TF-Slim's Saver restores.
-
-    Args:
-        trunk: from `build_trunk`.
-        path: the checkpoint's prefix; its folder is made.
-        block4: from `build_block4`.
-        scope: what stands before `conv1`; None is TF-Slim's for the depth.
-        contract: what the trunk expects of pictures, written beside it so
-            that it can be loaded again without naming it.
-
-    Raises:
-        ValueError: a weight is not finite; nothing is written.
-    """
-    scope = scope or slim_names.default_scope(trunk)
-    models = _drop_none(trunk, block4)
-    arrays = {
-        name: keras.ops.convert_to_numpy(variable)
-        for name, variable in _variables(models, scope).items()
-    }
-    for name, array in arrays.items():
-        _check_values(name, array)
-    prefix = pathlib.Path(path)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
-        new = pathlib.Path(folder) / prefix.name
-        tf.raw_ops.SaveV2(
-            prefix=str(new),
-            tensor_names=list(arrays),
-            shape_and_slices=[""] * len(arrays),
-            tensors=list(arrays.values()),
-        )
-        if contract is not None:
-            slim_contract.save_contract(contract, new)
-        # The index comes last: without it there is no checkpoint.
-        for file in sorted(new.parent.iterdir(), key=_is_index):
-            file.replace(prefix.parent / file.name)
-
-
-def _is_index(path: pathlib.Path) -> bool:
-    return path.suffix == ".index"
-
-
-def _drop_none(*models: keras.Model | None) -> list[keras.Model]:
-    return [model for model in models if model is not None]
-
-
-def _variables(
-    models: Iterable[keras.Model], scope: str
-) -> dict[str, keras.Variable]:
-    variables = {}
-    for model in models:
-        variables.update(slim_names.slim_variables(model, scope))
-    return variables
-
-
-def _reading_errors() -> tuple[type[Exception], ...]:
-    """What TensorFlow's reader raises where a file is damaged."""
-    return (tf.errors.OpError, RuntimeError, IndexError)
-
-
-def _open_reader(prefix: pathlib.Path) -> Any:
-    """Returns TensorFlow's reader, which knows V1 and V2."""
+def main(argv: Sequence[str] | None = None):
+    """Runs the command; a mistake is one line and exit code 2."""
+    args = _parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        return tf.train.load_checkpoint(str(prefix))
-    except _reading_errors() as error:
-        raise ValueError(
-            f"Can't read {prefix.name!r} as a TF-Slim checkpoint: {error}. It "
-            "is damaged, cut short or something else."
-        ) from error
+        args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"mtssl_tf.slim_checkpoint: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
 
 
-def _load(
-    reader: Any,
-    models: list[keras.Model],
-    scope: str | None,
-    partial: Collection[str],
-) -> slim_report.LoadReport:
-    found = {
-        name: tuple(shape)
-        for name, shape in reader.get_variable_to_shape_map().items()
-    }
-    scope = scope or slim_names.find_scope(found)
-    variables = _variables(models, scope)
-    wanted = {name: tuple(v.shape) for name, v in variables.items()}
-    report = slim_report.compare(wanted, found, scope, partial)
-    arrays = _read(reader, report.matched)
-    for name, array in arrays.items():
-        variables[name].assign(array)
-    return report
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mtssl_tf.slim_checkpoint",
+        description="Turns TF-Slim's ResNet v2 checkpoints into run "
+        "directories and back.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="import|export")
+    importing = commands.add_parser(
+        "import", help="makes a run directory of a TF-Slim checkpoint"
+    )
+    importing.set_defaults(run=_import)
+    importing.add_argument(
+        "--checkpoint",
+        required=True,
+        help="V2 prefix, V1 file, directory or .tar.gz",
+    )
+    importing.add_argument(
+        "--out", required=True, type=pathlib.Path, help="new run directory"
+    )
+    importing.add_argument(
+        "--contract",
+        default="",
+        help="input range: 'vgg' for google-deepmind/multiself, 'inception' "
+        "for TF-Slim's resnet_v2_*_2017_04_14, or R,G,B,SCALE; needed unless "
+        "the checkpoint was exported from here",
+    )
+    importing.add_argument(
+        "--output_stride",
+        type=int,
+        default=16,
+        choices=model_config.OUTPUT_STRIDES,
+    )
+    importing.add_argument(
+        "--scope", help="of the trunk, where the checkpoint holds several"
+    )
+    importing.add_argument(
+        "--partial",
+        default="",
+        help="variables or layers, with commas between, that may be missing "
+        "here or there, such as block3/unit_23",
+    )
+    exporting = commands.add_parser(
+        "export", help="writes a run's trunk as a TF-Slim checkpoint"
+    )
+    exporting.set_defaults(run=_export)
+    exporting.add_argument(
+        "--workdir", required=True, help="run directory, or an export"
+    )
+    exporting.add_argument(
+        "--out", required=True, type=pathlib.Path, help="prefix to write"
+    )
+    return parser
 
 
-def _read(reader: Any, names: Iterable[str]) -> Mapping[str, np.ndarray]:
-    """Reads variables as float32; raises ValueError naming a bad one."""
-    arrays = {}
-    for name in names:
-        try:
-            array = np.asarray(reader.get_tensor(name))
-        except _reading_errors() as error:
-            raise ValueError(
-                f"Can't read variable {name!r}: {error}. The checkpoint is "
-                "damaged or cut short; fetch it again."
-            ) from error
-        if array.dtype.kind not in "fV":  # V: bfloat16
-            raise ValueError(
-                f"Variable {name!r} is of type {array.dtype}, expected float."
+def _import(args: argparse.Namespace):
+    from mtssl_tf.slim import checkpoint as slim_checkpoint
+    from mtssl_tf.training import checkpoint
+
+    if args.out.exists():
+        raise FileExistsError(f"--out={args.out} exists. Name a new directory.")
+    contract = (
+        input_contract.InputContract.parse(args.contract)
+        if args.contract
+        else None
+    )
+    loaded, report = slim_checkpoint.load_with_report(
+        args.checkpoint,
+        args.output_stride,
+        contract,
+        args.scope,
+        [name for name in args.partial.split(",") if name],
+    )
+    partial = args.out.with_name(f"{args.out.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        (partial / run_directory.CONFIG_FILE).write_text(
+            config.to_json(
+                _settings(loaded.config, loaded.contract),
+                version=version.VERSION,
+                command=shlex.join(sys.orig_argv),
             )
-        array = array.astype(np.float32)
-        _check_values(name, array)
-        arrays[name] = array
-    return arrays
+        )
+        (partial / REPORT_FILE).write_text(f"{report.details()}\n")
+        checkpoint.save_imported(partial, loaded.trunk, loaded.block4)
+        partial.rename(args.out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    print(report.summary())
+    print(f"Wrote {args.out}; {REPORT_FILE} in it names every variable.")
 
 
-def _check_values(name: str, array: np.ndarray):
-    """Raises ValueError if these can't be weights."""
-    num_bad = int(np.size(array) - np.isfinite(array).sum())
-    if num_bad:
-        raise ValueError(
-            f"Variable {name!r} holds {num_bad} values that are NaN or "
-            f"infinite, of {np.size(array)}. The training that made it failed."
-        )
-    if name.endswith("/moving_variance") and np.min(array) < 0:
-        raise ValueError(
-            f"Variable {name!r} holds a negative variance, {np.min(array)}."
-        )
+def _settings(
+    trunk: model_config.TrunkConfig, contract: input_contract.InputContract
+) -> config.RunConfig:
+    """Returns the settings of a run that has no tasks yet."""
+    return config.RunConfig(
+        preset="",
+        tasks={},
+        trunk=trunk,
+        train=config.TrainConfig(),
+        data=config.DataConfig(),
+        motion=motion.MotionConfig(),
+        lasso=model_config.LassoConfig(),
+        contract=contract,
+    )
+
+
+def _export(args: argparse.Namespace):
+    from mtssl_tf import pretrained as pretrained_lib
+    from mtssl_tf.slim import checkpoint
+
+    index = args.out.with_name(f"{args.out.name}.index")
+    if index.exists():
+        raise FileExistsError(f"{index} exists. Name another --out.")
+    pretrained = pretrained_lib.load_trunk(args.workdir)
+    checkpoint.save(
+        pretrained.trunk,
+        str(args.out),
+        block4=pretrained.block4,
+        contract=pretrained.contract,
+    )
+    print(f"Wrote {index} and what belongs to it.")
 
 
 if __name__ == "__main__":
-    from mtssl_tf import slim_commands
-
-    slim_commands.main()
+    main()

@@ -17,18 +17,17 @@ from absl import flags
 from absl import logging
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_directory
 from mtssl_tf import tasks
 from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import settings as settings_lib
+from mtssl_tf.training import run_directory
 
 EXIT_USER_ERROR = 2
 
 _TASKS = flags.DEFINE_list(
     "tasks",
     [name for name, task in tasks.TASKS.items() if task.is_pretext],
-    "Tasks to train, with commas between. Known: "
-    f"{', '.join(tasks.TASKS)}.",
+    f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
 )
 _IMAGES = flags.DEFINE_string(
     "images",
@@ -137,7 +136,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         config = _use_sample_set(config)
         if _DRY_RUN.value:
-            from mtssl_tf import dry_run
+            from mtssl_tf.training import dry_run
 
             print(dry_run.describe(config))
             return
@@ -246,26 +245,24 @@ def _run_role(
 def _build_trainer(config: config_lib.RunConfig, workdir: pathlib.Path):
     import tensorflow as tf
 
-    from mtssl_tf import run
-    from mtssl_tf import training
+    from mtssl_tf.training import loop
+    from mtssl_tf.training import run
 
     tf.config.threading.set_intra_op_parallelism_threads(
         config.train.intra_op_threads
     )
-    return training.Trainer(run.build_run(config, workdir), workdir)
+    return loop.Trainer(run.build_run(config, workdir), workdir)
 
 
 def _train(trainer) -> None:
-    from mtssl_tf import pipeline
-    from mtssl_tf import stop_signal
-    from mtssl_tf import training
+    from mtssl_tf.data import source
+    from mtssl_tf.process import stop_signal
+    from mtssl_tf.training import loop
 
     stop = stop_signal.StopSignal()
     try:
         trainer.train(stop)
-    except (
-        training.NonFiniteLossError, pipeline.SourceError, OSError
-    ) as error:  # fmt: skip
+    except (loop.NonFiniteLossError, source.SourceError, OSError) as error:
         _exit_with(error)
     if stop.number is not None:
         # What a shell reports of a program that a signal ended.

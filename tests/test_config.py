@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from mtssl_tf import config as config_lib
-from mtssl_tf.tasks import TASKS
+from mtssl_tf import tasks
 
 
 @pytest.mark.parametrize("preset", config_lib.PRESETS)
 def test_json_gives_the_same_settings(preset):
-    config = config_lib.preset_config(preset, list(TASKS))
+    config = config_lib.preset_config(preset, list(tasks.TASKS))
     assert config_lib.from_json(config_lib.to_json(config)) == config
 
 
@@ -63,7 +63,7 @@ def test_unknown_names_list_the_known_ones():
 
 
 def test_harmonizing_turns_relative_position_grey():
-    config = config_lib.preset_config("tiny", list(TASKS))
+    config = config_lib.preset_config("tiny", list(tasks.TASKS))
     harmonized = config_lib.harmonize(config)
     changed = config_lib.differences(config, harmonized)
     assert changed == ["tasks.relative_position.grey_input: False -> True"]
@@ -85,9 +85,7 @@ def test_a_config_of_another_version_is_refused():
 
 def test_every_difference_is_named():
     old = config_lib.preset_config("tiny", ["exemplar"])
-    new = dataclasses.replace(
-        old, train=dataclasses.replace(old.train, seed=7)
-    )
+    new = dataclasses.replace(old, train=dataclasses.replace(old.train, seed=7))
     assert config_lib.differences(old, new) == ["train.seed: 0 -> 7"]
     assert config_lib.differences(old, old) == []
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import task_cases
 
-from mtssl_tf import train_step
-from mtssl_tf.tasks import TASKS
+from mtssl_tf import tasks
+from mtssl_tf.training import step
 
 _PAGE = pathlib.Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
@@ -23,19 +23,19 @@ def rotation(monkeypatch, tmp_path):
     (tmp_path / "rotation.py").write_text(code[1])
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("rotation")
-    monkeypatch.setitem(TASKS, "rotation", module.Rotation)
+    monkeypatch.setitem(tasks.TASKS, "rotation", module.Rotation)
     return module.Rotation
 
 
 def test_the_example_trains(rotation):
     state = task_cases.build_state(task_cases.small_config("rotation"))
     batch = task_cases.batch(state.task)
-    values, gradients = train_step.compute_gradients(
+    values, gradients = step.compute_gradients(
         state, batch, state.task.config.batch_size
     )
     assert float(values["loss"]) == pytest.approx(np.log(4), rel=0.05)
-    assert bool(train_step.are_finite(values, gradients))
-    prediction = train_step.predict(state, batch["views"]).numpy()
+    assert bool(step.are_finite(values, gradients))
+    prediction = step.predict(state, batch["views"]).numpy()
     picture = state.task.draw(
         batch["views"].numpy(), batch["target"].numpy(), prediction
     )

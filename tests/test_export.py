@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import task_cases
 
-from mtssl_tf import checkpoint
 from mtssl_tf import config as config_lib
 from mtssl_tf import export
 from mtssl_tf import pretrained
-from mtssl_tf import run as run_lib
-from mtssl_tf.tasks import TASKS
+from mtssl_tf import tasks
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import run
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def workdir(tmp_path_factory):
     """A run directory whose trunk has weights unlike fresh ones."""
     folder = tmp_path_factory.mktemp("run")
     config = task_cases.small_config("exemplar")
-    task = TASKS["exemplar"](config.tasks["exemplar"])
+    task = tasks.TASKS["exemplar"](config.tasks["exemplar"])
     keras.utils.set_random_seed(5)
-    trunk, states = run_lib.build_states(config, {"exemplar": task})
+    trunk, states = run.build_states(config, {"exemplar": task})
     random = np.random.default_rng(0)
     for variable in trunk.non_trainable_variables:
         variable.assign(random.uniform(0.5, 1.5, variable.shape))

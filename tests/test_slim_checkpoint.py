@@ -1,247 +1,124 @@
-"""TF-Slim checkpoints in and out, good ones and bad ones."""
+"""Import and export as a user types them."""
 
-import os
-import pathlib
-import shutil
+import json
+import subprocess
+import sys
+import time
 
-import keras
 import numpy as np
 import pytest
-import slim_files
-from slim_files import assert_untouched
-from slim_files import BEFORE
-from slim_files import KERNEL
-from slim_files import read_checkpoint
-from slim_files import write_checkpoint
 import slim_reference
 
-from mtssl_tf import slim_checkpoint
-from mtssl_tf.input_contract import InputContract
-from mtssl_tf.input_contract import NAMED_CONTRACTS
-from mtssl_tf.trunk import build_trunk
-from mtssl_tf.trunk import TrunkConfig
+from mtssl_tf import config
+from mtssl_tf import pretrained
+from mtssl_tf import slim_checkpoint as slim_checkpoint_command
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import input_contract
+from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.slim import checkpoint
+
+TINY = model_config.TrunkConfig(num_units=(1, 1, 2), width=1 / 16)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return trunk_lib.build_trunk(TINY), trunk_lib.build_block4(TINY)
 
 
 @pytest.fixture
-def arrays():
-    return dict(slim_files.tiny_arrays())
+def prefix(tmp_path, models):
+    """A checkpoint as TF-Slim writes it: no input contract beside it."""
+    prefix = str(tmp_path / "slim" / "model.ckpt")
+    checkpoint.save(models[0], prefix, block4=models[1])
+    return prefix
 
 
-@pytest.fixture
-def trunk():
-    return slim_files.filled_trunk()
+def _run(*args):
+    slim_checkpoint_command.main([str(arg) for arg in args])
 
 
-class TestBadWeights:
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf])
-    def test_not_finite(self, tmp_path, trunk, arrays, value):
-        bad = arrays[KERNEL].copy()
-        bad[0, 0, 1, 2] = value
-        arrays = {**arrays, KERNEL: bad}
-        path = write_checkpoint(tmp_path / "model.ckpt", arrays)
-        with pytest.raises(ValueError, match=f"{KERNEL}.* 1 value"):
-            slim_checkpoint.load(trunk, path)
-        assert_untouched(trunk)
-
-    def test_negative_variance(self, tmp_path, trunk, arrays):
-        name = "resnet_v2/block1/unit_1/bottleneck_v2/preact/moving_variance"
-        bad = {**arrays, name: -arrays[name]}
-        path = write_checkpoint(tmp_path / "model.ckpt", bad)
-        with pytest.raises(ValueError, match=name):
-            slim_checkpoint.load(trunk, path)
-        assert_untouched(trunk)
-
-    def test_wrong_shape(self, tmp_path, trunk, arrays):
-        bad = {**arrays, KERNEL: np.zeros([3, 3, 8, 4], np.float32)}
-        path = write_checkpoint(tmp_path / "model.ckpt", bad)
-        with pytest.raises(ValueError) as error:
-            slim_checkpoint.load(trunk, path)
-        message = f"{KERNEL} is [3, 3, 8, 4], expected [3, 3, 8, 8]"
-        assert message in str(error.value)
-        assert_untouched(trunk)
-
-    def test_wrong_type(self, tmp_path, trunk, arrays):
-        bad = {**arrays, KERNEL: arrays[KERNEL].astype(np.int32)}
-        path = write_checkpoint(tmp_path / "model.ckpt", bad)
-        with pytest.raises(ValueError, match=f"{KERNEL}.*int32"):
-            slim_checkpoint.load(trunk, path)
-        assert_untouched(trunk)
-
-    def test_double_precision_is_fine(self, tmp_path, trunk, arrays):
-        double = {name: a.astype(np.float64) for name, a in arrays.items()}
-        path = write_checkpoint(tmp_path / "model.ckpt", double)
-        slim_checkpoint.load(trunk, path)
-        kernel = trunk.get_layer("block2_unit_1_conv2").kernel
-        np.testing.assert_array_equal(kernel, arrays[KERNEL])
-
-    def test_another_architecture(self, tmp_path, trunk):
-        name = "InceptionV3/Conv2d_1a_3x3/weights"
-        path = write_checkpoint(tmp_path / "model.ckpt", {name: np.float32(1)})
-        with pytest.raises(ValueError, match=f"ResNet v2.*{name}"):
-            slim_checkpoint.load(trunk, path)
-        assert_untouched(trunk)
-
-    def test_several_trunks(self, tmp_path, trunk, arrays):
-        moved = {n.replace("resnet_v2", "b/net"): a for n, a in arrays.items()}
-        path = write_checkpoint(tmp_path / "model.ckpt", {**arrays, **moved})
-        with pytest.raises(ValueError, match="b/net.*resnet_v2"):
-            slim_checkpoint.load(trunk, path)
-        slim_checkpoint.load(trunk, path, scope="b/net")
-
-    @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
-    @pytest.mark.parametrize("part", [".data-00000-of-00001", ".index"])
-    def test_truncated_v2(self, tmp_path, trunk, arrays, part, share):
-        path = write_checkpoint(tmp_path / "model.ckpt", arrays)
-        cut = f"{path}{part}"
-        os.truncate(cut, int(os.path.getsize(cut) * share))
-        named = "resnet_v2/" if part.startswith(".data") else "model.ckpt"
-        with pytest.raises(ValueError, match=named):
-            slim_checkpoint.load(trunk, path)
-        assert_untouched(trunk)
-
-    @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
-    def test_truncated_v1(self, tmp_path, trunk, arrays, share):
-        path = write_checkpoint(tmp_path / "model.ckpt", arrays, "V1")
-        os.truncate(path, int(os.path.getsize(path) * share))
-        with pytest.raises(ValueError, match="model.ckpt"):
-            slim_checkpoint.load(trunk, path)
-        assert_untouched(trunk)
-
-    def test_data_that_is_gone(self, tmp_path, trunk, arrays):
-        path = write_checkpoint(tmp_path / "model.ckpt", arrays)
-        os.remove(f"{path}.data-00000-of-00001")
-        with pytest.raises(ValueError, match="model.ckpt|resnet_v2/"):
-            slim_checkpoint.load(trunk, path)
-
-    def test_flipped_bit(self, tmp_path, trunk, arrays):
-        path = pathlib.Path(write_checkpoint(tmp_path / "model.ckpt", arrays))
-        data = path.with_name(f"{path.name}.data-00000-of-00001")
-        content = bytearray(data.read_bytes())
-        content[100] ^= 1  # in the first variable of block 1
-        data.write_bytes(content)
-        with pytest.raises(ValueError, match="resnet_v2/"):
-            slim_checkpoint.load(trunk, str(path))
-        assert_untouched(trunk)
+def _features(trunk, block4):
+    image = slim_reference.random_image(48, 48)
+    return block4(trunk(image)["unit_02"])
 
 
-class TestSave:
+def test_import_makes_a_run_directory(tmp_path, prefix, models, capsys):
+    out = tmp_path / "run"
+    _run(
+        "import",
+        f"--checkpoint={prefix}",
+        f"--out={out}",
+        "--contract=inception",
+    )
+    assert "matched" in capsys.readouterr().out
 
-    def test_has_tf_slims_names(self, tmp_path, trunk):
-        prefix = tmp_path / "new" / "model.ckpt"
-        slim_checkpoint.save(trunk, str(prefix), scope="resnet_v2_50")
-        saved = read_checkpoint(prefix)
-        assert len(saved) == len(trunk.weights)
-        for name in (
-            "resnet_v2_50/conv1/biases",
-            "resnet_v2_50/block1/unit_1/bottleneck_v2/shortcut/weights",
-            "resnet_v2_50/block3/unit_2/bottleneck_v2/conv2/BatchNorm/gamma",
-        ):
-            assert np.all(saved[name] == BEFORE)
-        assert sorted(p.name for p in prefix.parent.iterdir()) == [
-            "model.ckpt.data-00000-of-00001",
-            "model.ckpt.index",
-        ]
+    settings = config.from_json((out / "config.json").read_text())
+    assert settings.tasks == {}
+    assert settings.trunk == TINY
+    assert settings.contract == input_contract.NAMED_CONTRACTS["inception"]
+    report = (out / slim_checkpoint_command.REPORT_FILE).read_text()
+    assert "matched: resnet_v2/conv1/weights [7, 7, 3, 4]" in report
 
-    def test_refuses_nan(self, tmp_path, trunk):
-        trunk.get_layer("conv1").bias.assign(np.full(4, np.nan))
-        with pytest.raises(ValueError, match="resnet_v2/conv1/biases"):
-            slim_checkpoint.save(trunk, str(tmp_path / "model.ckpt"))
-        assert not list(tmp_path.iterdir())
-
-    def test_refuses_another_model(self, tmp_path):
-        model = keras.Sequential([keras.layers.Dense(2, name="fc")])
-        model.build((None, 3))
-        with pytest.raises(ValueError, match="'fc'"):
-            slim_checkpoint.save(model, str(tmp_path / "model.ckpt"))
+    loaded = pretrained.load_trunk(str(out))
+    assert loaded.contract == input_contract.NAMED_CONTRACTS["inception"]
+    np.testing.assert_array_equal(
+        _features(loaded.trunk, loaded.block4), _features(*models)
+    )
 
 
-def _through_block3(arrays):
-    after = ("resnet_v2/block4", "resnet_v2/postnorm")
-    return {n: a for n, a in arrays.items() if not n.startswith(after)}
+def test_export_and_import_again(tmp_path, prefix, models):
+    run, again = tmp_path / "run", tmp_path / "again"
+    exported = tmp_path / "out" / "model.ckpt"
+    _run("import", f"--checkpoint={prefix}", f"--out={run}", "--contract=vgg")
+    _run("export", f"--workdir={run}", f"--out={exported}")
+    # The contract went with it.
+    _run(
+        "import",
+        f"--checkpoint={exported}",
+        f"--out={again}",
+        "--output_stride=8",
+    )
+    first = pretrained.load_trunk(str(run))
+    second = pretrained.load_trunk(str(again))
+    assert second.contract == input_contract.InputContract()
+    assert second.config.output_stride == 8
+    assert second.digest == first.digest
+    stored = json.loads((again / "config.json").read_text())
+    assert stored["contract"]["means_rgb"] == [123.68, 116.779, 103.939]
 
 
-class TestLoadPretrained:
-
-    def test_round_trip(self, tmp_path, arrays):
-        path = write_checkpoint(tmp_path / "a.ckpt", arrays)
-        contract = NAMED_CONTRACTS["inception"]
-        first = slim_checkpoint.load_pretrained(path, 8, contract=contract)
-        assert first.config == TrunkConfig(
-            num_units=(1, 1, 2), width=1 / 16, output_stride=8
-        )
-        slim_checkpoint.save(
-            first.trunk,
-            str(tmp_path / "b" / "b.ckpt"),
-            block4=first.block4,
-            contract=contract,
-        )
-        second = slim_checkpoint.load_pretrained(str(tmp_path / "b"), 8)
-        assert second.contract == contract
-        image = slim_reference.random_image(48, 48)
-        features = [
-            x.block4(x.trunk(image)["unit_02"]) for x in (first, second)
-        ]
-        np.testing.assert_array_equal(*features)
-
-    def test_without_block4(self, tmp_path, arrays):
-        path = write_checkpoint(tmp_path / "a.ckpt", _through_block3(arrays))
-        loaded = slim_checkpoint.load_pretrained(path, contract=InputContract())
-        assert loaded.block4 is None
-
-    def test_refuses_an_unknown_range(self, tmp_path, arrays):
-        path = write_checkpoint(tmp_path / "a.ckpt", arrays)
-        with pytest.raises(ValueError, match="a.ckpt.*--contract"):
-            slim_checkpoint.load_pretrained(path)
-
-    def test_refuses_a_range_that_disagrees(self, tmp_path, trunk):
-        path = str(tmp_path / "a.ckpt")
-        slim_checkpoint.save(trunk, path, contract=InputContract())
-        with pytest.raises(ValueError, match="127.5"):
-            slim_checkpoint.load_pretrained(
-                path, contract=NAMED_CONTRACTS["inception"]
-            )
-
-    def test_refuses_a_gap_in_the_units(self, tmp_path, arrays):
-        gap = {n: a for n, a in arrays.items() if "block3/unit_1/" not in n}
-        path = write_checkpoint(tmp_path / "a.ckpt", gap)
-        with pytest.raises(ValueError, match="block3/unit_1/"):
-            slim_checkpoint.load_pretrained(path, contract=InputContract())
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ((), "--contract"),
+        (("--contract=imagenet",), "'imagenet'"),
+        (("--contract=vgg", "--scope=other"), "other/"),
+    ],
+)
+def test_a_mistake_writes_nothing(tmp_path, prefix, capsys, flags, message):
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit) as stopped:
+        _run("import", f"--checkpoint={prefix}", f"--out={out}", *flags)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["slim"]
 
 
-@pytest.mark.slow
-class TestAgainstSlim:
+def test_refuses_to_overwrite(tmp_path, prefix, capsys):
+    with pytest.raises(SystemExit):
+        _run("import", f"--checkpoint={prefix}", f"--out={tmp_path}")
+    assert f"{tmp_path} exists" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        _run("export", f"--workdir={tmp_path}", f"--out={prefix}")
+    assert "model.ckpt.index exists" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("version", ["V1", "V2"])
-    def test_loads_what_tf_slim_saved(self, tmp_path, version):
-        slim = slim_reference.slim_resnet(101)
-        slim.set_weights(slim_reference.random_weights(slim.shapes()))
-        slim.save(tmp_path / "model.ckpt", version)
-        os.remove(tmp_path / "checkpoint")
-        archive = shutil.make_archive(
-            str(tmp_path / "published"), "gztar", tmp_path
-        )
-        loaded = slim_checkpoint.load_pretrained(
-            archive, 16, contract=InputContract()
-        )
-        assert loaded.config == TrunkConfig(depth=101, output_stride=16)
-        image = slim_reference.random_image(97, 131)
-        expected = slim.units(image, 16)
-        units = loaded.trunk(image)
-        for name, unit in expected.items():
-            error = np.abs(units[name] - unit).max()
-            assert error < 1e-5 * np.abs(unit).max(), name
 
-    def test_tf_slim_restores_what_we_saved(self, tmp_path):
-        slim = slim_reference.slim_resnet(101)
-        trunk = build_trunk(TrunkConfig(depth=101))
-        prefix = tmp_path / "model.ckpt"
-        slim_checkpoint.save(trunk, str(prefix))
-        names = [n for n in slim.variables if not n.startswith("postnorm")]
-        slim.restore(prefix, names)
-        image = slim_reference.random_image(97, 131)
-        expected = slim.units(image, 16)
-        units = trunk(image)
-        for name, unit in expected.items():
-            error = np.abs(units[name] - unit).max()
-            assert error < 1e-5 * np.abs(unit).max(), name
+def test_help_answers_at_once():
+    start = time.monotonic()
+    command = [sys.executable, "-m", "mtssl_tf.slim_checkpoint", "import"]
+    shown = subprocess.run(
+        [*command, "--help"], check=True, capture_output=True, text=True
+    )
+    assert "--contract" in shown.stdout
+    # Importing TensorFlow alone takes longer, even on a busy machine.
+    assert time.monotonic() - start < 3

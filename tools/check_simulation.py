@@ -18,12 +18,12 @@ import time
 
 import tensorflow as tf
 
-from mtssl_tf import memory
 from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import pusher as pusher_lib
-from mtssl_tf.distribute import simulate
+from mtssl_tf.process import memory
 from tools import measure_store
+from tools import simulate_store
 
 _WARM_UP_STEPS = 3
 
@@ -110,12 +110,12 @@ def compare(
     finally:
         os.kill(server, signal.SIGKILL)
     num_bytes = 4 * num_floats
-    predicted = simulate.simulate(
+    predicted = simulate_store.simulate(
         [
-            simulate.Group(task, each, 1)
+            simulate_store.Group(task, each, 1)
             for task, each in zip(tasks, compute_s)
         ],
-        simulate.Store(
+        simulate_store.Store(
             num_floats,
             1,
             float("inf"),  # The rates have the loopback in them.

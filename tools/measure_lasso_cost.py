@@ -76,9 +76,9 @@ def _build_step(
     import numpy as np
     import tensorflow as tf
 
-    from mtssl_tf.lasso_mix import LassoMix
-    from mtssl_tf.trunk import build_trunk
-    from mtssl_tf.trunk import TrunkConfig
+    from mtssl_tf.models import config as model_config
+    from mtssl_tf.models import lasso_mix
+    from mtssl_tf.models import trunk as trunk_lib
 
     image = tf.constant(
         np.random.default_rng(0).standard_normal(
@@ -86,10 +86,10 @@ def _build_step(
         ),
         "float32",
     )
-    config = TrunkConfig(depth=depth, width=width)
-    trunk = build_trunk(config)
+    config = model_config.TrunkConfig(depth=depth, width=width)
+    trunk = trunk_lib.build_trunk(config)
     last = sorted(trunk.output)[-1]
-    mix = LassoMix() if use_mix else None
+    mix = lasso_mix.LassoMix() if use_mix else None
     if mix is not None:
         mix.build({name: unit.shape for name, unit in trunk.output.items()})
 

@@ -59,13 +59,12 @@ def fit(
     """Fits a mix by mean square error; returns float32 [N]."""
     import tensorflow as tf
 
-    from mtssl_tf.lasso_mix import LassoMix
-    from mtssl_tf.optimizer import build_rmsprop
-    from mtssl_tf.rmsprop_step_sizes import rmsprop_step_sizes
+    from mtssl_tf.models import lasso_mix
+    from mtssl_tf.training import rmsprop
 
-    mix = LassoMix(l1=l1, proximal=proximal)
+    mix = lasso_mix.LassoMix(l1=l1, proximal=proximal)
     mix.build([(None, *_SHAPE)] * _NUM_UNITS)
-    optimizer = build_rmsprop(
+    optimizer = rmsprop.build_rmsprop(
         mix.trainable_variables, learning_rate, 0.9, 0.9, 1e-8
     )
 
@@ -76,7 +75,9 @@ def fit(
             loss = tf.add_n([tf.reduce_mean(tf.square(error)), *mix.losses])
         optimizer.apply(tape.gradient(loss, [mix.raw_weights.value]))
         if proximal:
-            mix.proximal_step(rmsprop_step_sizes(optimizer, mix.raw_weights))
+            mix.proximal_step(
+                rmsprop.rmsprop_step_sizes(optimizer, mix.raw_weights)
+            )
 
     for step in range(num_steps):
         start = step * _BATCH_SIZE % _NUM_EXAMPLES

@@ -20,7 +20,6 @@ import time
 
 import tensorflow as tf
 
-from mtssl_tf import memory
 from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import launch
@@ -28,6 +27,7 @@ from mtssl_tf.distribute import pusher as pusher_lib
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import store_server
 from mtssl_tf.distribute import trunk_store
+from mtssl_tf.process import memory
 
 _SECRET = b"measure" * 4
 _TASK = "task"
@@ -178,9 +178,7 @@ def main() -> None:
     parser.add_argument("--floats", type=int, default=27_558_016)
     parser.add_argument("--shards", type=int, default=1)
     options = parser.parse_args()
-    layout = chunks.ChunkLayout(
-        {chunks.TRUNK: options.floats}, options.shards
-    )
+    layout = chunks.ChunkLayout({chunks.TRUNK: options.floats}, options.shards)
     memory.keep_freed_memory()  # as every role does
     loopback = Loopback(4 * options.floats)
     addresses = [

@@ -18,8 +18,7 @@ import sys
 from absl import app
 from absl import flags
 
-from mtssl_tf.motion.config import METHODS
-from mtssl_tf.motion.config import MotionConfig
+from mtssl_tf.motion import config as motion_config
 
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "Folder of video files and folders of numbered frames."
@@ -27,8 +26,8 @@ _VIDEOS = flags.DEFINE_string(
 _OUT = flags.DEFINE_string("out", None, "Folder to write to.")
 _METHOD = flags.DEFINE_enum(
     "method",
-    MotionConfig().method,
-    METHODS,
+    motion_config.MotionConfig().method,
+    motion_config.METHODS,
     "refined: what measures best; idt: the paper's.",
 )
 _COMPARE = flags.DEFINE_string(
@@ -52,15 +51,15 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     # OpenCV takes a moment to load: not before --help is answered.
-    from mtssl_tf.motion.clips import list_clips
-    from mtssl_tf.motion.job import Job
-    from mtssl_tf.motion.parallel import run_jobs
+    from mtssl_tf.motion import clips
+    from mtssl_tf.motion import job
+    from mtssl_tf.motion import parallel
 
     out = pathlib.Path(_OUT.value)
-    config = MotionConfig(method=_METHOD.value)
+    config = motion_config.MotionConfig(method=_METHOD.value)
     try:
         jobs = [
-            Job(
+            job.Job(
                 clip,
                 config,
                 out,
@@ -69,7 +68,7 @@ def main(argv: list[str]) -> None:
                 is_timed=_SPEED.value,
                 truth=pathlib.Path(_COMPARE.value) if _COMPARE.value else None,
             )
-            for clip in list_clips(_VIDEOS.value)
+            for clip in clips.list_clips(_VIDEOS.value)
         ]
         if _COMPARE.value and not pathlib.Path(_COMPARE.value).is_dir():
             raise FileNotFoundError(
@@ -77,7 +76,7 @@ def main(argv: list[str]) -> None:
             )
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"motion_masks: {error}")
-    records = run_jobs(jobs, _WORKERS.value, _show_progress)
+    records = parallel.run_jobs(jobs, _WORKERS.value, _show_progress)
     manifest = {"method": config.method, "clips": records}
     path = out / "manifest.json"
     out.mkdir(parents=True, exist_ok=True)  # every clip may have failed

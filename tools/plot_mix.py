@@ -17,7 +17,7 @@ import sys
 from absl import flags
 
 from evaluation import result
-from mtssl_tf import metrics_log
+from mtssl_tf.reports import metrics_log
 
 _KEY = "mixing_weights"
 
@@ -129,7 +129,7 @@ def _save_picture(
 ) -> None:
     import cv2  # slow, as the next is; a mistyped flag needs neither
 
-    from mtssl_tf import mix_picture
+    from mtssl_tf.reports import mix_picture
 
     picture = mix_picture.draw_mixes(pretext, evaluation)
     path.parent.mkdir(parents=True, exist_ok=True)

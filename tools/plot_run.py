@@ -18,7 +18,7 @@ matplotlib.use("Agg")  # No display is needed.
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from mtssl_tf import metrics_log  # noqa: E402
+from mtssl_tf.reports import metrics_log  # noqa: E402
 
 REPORT_FILE = "report.png"
 _PICTURES_FOLDER = "pictures"

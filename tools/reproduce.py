@@ -23,8 +23,8 @@ import time
 from absl import flags
 
 from evaluation import result
-from evaluation.classification.linear_protocol import BATCH_NORM_MODES
-from mtssl_tf.tasks import TASKS
+from evaluation.classification import protocol
+from mtssl_tf import tasks as tasks_lib
 from tools import child_process
 
 TABLE_FILE = "table.md"
@@ -60,7 +60,7 @@ def all_rows(has_videos: bool) -> list[Row]:
     """Returns the table's rows, from the task registry."""
     usable = {
         name: task
-        for name, task in TASKS.items()
+        for name, task in tasks_lib.TASKS.items()
         if has_videos or task.source != "videos"
     }
     pretext = tuple(name for name, task in usable.items() if task.is_pretext)
@@ -122,7 +122,7 @@ def as_table(rows: Sequence[Row], seeds: int, out: pathlib.Path) -> str:
     ]
     for row in rows:
         for features in _FEATURES:
-            for mode in BATCH_NORM_MODES:
+            for mode in protocol.BATCH_NORM_MODES:
                 found = _load_results(row, features, mode, seeds, out)
                 if found:
                     cells = [row.name, features, mode, str(len(found))]
@@ -139,7 +139,7 @@ def _load_results(
         folder = out / row.name.replace(" ", "_") / f"seed_{seed}"
         folder = folder / features.replace(" ", "_")
         # The first treatment's result lies in the folder itself.
-        if mode != BATCH_NORM_MODES[0]:
+        if mode != protocol.BATCH_NORM_MODES[0]:
             folder = folder / mode
         if (folder / result.RESULT_FILE).exists():
             found.append(result.load_result(folder))
@@ -174,7 +174,7 @@ def _train_command(
         f"--preset={values.preset}",
         f"--set=train.seed={seed}",
     ]
-    if any(TASKS[name].source == "videos" for name in row.tasks):
+    if any(tasks_lib.TASKS[name].source == "videos" for name in row.tasks):
         command.append(f"--videos={values.videos}")
     if values.steps:
         command.append(f"--steps={values.steps}")
@@ -188,6 +188,8 @@ def _evaluate_command(
     out: pathlib.Path,
     extra: Sequence[str],
 ) -> tuple[str, ...]:
+    # Pixels have no batch norm to treat.
+    mode = protocol.BATCH_NORM_MODES[0] if source == "pixels" else "both"
     return (
         sys.executable,
         "-m",
@@ -198,8 +200,7 @@ def _evaluate_command(
         f"--out={out}",
         f"--preset={values.preset}",
         f"--seed={seed}",
-        # Pixels have no batch norm to treat.
-        f"--batch_norm={BATCH_NORM_MODES[0] if source == 'pixels' else 'both'}",
+        f"--batch_norm={mode}",
         *extra,
     )
 
@@ -224,9 +225,7 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "steps", None, "Training steps a trunk.", 1, flag_values=values
     )
-    flags.DEFINE_integer(
-        "seeds", 3, "Number of seeds.", 1, flag_values=values
-    )
+    flags.DEFINE_integer("seeds", 3, "Number of seeds.", 1, flag_values=values)
     flags.DEFINE_list(
         "rows", [], "Only these rows; all if absent.", flag_values=values
     )

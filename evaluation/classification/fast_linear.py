@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.classification import classification_metrics
+from evaluation.classification import data as data_lib
 from evaluation.classification import fast_mix
+from evaluation.classification import frozen_trunk
+from evaluation.classification import metrics as metrics_lib
+from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
-from evaluation.classification.frozen_trunk import FrozenTrunk
-from evaluation.classification.linear_protocol import FastLinearProtocol
+from mtssl_tf.data import pictures
+from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import knn
 from mtssl_tf.frozen import softmax_regression
 from mtssl_tf.frozen import views
-from mtssl_tf.frozen.labelled_pictures import LabelledPictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +42,9 @@ class LinearOutcome:
 
 
 def run_fast(
-    trunk: FrozenTrunk,
-    protocol: FastLinearProtocol,
-    train: LabelledPictures,
-    test: LabelledPictures,
+    trunk: frozen_trunk.FrozenTrunk,
+    protocol: protocol_lib.FastLinearProtocol,
+    data: data_lib.LabelledData,
     seed: int,
 ) -> LinearOutcome:
     """Extracts, fits and scores.
@@ -51,14 +52,14 @@ def run_fast(
     Args:
         trunk: as the protocol asks for it.
         protocol: every setting.
-        train: pictures to fit on.
-        test: pictures to score.
+        data: pictures to fit on, and to score.
         seed: of the mix's folds.
     """
-    train_units, train_classes = _extract(trunk, protocol, train)
+    train, test, skipped = data.train, data.test, data.skipped
+    train_units, train_classes = _extract(trunk, protocol, train, skipped)
     start = time.perf_counter()
-    test_units, test_classes = _extract(trunk, protocol, test)
-    pictures_per_s = test.num_pictures / (time.perf_counter() - start)
+    test_units, test_classes = _extract(trunk, protocol, test, skipped)
+    pictures_per_s = len(test) / (time.perf_counter() - start)
     mix = np.ones(1, np.float32)
     if protocol.lasso is not None:
         mix = fast_mix.learn_mix(
@@ -88,19 +89,17 @@ def run_fast(
         protocol.num_neighbours,
         protocol.temperature,
     )
-    metrics = classification_metrics.classification_metrics(
+    metrics = metrics_lib.classification_metrics(
         scores, test_classes, test.class_names
     )
-    by_neighbours = classification_metrics.classification_metrics(
+    by_neighbours = metrics_lib.classification_metrics(
         neighbours, test_classes, test.class_names
     )
     metrics["knn_top1"] = by_neighbours["top1"]
     metrics["knn_recall_at_5"] = by_neighbours["recall_at_5"]
     return LinearOutcome(
         metrics,
-        classification_metrics.confusion(
-            scores, test_classes, test.num_classes
-        ),
+        metrics_lib.confusion(scores, test_classes, test.num_classes),
         None if protocol.lasso is None else mix,
         pictures_per_s,
         throughput.bare_forward_pictures_per_s(
@@ -112,14 +111,16 @@ def run_fast(
 
 
 def _extract(
-    trunk: FrozenTrunk,
-    protocol: FastLinearProtocol,
-    pictures: LabelledPictures,
+    trunk: frozen_trunk.FrozenTrunk,
+    protocol: protocol_lib.FastLinearProtocol,
+    source: pictures.PictureSource,
+    skipped: skipped_lib.SkippedExamples,
 ) -> tuple[np.ndarray, np.ndarray]:
     batches = views.centre_view_batches(
-        pictures,
+        source,
         protocol.resize_px,
         protocol.image_px,
         protocol.batch_size,
+        skipped,
     )
     return features.extract_all(trunk.extract, batches)

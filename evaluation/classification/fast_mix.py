@@ -14,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from mtssl_tf.frozen.softmax_regression import fit_softmax_regression
-from mtssl_tf.lasso_config import LassoConfig
-from mtssl_tf.lasso_mix import LassoMix
+from mtssl_tf.frozen import softmax_regression
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import lasso_mix
 
 _STEPS_A_ROUND = 200  # ours, as is the next; the mix has settled long before
 _LEARNING_RATE = 0.02
@@ -32,7 +32,7 @@ def learn_mix(
     units: np.ndarray,
     classes: np.ndarray,
     num_classes: int,
-    lasso: LassoConfig,
+    lasso: model_config.LassoConfig,
     l2: float,
     num_rounds: int,
     seed: int,
@@ -53,14 +53,16 @@ def learn_mix(
         float32 [N] of norm 1.
     """
     num_units = units.shape[1]
-    mix = LassoMix(lasso.l1, lasso.group_l1, lasso.group_size, proximal=True)
+    mix = lasso_mix.LassoMix(
+        lasso.l1, lasso.group_l1, lasso.group_size, proximal=True
+    )
     mix.build([(None, 1, 1, num_classes)] * num_units)
     take_steps = _build_mix_steps(mix, num_units, num_classes)
     order = np.random.default_rng(seed).permutation(len(units))
     halves = np.array_split(order, 2)
     for number in range(num_rounds):
         fit_on, mix_on = halves if number % 2 == 0 else halves[::-1]
-        classifier = fit_softmax_regression(
+        classifier = softmax_regression.fit_softmax_regression(
             apply_mix(units[fit_on], mix.mixing_weights()),
             classes[fit_on],
             num_classes,
@@ -77,7 +79,7 @@ def learn_mix(
 
 
 def _build_mix_steps(
-    mix: LassoMix, num_units: int, num_classes: int
+    mix: lasso_mix.LassoMix, num_units: int, num_classes: int
 ) -> Callable:
     """Builds the proximal gradient steps of one round.
 

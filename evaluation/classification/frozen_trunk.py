@@ -8,16 +8,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from evaluation.batch_norm_statistics import reestimate_batch_norm
-from evaluation.classification.linear_protocol import FastLinearProtocol
-from evaluation.classification.linear_protocol import LinearProtocol
-from evaluation.classification.raw_pixels import RawPixels
-from evaluation.result import EvaluatedTrunk
+from evaluation import batch_norm_statistics
+from evaluation import result
+from evaluation.classification import data as data_lib
+from evaluation.classification import protocol as protocol_lib
+from evaluation.classification import raw_pixels
 from mtssl_tf import pretrained
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import views
-from mtssl_tf.frozen.labelled_pictures import LabelledPictures
-from mtssl_tf.trunk import TrunkConfig
+from mtssl_tf.models import config as model_config
 
 PIXELS = "pixels"
 
@@ -34,7 +33,7 @@ class FrozenTrunk:
             [B, h, w, C]; None for raw pixels.
     """
 
-    identity: EvaluatedTrunk
+    identity: result.EvaluatedTrunk
     unit_names: tuple[str, ...]
     extract: Callable[[tf.Tensor], tf.Tensor]
     read_units: Callable[[tf.Tensor], list[tf.Tensor]] | None
@@ -42,10 +41,10 @@ class FrozenTrunk:
 
 def build_frozen_trunk(
     source: str,
-    protocol: FastLinearProtocol | LinearProtocol,
-    random_config: TrunkConfig,
+    protocol: protocol_lib.FastLinearProtocol | protocol_lib.LinearProtocol,
+    random_config: model_config.TrunkConfig,
     seed: int,
-    train: LabelledPictures,
+    data: data_lib.LabelledData,
 ) -> FrozenTrunk:
     """Loads what `--trunk` names and gives it the protocol's statistics.
 
@@ -54,7 +53,7 @@ def build_frozen_trunk(
         protocol: says stride, batch norm and which units are read.
         random_config: shape of `random`.
         seed: of `random`.
-        train: where new batch norm statistics come from.
+        data: whose training pictures new batch norm statistics come from.
 
     Raises:
         FileNotFoundError: nothing is at `source`.
@@ -65,13 +64,13 @@ def build_frozen_trunk(
             raise ValueError(
                 "--trunk=pixels has no units to mix. Leave --lasso out."
             )
-        pixels = RawPixels()
+        pixels = raw_pixels.RawPixels()
         return FrozenTrunk(pixels, (PIXELS,), pixels.extract, None)
     loaded = pretrained.load_trunk(
         source, protocol.output_stride, random_config, seed
     )
     if protocol.batch_norm == "reestimated":
-        _reestimate(loaded, protocol, train, seed)
+        _reestimate(loaded, protocol, data, seed)
     names = tuple(sorted(loaded.trunk.output))
     if protocol.lasso is None:
         names = names[-1:]
@@ -87,20 +86,21 @@ def build_frozen_trunk(
 
 def _reestimate(
     loaded: Any,
-    protocol: FastLinearProtocol | LinearProtocol,
-    train: LabelledPictures,
+    protocol: protocol_lib.FastLinearProtocol | protocol_lib.LinearProtocol,
+    data: data_lib.LabelledData,
     seed: int,
 ) -> None:
     """Shows the trunk shuffled training pictures, without their classes."""
     batches = views.centre_view_batches(
-        train,
+        data.train,
         protocol.resize_px,
         protocol.image_px,
         protocol.batch_size,
+        data.skipped,
         shuffle_seed=seed,
     )
     inputs = (
         loaded.contract.apply(images)
         for images, _ in batches.take(protocol.bn_batches)
     )
-    reestimate_batch_norm(loaded.trunk, inputs)
+    batch_norm_statistics.reestimate_batch_norm(loaded.trunk, inputs)

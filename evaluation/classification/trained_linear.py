@@ -15,17 +15,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation.classification import classification_metrics
+from evaluation.classification import data as data_lib
+from evaluation.classification import fast_linear
+from evaluation.classification import frozen_trunk
+from evaluation.classification import metrics
+from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
-from evaluation.classification.fast_linear import LinearOutcome
-from evaluation.classification.frozen_trunk import FrozenTrunk
-from evaluation.classification.linear_protocol import LinearProtocol
-from mtssl_tf.data import decode
-from mtssl_tf.data.inception_augmentation import training_view
+from mtssl_tf.data import inception_augmentation
+from mtssl_tf.frozen import features
 from mtssl_tf.frozen import views
-from mtssl_tf.frozen.features import pool_to_grid
-from mtssl_tf.frozen.labelled_pictures import LabelledPictures
-from mtssl_tf.lasso_mix import LassoMix
+from mtssl_tf.models import lasso_mix
 
 _NORM_DECAY = 0.9  # ours: the features are frozen, so little is averaged
 
@@ -35,9 +34,9 @@ class LinearTrainer:
 
     def __init__(
         self,
-        trunk: FrozenTrunk,
-        protocol: LinearProtocol,
-        train: LabelledPictures,
+        trunk: frozen_trunk.FrozenTrunk,
+        protocol: protocol_lib.LinearProtocol,
+        data: data_lib.LabelledData,
         seed: int,
     ) -> None:
         if trunk.read_units is None:
@@ -47,18 +46,18 @@ class LinearTrainer:
         keras.utils.set_random_seed(seed)
         self.read_units = trunk.read_units
         self._protocol = protocol
-        self._train = train
+        self._data = data
         self._seed = seed
-        self._steps_per_epoch = -(-train.num_pictures // protocol.batch_size)
+        self._steps_per_epoch = -(-len(data.train) // protocol.batch_size)
         unit_shape = self._unit_shape()
         self.mix = None
         if protocol.lasso is not None:
             lasso = protocol.lasso
-            self.mix = LassoMix(
+            self.mix = lasso_mix.LassoMix(
                 lasso.l1, lasso.group_l1, lasso.group_size, lasso.proximal
             )
         self.head = _build_head(
-            len(trunk.unit_names), unit_shape, self.mix, train.num_classes
+            len(trunk.unit_names), unit_shape, self.mix, data.train.num_classes
         )
         self._optimizer = keras.optimizers.SGD(
             keras.optimizers.schedules.CosineDecay(
@@ -98,9 +97,7 @@ class LinearTrainer:
             manager.save()
             print(f"Epoch {int(self._epoch)}: loss {loss:.3f}.", flush=True)
 
-    def score(
-        self, test: LabelledPictures
-    ) -> tuple[np.ndarray, np.ndarray, float]:
+    def score(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Scores the central view of every test picture.
 
         Returns:
@@ -114,14 +111,15 @@ class LinearTrainer:
         start = time.perf_counter()
         logits, classes = [], []
         for images, numbers in views.centre_view_batches(
-            test,
+            self._data.test,
             self._protocol.resize_px,
             self._protocol.image_px,
             self._protocol.batch_size,
+            self._data.skipped,
         ):
             logits.append(predict(images).numpy())
             classes.append(numbers.numpy())
-        pictures_per_s = test.num_pictures / (time.perf_counter() - start)
+        pictures_per_s = len(self._data.test) / (time.perf_counter() - start)
         return np.concatenate(logits), np.concatenate(classes), pictures_per_s
 
     def _unit_shape(self) -> tuple[int, ...]:
@@ -159,10 +157,9 @@ class LinearTrainer:
         protocol = self._protocol
 
         def view(position, example):
-            contents, number = example
-            image = decode.decode_in_graph(contents)
+            image, number = example
             seed = tf.stack([view_seed, tf.cast(position, tf.int32)])
-            cut = training_view(
+            cut = inception_augmentation.training_view(
                 image,
                 protocol.train_resize_px,
                 protocol.image_px,
@@ -172,7 +169,7 @@ class LinearTrainer:
             return cut, number
 
         return (
-            self._train.stream(order_seed)
+            self._data.train.stream_once(order_seed, self._data.skipped)
             .enumerate()
             .map(view, tf.data.AUTOTUNE, deterministic=True)
             .batch(protocol.batch_size)
@@ -181,32 +178,28 @@ class LinearTrainer:
 
 
 def run_trained(
-    trunk: FrozenTrunk,
-    protocol: LinearProtocol,
-    train: LabelledPictures,
-    test: LabelledPictures,
+    trunk: frozen_trunk.FrozenTrunk,
+    protocol: protocol_lib.LinearProtocol,
+    data: data_lib.LabelledData,
     seed: int,
     folder: pathlib.Path,
-) -> LinearOutcome:
+) -> fast_linear.LinearOutcome:
     """Trains, scores and measures.
 
     Args:
         trunk: as the protocol asks for it.
         protocol: every setting.
-        train: pictures to train on.
-        test: pictures to score.
+        data: pictures to train on, and to score.
         seed: of the linear layer, the order and the views.
         folder: for checkpoints.
     """
-    trainer = LinearTrainer(trunk, protocol, train, seed)
+    trainer = LinearTrainer(trunk, protocol, data, seed)
     trainer.train(folder)
-    scores, classes, pictures_per_s = trainer.score(test)
+    scores, classes, pictures_per_s = trainer.score()
     mix = None if trainer.mix is None else trainer.mix.mixing_weights()
-    return LinearOutcome(
-        classification_metrics.classification_metrics(
-            scores, classes, test.class_names
-        ),
-        classification_metrics.confusion(scores, classes, test.num_classes),
+    return fast_linear.LinearOutcome(
+        metrics.classification_metrics(scores, classes, data.test.class_names),
+        metrics.confusion(scores, classes, data.test.num_classes),
         mix,
         pictures_per_s,
         throughput.bare_forward_pictures_per_s(
@@ -218,7 +211,7 @@ def run_trained(
 def _build_head(
     num_units: int,
     unit_shape: tuple[int, ...],
-    mix: LassoMix | None,
+    mix: lasso_mix.LassoMix | None,
     num_classes: int,
 ) -> keras.Model:
     """Builds N x [B, h, w, C] -> logits [B, K]."""
@@ -227,7 +220,7 @@ def _build_head(
         for number in range(1, num_units + 1)
     ]
     mixed = units[-1] if mix is None else mix(units)
-    x = keras.layers.Flatten()(pool_to_grid(mixed))
+    x = keras.layers.Flatten()(features.pool_to_grid(mixed))
     x = keras.layers.BatchNormalization(
         momentum=_NORM_DECAY, center=False, scale=False, name="standardise"
     )(x)

@@ -14,10 +14,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from evaluation.depth.depth_pairs import checked_pair
-from evaluation.depth.depth_pairs import DepthData
-from evaluation.depth.depth_pairs import DepthPair
-from evaluation.depth.depth_pairs import Subset
+from evaluation.depth import pairs
 
 SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
 _RAW = "rawDepths"
@@ -65,7 +62,7 @@ class NyuLabelledPairs:
     def __len__(self) -> int:
         return self._images.shape[0]
 
-    def __getitem__(self, index: int) -> DepthPair:
+    def __getitem__(self, index: int) -> pairs.DepthPair:
         name = f"{self._path} picture {index + 1}"
         try:
             rgb = np.transpose(self._images[index], (2, 1, 0))
@@ -74,7 +71,7 @@ class NyuLabelledPairs:
             raise ValueError(
                 f"{name} cannot be read: {error}. Download the file again."
             ) from error
-        return checked_pair(name, np.ascontiguousarray(rgb), depth)
+        return pairs.checked_pair(name, np.ascontiguousarray(rgb), depth)
 
     def fingerprint(self) -> str:
         size = os.path.getsize(self._path)
@@ -83,7 +80,7 @@ class NyuLabelledPairs:
 
 def load_nyu_labelled(
     path: pathlib.Path, split_path: pathlib.Path | None
-) -> DepthData:
+) -> pairs.DepthData:
     """Opens the .mat file: raw depth to train on, filled depth to test on.
 
     Args:
@@ -93,9 +90,9 @@ def load_nyu_labelled(
     split_path = split_path or path.with_name("splits.mat")
     raw = NyuLabelledPairs(path, _RAW)
     train, test = _load_split(split_path, len(raw))
-    return DepthData(
-        train=Subset(raw, train),
-        test=Subset(NyuLabelledPairs(path, _FILLED), test),
+    return pairs.DepthData(
+        train=pairs.Subset(raw, train),
+        test=pairs.Subset(NyuLabelledPairs(path, _FILLED), test),
         source=str(path),
         split=f"official {len(train)}/{len(test)}",
         test_depth="filled",

@@ -14,7 +14,7 @@ import dataclasses
 
 import numpy as np
 
-from evaluation.detection import boxes
+from evaluation.detection import boxes as box_form
 from evaluation.detection import scored_boxes
 
 NO_OBJECT = -1
@@ -57,9 +57,7 @@ class ClassMatches:
     nearest: np.ndarray
     truth: scored_boxes.GroundTruth
 
-    def outcomes(
-        self, iou_threshold: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def outcomes(self, iou_threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """Which detections are true and which are ignored, bool [N] each."""
         reaches = (self.nearest != NO_OBJECT) & (self.overlap >= iou_threshold)
         is_ignored = np.zeros_like(reaches)
@@ -119,7 +117,9 @@ def _nearest_objects(
     for k in range(count.max(initial=0)):
         rows = np.flatnonzero(count > k)
         objects = by_picture[start[rows] + k]
-        candidate = boxes.overlaps(detections.boxes[rows], truth.boxes[objects])
+        candidate = box_form.overlaps(
+            detections.boxes[rows], truth.boxes[objects]
+        )
         better = candidate > overlap[rows]  # the first of equals stays
         overlap[rows[better]] = candidate[better]
         nearest[rows[better]] = objects[better]
@@ -131,9 +131,7 @@ def eleven_point(curve: Curve) -> float:
     if not curve.num_objects:
         return float("nan")
     reaches = curve.recall[None, :] >= _LEVELS[:, None]
-    best = np.where(reaches, curve.precision[None, :], 0).max(
-        axis=1, initial=0
-    )
+    best = np.where(reaches, curve.precision[None, :], 0).max(axis=1, initial=0)
     return float(best.mean())
 
 

@@ -17,7 +17,7 @@ import dataclasses
 
 import numpy as np
 
-from evaluation.detection import boxes
+from evaluation.detection import boxes as box_form
 from evaluation.detection import scored_boxes
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCOeval
@@ -114,21 +114,19 @@ def _summarize(
     groups: _Groups, limits: tuple[float, float]
 ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Precision [K, 10, 101] and, by most detections, recall [K, 10]."""
-    areas = boxes.areas(groups.truth.boxes)
+    areas = box_form.areas(groups.truth.boxes)
     object_ignored = (
         groups.truth.is_ignored | (areas < limits[0]) | (areas > limits[1])
     )
     is_true, is_ignored = _match(groups, object_ignored)
-    areas = boxes.areas(groups.detections.boxes)
+    areas = box_form.areas(groups.detections.boxes)
     outside = (areas < limits[0]) | (areas > limits[1])
     is_ignored |= ~is_true & outside
     counted = np.unique(groups.truth.classes[~object_ignored])
     by_most: dict[int, list[np.ndarray]] = {1: [], 10: [], 100: []}
     precision = []
     for index in counted:
-        positives = np.sum(
-            (groups.truth.classes == index) & ~object_ignored
-        )
+        positives = np.sum((groups.truth.classes == index) & ~object_ignored)
         of_class = groups.detections.classes == index
         for most, recalls in by_most.items():
             rows = np.flatnonzero(of_class & (groups.rank < most))
@@ -187,7 +185,7 @@ def _best_free(
     for k in range(groups.num_objects[rows].max()):
         columns = np.flatnonzero(groups.num_objects[rows] > k)
         objects = groups.first_object[rows[columns]] + k
-        candidate = boxes.overlaps(
+        candidate = box_form.overlaps(
             groups.detections.boxes[rows[columns]], groups.truth.boxes[objects]
         )
         better = (
@@ -196,9 +194,7 @@ def _best_free(
             & ~is_taken[:, objects]
         )
         best[:, columns] = np.where(better, objects, best[:, columns])
-        overlap[:, columns] = np.where(
-            better, candidate, overlap[:, columns]
-        )
+        overlap[:, columns] = np.where(better, candidate, overlap[:, columns])
     return best
 
 

@@ -30,19 +30,18 @@ from official.vision.ops import anchor
 import tensorflow as tf
 import tf_keras
 
-from evaluation.detection.detection_protocol import STRIDE_PX
-from evaluation.detection.detection_protocol import VocDetectionProtocol
-from evaluation.detection.tf_keras_layers import BoxHead
-from evaluation.detection.tf_keras_layers import LEVEL
-from evaluation.detection.tf_keras_layers import TrunkLayer
-from mtssl_tf.input_contract import InputContract
+from evaluation.detection import protocol as protocol_lib
+from evaluation.detection import tf_keras_layers
+from mtssl_tf.models import input_contract
 
-_LEVEL_NAME = str(LEVEL)
+_LEVEL_NAME = str(tf_keras_layers.LEVEL)
 _RPN_MATCH_IOU = 0.7  # Faster R-CNN
 _RPN_MISS_IOU = 0.3  # Faster R-CNN
 _RPN_HUBER_DELTA = 1 / 9  # Faster R-CNN: smooth L1 with sigma 3
 _BOX_HUBER_DELTA = 1.0  # Faster R-CNN
-_BUILD_SIZE_PX = 4 * STRIDE_PX  # any small canvas makes the variables
+_BUILD_SIZE_PX = (
+    4 * protocol_lib.STRIDE_PX
+)  # any small canvas makes the variables
 
 
 class FasterRcnn:
@@ -65,8 +64,8 @@ class FasterRcnn:
         self,
         trunk: keras.Model,
         block4: keras.Model,
-        contract: InputContract,
-        protocol: VocDetectionProtocol,
+        contract: input_contract.InputContract,
+        protocol: protocol_lib.VocDetectionProtocol,
         num_classes: int,
         mix=None,
     ):
@@ -76,8 +75,8 @@ class FasterRcnn:
         if mix is not None and not mix.built:
             mix.build({name: x.shape for name, x in trunk.output.items()})
         self.model = _build_model(
-            TrunkLayer(trunk, mix, contract, name="trunk"),
-            BoxHead(block4, num_classes + 1, name="box_head"),
+            tf_keras_layers.TrunkLayer(trunk, mix, contract, name="trunk"),
+            tf_keras_layers.BoxHead(block4, num_classes + 1, name="box_head"),
             protocol,
         )
         self._rpn_labeler = anchor.RpnAnchorLabeler(
@@ -212,13 +211,11 @@ class FasterRcnn:
             )
             scores.append(score[_LEVEL_NAME])
             offsets.append(offset[_LEVEL_NAME])
-        return {_LEVEL_NAME: tf.stack(scores)}, {
-            _LEVEL_NAME: tf.stack(offsets)
-        }
+        return {_LEVEL_NAME: tf.stack(scores)}, {_LEVEL_NAME: tf.stack(offsets)}
 
 
 def anchor_boxes(
-    protocol: VocDetectionProtocol, height: int, width: int
+    protocol: protocol_lib.VocDetectionProtocol, height: int, width: int
 ) -> tf.Tensor:
     """Anchors over a canvas: float32 [H/16, W/16, 4 A].
 
@@ -228,11 +225,11 @@ def anchor_boxes(
     return tf.concat(
         [
             anchor.Anchor(
-                LEVEL,
-                LEVEL,
+                tf_keras_layers.LEVEL,
+                tf_keras_layers.LEVEL,
                 num_scales=1,
                 aspect_ratios=list(protocol.anchor_ratios),
-                anchor_size=side / STRIDE_PX,
+                anchor_size=side / protocol_lib.STRIDE_PX,
                 image_size=[height, width],
             ).multilevel_boxes[_LEVEL_NAME]
             for side in protocol.anchor_sides_px
@@ -242,15 +239,17 @@ def anchor_boxes(
 
 
 def _build_model(
-    trunk: TrunkLayer, box_head: BoxHead, protocol: VocDetectionProtocol
+    trunk: tf_keras_layers.TrunkLayer,
+    box_head: tf_keras_layers.BoxHead,
+    protocol: protocol_lib.VocDetectionProtocol,
 ) -> maskrcnn_model.MaskRCNNModel:
     num_anchors = len(protocol.anchor_sides_px) * len(protocol.anchor_ratios)
     return maskrcnn_model.MaskRCNNModel(
         backbone=trunk,
         decoder=None,
         rpn_head=dense_prediction_heads.RPNHead(
-            min_level=LEVEL,
-            max_level=LEVEL,
+            min_level=tf_keras_layers.LEVEL,
+            max_level=tf_keras_layers.LEVEL,
             num_anchors_per_location=num_anchors,
             num_filters=protocol.rpn_channels,
         ),
@@ -278,8 +277,8 @@ def _build_model(
             max_num_detections=protocol.max_detections,
             nms_version="batched",
         ),
-        min_level=LEVEL,
-        max_level=LEVEL,
+        min_level=tf_keras_layers.LEVEL,
+        max_level=tf_keras_layers.LEVEL,
     )
 
 

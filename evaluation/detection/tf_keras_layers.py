@@ -11,10 +11,10 @@ import keras
 import tensorflow as tf
 import tf_keras
 
-from evaluation.detection.detection_protocol import STRIDE_PX
+from evaluation.detection import protocol
 
 # official.vision names feature maps by the logarithm of their stride.
-LEVEL = STRIDE_PX.bit_length() - 1
+LEVEL = protocol.STRIDE_PX.bit_length() - 1
 
 
 class _KerasThreeLayer(tf_keras.layers.Layer):
@@ -66,12 +66,12 @@ class TrunkLayer(_KerasThreeLayer):
 
     def call(self, images, training=None):
         """float32 [B, H, W, 3] in 0..255 -> {'4': [B, H/16, W/16, C]}."""
-        units = self._call_trunk(
-            self._contract.apply(images), bool(training)
-        )
+        units = self._call_trunk(self._contract.apply(images), bool(training))
         features = self._mix(units)
         # Proposals are made over a grid whose size is known beforehand.
-        height, width = (side // STRIDE_PX for side in images.shape[1:3])
+        height, width = (
+            side // protocol.STRIDE_PX for side in images.shape[1:3]
+        )
         return {
             str(LEVEL): tf.ensure_shape(
                 features, [None, height, width, features.shape[-1]]

@@ -26,9 +26,7 @@ def soft_encode(ab: tf.Tensor) -> tf.Tensor:
     bins = ops.convert_to_tensor(ab_bins.build_ab_bins())
     # |x - c|^2 less |x|^2, which is the same for every bin; it is added back
     # through the nearest distance, which also keeps exp() in range.
-    distance = ops.sum(bins**2, -1) - 2.0 * ops.matmul(
-        ab, ops.transpose(bins)
-    )
+    distance = ops.sum(bins**2, -1) - 2.0 * ops.matmul(ab, ops.transpose(bins))
     nearest = -ops.top_k(-distance, NUM_NEIGHBORS)[0]
     weight = ops.exp((nearest[..., :1] - distance) / (2.0 * SIGMA**2))
     weight = ops.where(distance <= nearest[..., -1:], weight, 0.0)

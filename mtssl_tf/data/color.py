@@ -38,9 +38,7 @@ def to_lab(rgb: tf.Tensor) -> tf.Tensor:
     xyz /= tf.constant(_WHITE_D65)
     # max() keeps the gradient and the power finite on the branch not taken.
     root = tf.maximum(xyz, _LAB_LINEAR_BELOW) ** (1.0 / 3.0)
-    f = tf.where(
-        xyz > _LAB_LINEAR_BELOW, root, _LAB_SLOPE * xyz + _LAB_OFFSET
-    )
+    f = tf.where(xyz > _LAB_LINEAR_BELOW, root, _LAB_SLOPE * xyz + _LAB_OFFSET)
     x, y, z = tf.unstack(f, axis=-1)
     return tf.stack(
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1

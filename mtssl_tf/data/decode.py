@@ -8,9 +8,6 @@ counted, and replaced by another picture of the same source.
 
 from __future__ import annotations
 
-import threading
-
-from absl import logging
 import cv2
 import numpy as np
 
@@ -20,30 +17,6 @@ from mtssl_tf.lazy_imports import tf
 MIN_SIDE_PX = 8
 # ours: of a JPEG that is cut off, so many of its lines must be there.
 MIN_LINES_SHARE = 0.5
-
-
-class SkippedPictures:
-    """Names of the pictures that could not be used, each with its reason."""
-
-    def __init__(self) -> None:
-        self._reasons: dict[str, str] = {}
-        self._lock = threading.Lock()
-
-    def add(self, name: str, reason: str) -> None:
-        """Counts `name` once and says so in the log."""
-        with self._lock:
-            is_new = name not in self._reasons
-            self._reasons[name] = reason
-        if is_new:
-            logging.warning("Skipped %s: %s.", name, reason)
-
-    def __len__(self) -> int:
-        return len(self._reasons)
-
-    def items(self) -> list[tuple[str, str]]:
-        """Returns (name, reason) pairs in the order they were met."""
-        with self._lock:
-            return list(self._reasons.items())
 
 
 class UnusablePictureError(ValueError):

@@ -1,109 +1,207 @@
-"""A stream of decoded pictures in the order of the seed, broken ones replaced.
+"""Encoded pictures as a source, wherever they lie.
 
-Every position of the order gives exactly one picture, so that a position is
-all that a checkpoint needs to hold about the data.
+Readers (`folder.py`, `tfrecords.py`, `tfds_splits.py`) make a `PictureSource`;
+this file decodes what they read. Training streams positions of an endless
+order and replaces what is broken; evaluations stream each picture once and
+leave out what is broken.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import hashlib
 
 import numpy as np
 
 from mtssl_tf.data import decode
 from mtssl_tf.data import order
-from mtssl_tf.data import picture_source
+from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.lazy_imports import tf
 
 # ours: after so many broken pictures in a row something else is wrong.
 _MAX_ATTEMPTS = 16
 # A prime, so that the substitutes of neighbours are not neighbours.
 _ATTEMPT_STRIDE = 1_000_003
+_NUM_INTERLEAVED = 8  # ours: pictures that are decoded at a time
 
 
-def stream_pictures(
-    source: picture_source.PictureSource,
-    positions: tf.data.Dataset,
-    seed: int,
-    skipped: decode.SkippedPictures,
-) -> tf.data.Dataset:
-    """Returns the decoded picture at each position.
+@dataclasses.dataclass(frozen=True)
+class PictureSource:
+    """Encoded pictures, to be read in any order.
 
-    Args:
-        source: the encoded pictures.
-        positions: int64 [] positions in the order of `seed`.
-        seed: the run's seed.
-        skipped: gets the names of the pictures that could not be used.
-
-    Returns:
-        dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [],
-        `class_names`, string [K], and `class`, int32 [] in [0, K). Where
-        the source has no classes, K is 0 and `class` is -1.
+    Attributes:
+        description: what the user named.
+        names: a name for each picture that a person can find.
+        read: number of a picture -> its bytes.
+        read_in_graph: int64 [] -> string [], the same as graph code.
+        fingerprint: number of a picture -> text that changes with the
+            picture, at no great cost.
+        class_names: name of each class, where pictures have one.
+        read_class_in_graph: int64 [] -> int32 [], the number of a picture's
+            class; None where there are no classes.
     """
 
-    num_classes = len(source.class_names)
+    description: str
+    names: tuple[str, ...]
+    read: Callable[[int], bytes]
+    read_in_graph: Callable[[tf.Tensor], tf.Tensor]
+    fingerprint: Callable[[int], str]
+    class_names: tuple[str, ...] = ()
+    read_class_in_graph: Callable[[tf.Tensor], tf.Tensor] | None = None
 
-    def class_of(index: tf.Tensor) -> tf.Tensor:
-        if source.read_class_in_graph is None:
-            return tf.constant(-1, tf.int32)
-        return source.read_class_in_graph(index)
+    def __len__(self) -> int:
+        return len(self.names)
 
-    def index_of(position: tf.Tensor, attempt: tf.Tensor) -> tf.Tensor:
-        return order.example_index(
-            position + attempt * _ATTEMPT_STRIDE, len(source), seed
+    @property
+    def num_classes(self) -> int:
+        """K; 0 where pictures have no class."""
+        return len(self.class_names)
+
+    def digest(self) -> str:
+        """Returns a digest that changes when pictures come, go or change."""
+        digest = hashlib.sha256()
+        for number in range(len(self)):
+            digest.update(f"{self.fingerprint(number)}\n".encode())
+        return digest.hexdigest()
+
+    def subset(self, numbers: np.ndarray) -> PictureSource:
+        """Returns the source of only the pictures `numbers`, int64 [n]."""
+        read_class = self.read_class_in_graph
+        return dataclasses.replace(
+            self,
+            names=tuple(self.names[number] for number in numbers),
+            read=lambda index: self.read(int(numbers[index])),
+            read_in_graph=lambda index: self.read_in_graph(
+                tf.gather(numbers, index)
+            ),
+            fingerprint=lambda index: self.fingerprint(int(numbers[index])),
+            read_class_in_graph=read_class
+            and (lambda index: read_class(tf.gather(numbers, index))),
         )
 
-    def decode_with_opencv(index: np.int64) -> np.ndarray:
-        try:
-            return decode.decode_with_opencv(source.read(int(index)))
-        except (decode.UnusablePictureError, OSError) as error:
-            skipped.add(source.names[index], str(error))
-            raise
+    def stream(
+        self,
+        positions: tf.data.Dataset,
+        seed: int,
+        skipped: skipped_lib.SkippedExamples,
+    ) -> tf.data.Dataset:
+        """Returns the decoded picture at each position.
 
-    def fall_back(index: tf.Tensor) -> tf.Tensor:
-        image = tf.numpy_function(decode_with_opencv, [index], tf.uint8)
-        return tf.ensure_shape(image, [None, None, 3])
+        Args:
+            positions: int64 [] positions in the order of `seed`.
+            seed: the run's seed.
+            skipped: gets the names of the pictures that could not be used.
 
-    def candidates(position: tf.Tensor) -> tf.data.Dataset:
-        """Yields the first candidate that decodes, with each decoder."""
-
-        def load(attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            index = index_of(position, attempt // 2)
-            image = tf.cond(
-                attempt % 2 == 0,
-                lambda: decode.decode_in_graph(source.read_in_graph(index)),
-                lambda: fall_back(index),
-            )
-            return image, class_of(index)
+        Returns:
+            dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [],
+            `class_names`, string [K], and `class`, int32 [] in [0, K). Where
+            the source has no classes, K is 0 and `class` is -1.
+        """
 
         def give_up(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             message = (
-                f"{_MAX_ATTEMPTS} pictures of {source.description} in a row "
+                f"{_MAX_ATTEMPTS} pictures of {self.description} in a row "
                 "cannot be used; the log names each. Check the source."
             )
             never = tf.debugging.Assert(False, [message])
             with tf.control_dependencies([never]):
                 return tf.zeros([1, 1, 3], tf.uint8), tf.constant(-1)
 
-        attempts = tf.data.Dataset.range(2 * _MAX_ATTEMPTS)
-        images = attempts.map(load).ignore_errors()
-        last_resort = tf.data.Dataset.range(1).map(give_up)
-        return (
-            images.concatenate(last_resort)
-            .take(1)
-            .map(
-                lambda image, number: {
-                    "image": image,
-                    "position": position,
-                    "class": number,
-                    "class_names": tf.constant(
-                        source.class_names, tf.string, [num_classes]
-                    ),
-                }
+        def first_usable(position: tf.Tensor) -> tf.data.Dataset:
+            def index_of(attempt: tf.Tensor) -> tf.Tensor:
+                return order.example_index(
+                    position + attempt * _ATTEMPT_STRIDE, len(self), seed
+                )
+
+            last_resort = tf.data.Dataset.range(1).map(give_up)
+            return (
+                self._decoded(index_of, _MAX_ATTEMPTS, skipped)
+                .concatenate(last_resort)
+                .take(1)
+                .map(
+                    lambda image, number: {
+                        "image": image,
+                        "position": position,
+                        "class": number,
+                        "class_names": tf.constant(
+                            self.class_names, tf.string, [self.num_classes]
+                        ),
+                    }
+                )
             )
+
+        return _interleaved(positions, first_usable)
+
+    def stream_once(
+        self, shuffle_seed: int | None, skipped: skipped_lib.SkippedExamples
+    ) -> tf.data.Dataset:
+        """Returns every usable picture once, with its class.
+
+        Args:
+            shuffle_seed: of the order; None keeps the source's.
+            skipped: gets the names of the pictures that could not be used.
+
+        Returns:
+            (image, uint8 [H, W, 3] RGB, and class, int32 [] in [0, K), or -1
+            where the source has no classes).
+        """
+        numbers = np.arange(len(self))
+        if shuffle_seed is not None:
+            np.random.default_rng(shuffle_seed).shuffle(numbers)
+        return _interleaved(
+            tf.data.Dataset.from_tensor_slices(numbers),
+            lambda number: self._decoded(lambda _: number, 1, skipped).take(1),
         )
 
-    return positions.interleave(
-        candidates,
-        cycle_length=8,
+    def _decoded(
+        self,
+        index_of: Callable[[tf.Tensor], tf.Tensor],
+        num_attempts: int,
+        skipped: skipped_lib.SkippedExamples,
+    ) -> tf.data.Dataset:
+        """Returns (image, class) of the pictures that some decoder reads.
+
+        Args:
+            index_of: number of an attempt, int64 [] -> that of a picture.
+            num_attempts: each is made with both decoders.
+            skipped: gets the names of those that neither can read.
+        """
+
+        def decode_with_opencv(index: np.int64) -> np.ndarray:
+            try:
+                return decode.decode_with_opencv(self.read(int(index)))
+            except (decode.UnusablePictureError, OSError) as error:
+                skipped.add(self.names[index], str(error))
+                raise
+
+        def fall_back(index: tf.Tensor) -> tf.Tensor:
+            image = tf.numpy_function(decode_with_opencv, [index], tf.uint8)
+            return tf.ensure_shape(image, [None, None, 3])
+
+        def load(attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            index = index_of(attempt // 2)
+            image = tf.cond(
+                attempt % 2 == 0,
+                lambda: decode.decode_in_graph(self.read_in_graph(index)),
+                lambda: fall_back(index),
+            )
+            if self.read_class_in_graph is None:
+                return image, tf.constant(-1, tf.int32)
+            return image, self.read_class_in_graph(index)
+
+        attempts = tf.data.Dataset.range(2 * num_attempts)
+        return attempts.map(load).ignore_errors()
+
+
+def _interleaved(
+    elements: tf.data.Dataset,
+    expand: Callable[[tf.Tensor], tf.data.Dataset],
+) -> tf.data.Dataset:
+    """Chains the datasets that elements expand to, several made at a time."""
+    return elements.interleave(
+        expand,
+        cycle_length=_NUM_INTERLEAVED,
         block_length=1,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,

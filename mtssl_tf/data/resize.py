@@ -66,9 +66,7 @@ def _average(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.image.resize(image, size, tf.image.ResizeMethod.AREA)
 
 
-def random_crop(
-    image: tf.Tensor, crop_px: int, seed: tf.Tensor
-) -> tf.Tensor:
+def random_crop(image: tf.Tensor, crop_px: int, seed: tf.Tensor) -> tf.Tensor:
     """Cuts a random square out of a picture.
 
     Args:
@@ -83,9 +81,7 @@ def random_crop(
     share = tf.random.stateless_uniform([2], seed)
     room = tf.cast(size - crop_px + 1, tf.float32)
     corner = tf.cast(share * room, tf.int32)
-    crop = tf.slice(
-        image, [corner[0], corner[1], 0], [crop_px, crop_px, -1]
-    )
+    crop = tf.slice(image, [corner[0], corner[1], 0], [crop_px, crop_px, -1])
     return tf.ensure_shape(crop, [crop_px, crop_px, image.shape[-1]])
 
 

@@ -25,10 +25,19 @@ import skimage
 _VERSION = 2
 
 _PHOTOGRAPHS = (
-    "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg",
-    "motorcycle_left.png", "hubble_deep_field.jpg", "ihc.png", "camera.png",
-    "coins.png", "brick.png", "grass.png", "gravel.png",
-)  # fmt: skip
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "rocket.jpg",
+    "motorcycle_left.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "camera.png",
+    "coins.png",
+    "brick.png",
+    "grass.png",
+    "gravel.png",
+)
 _TILE_PX = 160
 
 # Clips are made of the first few, which show things and not textures.

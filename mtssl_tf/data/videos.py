@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from mtssl_tf import motion
-from mtssl_tf.data import decode
 from mtssl_tf.data import order
+from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.motion import cache
-from mtssl_tf.motion import clips
+from mtssl_tf.motion import clips as clips_lib
 
 # ours: clips in a row without a usable frame before the source is refused.
 _MAX_ATTEMPTS = 16
@@ -42,7 +42,7 @@ class VideoSource:
     """
 
     description: str
-    clips: tuple[clips.Clip, ...]
+    clips: tuple[clips_lib.Clip, ...]
     motion_config: motion.MotionConfig
     cache_dir: pathlib.Path
     short_side_px: int
@@ -69,6 +69,51 @@ class VideoSource:
             self.short_side_px,
         )
 
+    def stream(
+        self,
+        positions: tf.data.Dataset,
+        seed: int,
+        skipped: skipped_lib.SkippedExamples,
+    ) -> tf.data.Dataset:
+        """Returns a frame with its motion mask for each position.
+
+        The order goes over clips, not frames: a long clip is not seen more
+        often than a short one. Which frame of the clip is a function of the
+        seed.
+
+        Args:
+            positions: int64 [] positions in the order of `seed`.
+            seed: the run's seed.
+            skipped: gets the names of the clips that could not be used.
+
+        Returns:
+            dicts of `image`, uint8 [H, W, 3] RGB, `moving`, uint8 [H, W, 1]
+            of 0 and 255, and `position`, int64 [].
+        """
+        reader = _FrameReader(self, skipped)
+
+        def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
+            attempts = tf.range(_MAX_ATTEMPTS, dtype=tf.int64)
+            indices = tf.map_fn(
+                lambda attempt: order.example_index(
+                    position + attempt, len(self), seed
+                ),
+                attempts,
+            )
+            fraction = tf.random.stateless_uniform(
+                [], order.example_seed(position, seed)
+            )
+            image, moving = tf.numpy_function(
+                reader.read, [indices, fraction], [tf.uint8, tf.uint8]
+            )
+            return {
+                "image": tf.ensure_shape(image, [None, None, 3]),
+                "moving": tf.ensure_shape(moving, [None, None, 1]),
+                "position": position,
+            }
+
+        return positions.map(load, tf.data.AUTOTUNE, deterministic=True)
+
 
 def open_videos(
     folder: str,
@@ -87,68 +132,20 @@ def open_videos(
             f"--videos={folder} is no folder. Name a folder of video files "
             "or of folders of numbered frames."
         )
-    found = tuple(clips.list_clips(folder))
+    found = tuple(clips_lib.list_clips(folder))
     if not found:
         raise ValueError(
             f"--videos={folder} holds no clip. Expected video files (mp4, "
             "avi, mkv, mov, webm) or folders of numbered frames."
         )
-    return VideoSource(
-        folder, found, motion_config, cache_dir, short_side_px
-    )
-
-
-def stream_frames(
-    source: VideoSource,
-    positions: tf.data.Dataset,
-    seed: int,
-    skipped: decode.SkippedPictures,
-) -> tf.data.Dataset:
-    """Returns a frame with its motion mask for each position.
-
-    The order goes over clips, not frames: a long clip is not seen more often
-    than a short one. Which frame of the clip is a function of the seed.
-
-    Args:
-        source: the clips.
-        positions: int64 [] positions in the order of `seed`.
-        seed: the run's seed.
-        skipped: gets the names of the clips that could not be used.
-
-    Returns:
-        dicts of `image`, uint8 [H, W, 3] RGB, `moving`, uint8 [H, W, 1] of 0
-        and 255, and `position`, int64 [].
-    """
-    reader = _FrameReader(source, skipped)
-
-    def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
-        attempts = tf.range(_MAX_ATTEMPTS, dtype=tf.int64)
-        indices = tf.map_fn(
-            lambda attempt: order.example_index(
-                position + attempt, len(source), seed
-            ),
-            attempts,
-        )
-        fraction = tf.random.stateless_uniform(
-            [], order.example_seed(position, seed)
-        )
-        image, moving = tf.numpy_function(
-            reader.read, [indices, fraction], [tf.uint8, tf.uint8]
-        )
-        return {
-            "image": tf.ensure_shape(image, [None, None, 3]),
-            "moving": tf.ensure_shape(moving, [None, None, 1]),
-            "position": position,
-        }
-
-    return positions.map(load, tf.data.AUTOTUNE, deterministic=True)
+    return VideoSource(folder, found, motion_config, cache_dir, short_side_px)
 
 
 class _FrameReader:
     """Reads labelled frames, remembering which clips have any."""
 
     def __init__(
-        self, source: VideoSource, skipped: decode.SkippedPictures
+        self, source: VideoSource, skipped: skipped_lib.SkippedExamples
     ) -> None:
         self._source = source
         self._skipped = skipped

@@ -10,7 +10,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import joined_state
 from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.distribute import store_client
@@ -50,7 +50,7 @@ class AllShards:
         )
         self._others = range(1, len(settings.cluster.store))
         self._segments = joined.segments()
-        self._layout = chunks_lib.ChunkLayout(
+        self._layout = chunks.ChunkLayout(
             self._segments, len(settings.cluster.store)
         )
         now = time.monotonic()

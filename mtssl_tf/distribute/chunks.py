@@ -72,12 +72,13 @@ class ChunkLayout:
                 chunk,
                 slice(chunk.start, chunk.stop)
                 if chunk.segment == TRUNK
-                else slice(behind_trunk + chunk.start,
-                           behind_trunk + chunk.stop),
+                else slice(
+                    behind_trunk + chunk.start, behind_trunk + chunk.stop
+                ),
             )
             for chunk in self.chunks
             if chunk.segment in (TRUNK, task)
-        ]  # fmt: skip
+        ]
 
     def on_shard(self, shard: int) -> list[Chunk]:
         """Returns the chunks of one shard."""

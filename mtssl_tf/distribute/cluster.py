@@ -62,8 +62,12 @@ class Cluster:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} is not one of {known}."
                 )
-        for name in ("start_timeout_s", "peer_timeout_s", "store_timeout_s",
-                     "deposit_every"):  # fmt: skip
+        for name in (
+            "start_timeout_s",
+            "peer_timeout_s",
+            "store_timeout_s",
+            "deposit_every",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"{name} must be above 0, got {getattr(self, name)}."

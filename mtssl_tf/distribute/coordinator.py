@@ -17,10 +17,10 @@ from absl import logging
 import numpy as np
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import schedule
 from mtssl_tf.distribute import cluster as cluster_lib
-from mtssl_tf.distribute import roster as roster_lib
+from mtssl_tf.distribute import roster
 from mtssl_tf.distribute import trunk_store
+from mtssl_tf.training import schedule
 
 Reply = dict[str, Any]
 
@@ -44,7 +44,7 @@ class Coordinator:
             config: the run's settings.
             num_steps: after which the run is over, over all tasks.
         """
-        self.roster = roster_lib.Roster(cluster, config)
+        self.roster = roster.Roster(cluster, config)
         self.steps = {name: 0 for name in config.tasks}
         self.message = ""
         self._cluster = cluster

@@ -33,10 +33,13 @@ class GpuHours:
 
     def of(self, steps: Mapping[str, int]) -> float:
         """Returns the GPU hours of these steps of each task."""
-        return sum(
-            count * self.seconds[task] * self.num_gpus[task]
-            for task, count in steps.items()
-        ) / _SECONDS_PER_HOUR
+        return (
+            sum(
+                count * self.seconds[task] * self.num_gpus[task]
+                for task, count in steps.items()
+            )
+            / _SECONDS_PER_HOUR
+        )
 
     def crosses(
         self,

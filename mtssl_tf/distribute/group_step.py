@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtssl_tf import optimizer
-from mtssl_tf import run as run_lib
-from mtssl_tf import train_step
 from mtssl_tf.distribute import group_variables
+from mtssl_tf.training import rmsprop as rmsprop_lib
+from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import step as step_lib
 
 
 class GroupStep:
@@ -108,11 +108,11 @@ class GroupStep:
         """Sets the head's optimizer to the task's step."""
         self._head_state.optimizer.iterations.assign(step)
 
-    def _build_head_state(self, train: Any) -> train_step.TaskState:
+    def _build_head_state(self, train: Any) -> step_lib.TaskState:
         """Returns the state with an optimizer for the head alone."""
         variables = self._state.variables[self._num_trunk :]
         with self._strategy.scope():
-            rmsprop = optimizer.build_rmsprop(
+            rmsprop = rmsprop_lib.build_rmsprop(
                 variables,
                 self._state.task.config.learning_rate,
                 train.rms_decay,
@@ -128,10 +128,10 @@ class GroupStep:
         num_replicas = self._strategy.num_replicas_in_sync
 
         def compute(part, step):
-            values, gradients = train_step.compute_gradients(
+            values, gradients = step_lib.compute_gradients(
                 self._state, part, self._batch_size
             )
-            is_finite = train_step.are_finite(values, gradients)
+            is_finite = step_lib.are_finite(values, gradients)
             names[:] = list(values)
             parts = [
                 group_variables.flatten(gradients[: self._num_stored]),
@@ -166,7 +166,7 @@ class GroupStep:
     def _apply_on_replicas(self, head_gradients: Any) -> None:
         def apply(gradients):
             # An all-reduce does not take arguments of a function as they are.
-            train_step.apply_gradients(
+            step_lib.apply_gradients(
                 self._head_state, [tf.identity(each) for each in gradients]
             )
 

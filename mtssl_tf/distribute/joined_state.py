@@ -12,11 +12,11 @@ import pathlib
 
 import numpy as np
 
-from mtssl_tf import checkpoint
-from mtssl_tf import run as run_lib
-from mtssl_tf import train_step
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import group_variables
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import step
 
 
 class JoinedState:
@@ -45,7 +45,7 @@ class JoinedState:
 
     def segments(self) -> dict[str, int]:
         """Returns what the store keeps, and of how many floats."""
-        trunk = {chunks_lib.TRUNK: self._values(chunks_lib.TRUNK).size}
+        trunk = {chunks.TRUNK: self._values(chunks.TRUNK).size}
         if not self._has_heads:
             return trunk
         return trunk | {
@@ -111,21 +111,19 @@ class JoinedState:
         """Assigns what `stored` returns."""
         self._stored(name, segment).write(vector)
 
-    def _stored(
-        self, name: str, segment: str
-    ) -> group_variables.FlatVariables:
-        if name == chunks_lib.VALUES:
+    def _stored(self, name: str, segment: str) -> group_variables.FlatVariables:
+        if name == chunks.VALUES:
             return self._values(segment)
         task, slot = name.split("/")
         slots = _slots(self.run.states[task], slot)
-        if segment == chunks_lib.TRUNK:
+        if segment == chunks.TRUNK:
             return group_variables.FlatVariables(slots[: self._num_trunk])
         return group_variables.FlatVariables(slots[self._num_trunk :])
 
     def _values(self, segment: str) -> group_variables.FlatVariables:
         model = (
             self.run.trunk
-            if segment == chunks_lib.TRUNK
+            if segment == chunks.TRUNK
             else self.run.states[segment].model.head
         )
         return group_variables.FlatVariables(model.trainable_variables)
@@ -139,10 +137,10 @@ class JoinedState:
             ).write(np.mean(tails, axis=0))
 
 
-def _slots(state: train_step.TaskState, slot: str) -> list:
+def _slots(state: step.TaskState, slot: str) -> list:
     by_name = dict(
         zip(
-            chunks_lib.SLOTS,
+            chunks.SLOTS,
             (state.optimizer._velocities, state.optimizer._momentums),
         )
     )

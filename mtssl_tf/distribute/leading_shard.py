@@ -9,20 +9,20 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from mtssl_tf import run as run_lib
-from mtssl_tf import stop_signal
 from mtssl_tf.distribute import all_shards
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import gpu_hours
 from mtssl_tf.distribute import joined_state
 from mtssl_tf.distribute import roster
-from mtssl_tf.distribute import run_log
 from mtssl_tf.distribute import run_status
 from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.distribute import shard
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import trunk_store
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import run_log
+from mtssl_tf.training import run
 
 Reply = dict[str, Any]
 
@@ -52,7 +52,7 @@ class LeadingShard(shard.Shard):
         self._prices = _load_prices(settings)
         self._is_snapshot_due = False
         self._joined = joined_state.JoinedState(
-            run_lib.build_run(
+            run.build_run(
                 settings.config,
                 settings.workdir,
                 tf.distribute.get_strategy(),
@@ -140,9 +140,7 @@ class LeadingShard(shard.Shard):
             if self._coordinator.is_over:
                 self._coordinator.roster.leave(request["role"])
                 message = self._coordinator.message
-                return {
-                    "status": coordinator_lib.END, "message": message
-                }, None  # fmt: skip
+                return {"status": coordinator_lib.END, "message": message}, None
             reply = self._coordinator.roster.hello(request)
             if reply["status"] == roster.GO:
                 reply["segments"] = self._segments
@@ -183,9 +181,9 @@ class LeadingShard(shard.Shard):
 
     def _on_fetch(self, request: Reply, data: tf.Tensor) -> tuple:
         step, vector = self._coordinator.deposited(request["task"])
-        starts = range(0, max(len(vector), 1), chunks_lib.CHUNK_SIZE)
+        starts = range(0, max(len(vector), 1), chunks.CHUNK_SIZE)
         start = starts[request["part"]]
-        part = vector[start : start + chunks_lib.CHUNK_SIZE]
+        part = vector[start : start + chunks.CHUNK_SIZE]
         return {**_OK, "step": step, "count": len(starts)}, tf.constant(part)
 
     def _on_report(self, request: Reply, data: tf.Tensor) -> tuple:
@@ -309,8 +307,15 @@ class LeadingShard(shard.Shard):
 
 
 _LEADING = (
-    "hello", "begin", "commit", "deposit", "fetch", "report", "stop", "leave",
-)  # fmt: skip
+    "hello",
+    "begin",
+    "commit",
+    "deposit",
+    "fetch",
+    "report",
+    "stop",
+    "leave",
+)
 
 
 def _load_prices(
@@ -321,7 +326,5 @@ def _load_prices(
     cluster = settings.cluster
     return gpu_hours.GpuHours(
         gpu_hours.load_seconds(settings.workdir, cluster.tasks),
-        {
-            task: len(hosts) for task, hosts in cluster.tasks.items()
-        },
+        {task: len(hosts) for task, hosts in cluster.tasks.items()},
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import trunk_store
 
@@ -30,7 +30,7 @@ class Pusher:
     def __init__(
         self,
         client: store_client.StoreClient,
-        layout: chunks_lib.ChunkLayout,
+        layout: chunks.ChunkLayout,
         task: str,
         pusher: str,
         worker: int,

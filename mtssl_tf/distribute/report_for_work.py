@@ -11,13 +11,13 @@ import time
 from typing import Any
 import uuid
 
-from mtssl_tf import config as config_lib
-from mtssl_tf import stop_signal
-from mtssl_tf.distribute import parent
+from mtssl_tf import config
+from mtssl_tf import version
 from mtssl_tf.distribute import roster
 from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.distribute import store_client
-from mtssl_tf.version import VERSION
+from mtssl_tf.process import parent
+from mtssl_tf.process import stop_signal
 
 _ASK_EVERY_S = 0.3
 _CALL_TIMEOUT_S = 3.0
@@ -89,8 +89,8 @@ def _ask(
         "op": "hello",
         "role": str(settings.role),
         "process": process,
-        "version": VERSION,
-        "config": config_lib.to_json(settings.config),
+        "version": version.VERSION,
+        "config": config.to_json(settings.config),
         "cluster": dataclasses.asdict(cluster),
     }
     client = store_client.StoreClient(cluster, settings.secret)
@@ -102,9 +102,7 @@ def _ask(
         except store_client.AwayError:
             # With whom it missed when it last answered.
             peers = [each for each in missing if each != "store/0"]
-            reply = {
-                "status": roster.GATHERING, "missing": ["store/0", *peers]
-            }  # fmt: skip
+            reply = {"status": roster.GATHERING, "missing": ["store/0", *peers]}
         except store_client.StoreError as error:
             return {"status": _AWAY, "message": str(error)}
         if reply["status"] != roster.GATHERING:
@@ -131,9 +129,7 @@ def leave(
     failure: str = "",
 ) -> None:
     """Tells the store that this worker ends, and all others with a failure."""
-    request = {
-        "op": "leave", "role": str(settings.role), "failure": failure
-    }  # fmt: skip
+    request = {"op": "leave", "role": str(settings.role), "failure": failure}
     try:
         client.call(0, request, timeout_s=_LEAVE_TIMEOUT_S)
     except store_client.AwayError:

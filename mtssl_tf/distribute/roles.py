@@ -9,10 +9,7 @@ import sys
 from absl import logging
 import tensorflow as tf
 
-from mtssl_tf import memory
-from mtssl_tf import stop_signal
-from mtssl_tf import training
-from mtssl_tf.distribute import cluster as cluster_lib
+from mtssl_tf.distribute import cluster
 from mtssl_tf.distribute import coordinator
 from mtssl_tf.distribute import leading_shard
 from mtssl_tf.distribute import pusher
@@ -21,6 +18,9 @@ from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.distribute import shard
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import task_group
+from mtssl_tf.process import memory
+from mtssl_tf.process import stop_signal
+from mtssl_tf.training import loop
 
 EXIT_USER_ERROR = 2
 # As sysexits.h has it: the same again may well work. The group is to restart.
@@ -40,7 +40,7 @@ def run_role(settings: settings_lib.Settings) -> int:
     _ensure_threads()
     memory.keep_freed_memory()
     try:
-        cluster_lib.check_bindable(role, settings.cluster.address(role))
+        cluster.check_bindable(role, settings.cluster.address(role))
         if role.is_store:
             message = _run_store(settings, stop)
         else:
@@ -53,7 +53,7 @@ def run_role(settings: settings_lib.Settings) -> int:
             _print(role, str(error))
             return EXIT_USER_ERROR
         message = ""
-    except training.NonFiniteLossError as error:
+    except loop.NonFiniteLossError as error:
         message = str(error)
     if message:
         _print(role, f"The run has ended: {message}")
@@ -109,7 +109,7 @@ def _run_worker(
             settings, strategy, options, client, reply, stop
         )
         reply = worker.train()
-    except training.NonFiniteLossError as error:
+    except loop.NonFiniteLossError as error:
         report_for_work.leave(settings, client, failure=str(error))
         raise
     except (ValueError, OSError):
@@ -127,5 +127,5 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _print(role: cluster_lib.Role, text: str) -> None:
+def _print(role: cluster.Role, text: str) -> None:
     print(f"mtssl_tf.train --role={role}: {text}", file=sys.stderr)

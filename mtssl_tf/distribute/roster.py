@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import version
 from mtssl_tf.distribute import cluster as cluster_lib
-from mtssl_tf.version import VERSION
 
 Reply = dict[str, Any]
 
@@ -120,10 +120,10 @@ class Roster:
 
     def _find_difference(self, request: Mapping[str, Any]) -> str:
         role = request["role"]
-        if request["version"] != VERSION:
+        if request["version"] != version.VERSION:
             return (
                 f"{role} runs mtssl_tf {request['version']}, the store "
-                f"{VERSION}. Install one version everywhere."
+                f"{version.VERSION}. Install one version everywhere."
             )
         differences = config_lib.differences(
             self._config, config_lib.from_json(request["config"])

@@ -9,12 +9,12 @@ from typing import Any
 from absl import logging
 import tensorflow as tf
 
-from mtssl_tf import stop_signal
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.distribute import shard_file
 from mtssl_tf.distribute import store_server
 from mtssl_tf.distribute import trunk_store
+from mtssl_tf.process import stop_signal
 
 Reply = dict[str, Any]
 
@@ -135,7 +135,7 @@ class Shard:
         cluster = settings.cluster
         self._segments = segments
         self._made = trunk_store.TrunkStore(
-            chunks_lib.ChunkLayout(segments, len(cluster.store)),
+            chunks.ChunkLayout(segments, len(cluster.store)),
             self._index,
             cluster.pushers(),
             trunk_store.rmsprops_of(settings.config),

@@ -98,13 +98,11 @@ class StoreClient:
 
     def _connect(self, shard: int, limit: float) -> bool:
         try:
-            self._clients[shard] = (
-                tf.distribute.experimental.rpc.Client.create(
-                    "grpc",
-                    self._cluster.store[shard],
-                    name=f"store_client_{next(_names)}",
-                    timeout_in_ms=int(1000 * min(limit, _CONNECT_TIMEOUT_S)),
-                )
+            self._clients[shard] = tf.distribute.experimental.rpc.Client.create(
+                "grpc",
+                self._cluster.store[shard],
+                name=f"store_client_{next(_names)}",
+                timeout_in_ms=int(1000 * min(limit, _CONNECT_TIMEOUT_S)),
             )
         except tf.errors.OpError:
             return False

@@ -65,7 +65,11 @@ class StoreServer:
         try:
             reply, values = self._handle(json.loads(request.numpy()), data)
         except (
-            ValueError, KeyError, TypeError, OSError, tf.errors.OpError
-        ) as error:  # fmt: skip
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            tf.errors.OpError,
+        ) as error:
             reply, values = {"status": ERROR, "message": repr(error)}, None
         return json.dumps(reply), self._none if values is None else values

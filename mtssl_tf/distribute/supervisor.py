@@ -11,13 +11,13 @@ import signal
 import sys
 import time
 
-from mtssl_tf import progress
-from mtssl_tf import stop_signal
-from mtssl_tf.distribute import cluster as cluster_lib
-from mtssl_tf.distribute import parent
+from mtssl_tf.distribute import cluster
 from mtssl_tf.distribute import roles
 from mtssl_tf.distribute import run_status
 from mtssl_tf.distribute import settings as settings_lib
+from mtssl_tf.process import parent
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import progress
 
 _TICK_S = 0.1
 _SHOW_EVERY_S = 1.0
@@ -29,7 +29,7 @@ _GPUS = pathlib.Path("/proc/driver/nvidia/gpus")
 
 # A role that was told to stop, which stops the run.
 _STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
-_LEADER = cluster_lib.Role(cluster_lib.STORE, 0)
+_LEADER = cluster.Role(cluster.STORE, 0)
 
 
 class Process:
@@ -89,7 +89,7 @@ class Supervisor:
         self._grace_s = settings[0].cluster.store_timeout_s + _SAVE_S
         self._max_restarts = max_restarts
         self._num_restarts: dict[str, int] = {}
-        self._running: dict[cluster_lib.Role, Process] = {}
+        self._running: dict[cluster.Role, Process] = {}
         self._progress = progress.ProgressLine()
         self._failure = 0
         self._gpus = sorted(_GPUS.iterdir()) if _GPUS.is_dir() else []
@@ -172,14 +172,14 @@ class Supervisor:
         has_workers = any(not role.is_store for role in self._running)
         return _LEADER not in self._running or not has_workers
 
-    def _start(self, role: cluster_lib.Role) -> None:
+    def _start(self, role: cluster.Role) -> None:
         gpu = None
         if self._gpus and not role.is_store:
             workers = [each for each in self._settings if not each.is_store]
             gpu = workers.index(role) % len(self._gpus)
         self._running[role] = Process(self._settings[role], gpu)
 
-    def _restart(self, role: cluster_lib.Role, code: int) -> None:
+    def _restart(self, role: cluster.Role, code: int) -> None:
         """Starts a shard again, or a worker with its whole group."""
         key = str(role) if role.is_store else role.name
         count = self._num_restarts[key] = self._num_restarts.get(key, 0) + 1

@@ -13,11 +13,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from mtssl_tf import pipeline
-from mtssl_tf import run as run_lib
-from mtssl_tf import stop_signal
-from mtssl_tf import training
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import coordinator
 from mtssl_tf.distribute import group_report
 from mtssl_tf.distribute import group_step
@@ -25,6 +21,10 @@ from mtssl_tf.distribute import pusher as pusher_lib
 from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import trunk_store
+from mtssl_tf.process import stop_signal
+from mtssl_tf.training import batches as batches_lib
+from mtssl_tf.training import loop
+from mtssl_tf.training import run
 
 _POLL_S = 0.005
 
@@ -107,7 +107,7 @@ class Worker:
         self._is_async = cluster.mode == "asynchronous"
         self._size = len(cluster.tasks[self._task])
         self._client = client
-        self._run = run_lib.build_run(
+        self._run = run.build_run(
             dataclasses.replace(
                 settings.config,
                 tasks={self._task: settings.config.tasks[self._task]},
@@ -126,7 +126,7 @@ class Worker:
         pusher = str(self._role) if self._is_async else self._task
         self._pusher = pusher_lib.Pusher(
             self._client,
-            chunks_lib.ChunkLayout(welcome["segments"], len(cluster.store)),
+            chunks.ChunkLayout(welcome["segments"], len(cluster.store)),
             self._task,
             pusher,
             0 if self._is_async else self._role.index,
@@ -184,7 +184,7 @@ class Worker:
     def _start_pipeline(self) -> Iterator[Any]:
         state = self._run.states[self._task]
         return iter(
-            pipeline.build_batches(
+            batches_lib.build_batches(
                 state.task,
                 self._run.source_of(state.task).training,
                 self._settings.config.train.seed,
@@ -203,9 +203,9 @@ class Worker:
                 f"Workers of {self._task} are at different steps."
             )
         if not is_finite:
-            path = self._settings.workdir / training.LAST_BATCH_FILE
+            path = self._settings.workdir / loop.LAST_BATCH_FILE
             np.savez(path, **{k: v.numpy() for k, v in batch.items()})
-            raise training.NonFiniteLossError(
+            raise loop.NonFiniteLossError(
                 f"The loss of {self._task} at its step {self._step} is "
                 f"{float(values['loss'])}, or its gradient is not finite. A "
                 f"worker's part of the batch is in {path}. Lower "
@@ -258,8 +258,8 @@ class Worker:
     def _deposit(self, step: int) -> None:
         vector = self._step_function.own_variables.read()
         parts = [
-            vector[start : start + chunks_lib.CHUNK_SIZE]
-            for start in range(0, max(len(vector), 1), chunks_lib.CHUNK_SIZE)
+            vector[start : start + chunks.CHUNK_SIZE]
+            for start in range(0, max(len(vector), 1), chunks.CHUNK_SIZE)
         ]
         request = {"op": "deposit", "task": self._task, "step": step}
         for index, part in enumerate(parts):

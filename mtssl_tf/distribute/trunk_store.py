@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
-from mtssl_tf.distribute import chunks as chunks_lib
+from mtssl_tf.distribute import chunks
 
 Reply = dict[str, Any]
 
@@ -57,7 +57,7 @@ class TrunkStore:
 
     def __init__(
         self,
-        layout: chunks_lib.ChunkLayout,
+        layout: chunks.ChunkLayout,
         shard: int,
         pushers: Mapping[str, str],
         rmsprops: Mapping[str, Rmsprop],
@@ -178,7 +178,7 @@ class TrunkStore:
 
     def pull(self, chunk: str) -> tf.Tensor:
         """Returns the values of a chunk, from before or after any commit."""
-        return self.dump(chunks_lib.VALUES, chunk)
+        return self.dump(chunks.VALUES, chunk)
 
     def _refuse(self, pusher: str, generation: int, step: int) -> Reply | None:
         if not self._is_open:
@@ -221,11 +221,11 @@ class TrunkStore:
         for chunk, gradient in self._gradients.pop(pusher, {}).items():
             mean_square, momentum = (
                 self._variables[f"{task}/{slot}", chunk].handle
-                for slot in chunks_lib.SLOTS
+                for slot in chunks.SLOTS
             )
             # Locking makes a read at the same time see all or nothing.
             tf.raw_ops.ResourceApplyRMSProp(
-                var=self._variables[chunks_lib.VALUES, chunk].handle,
+                var=self._variables[chunks.VALUES, chunk].handle,
                 ms=mean_square,
                 mom=momentum,
                 lr=rmsprop.learning_rate,

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mtssl_tf.input_contract import InputContract
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.models import input_contract
 
 GRID = 3  # paper, sec. 5: 3 x 3 x 1024 features
 
@@ -45,7 +45,9 @@ def pool_to_grid(features: Any, grid: int = GRID) -> Any:
 
 
 def build_extractor(
-    trunk: keras.Model, contract: InputContract, unit_names: Sequence[str]
+    trunk: keras.Model,
+    contract: input_contract.InputContract,
+    unit_names: Sequence[str],
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Builds a function from pictures to pooled features of some units.
 

@@ -45,9 +45,9 @@ def score_by_neighbours(
     scores = np.empty((len(test), num_classes), np.float32)
     for start in range(0, len(test), _CHUNK):
         similarity = test[start : start + _CHUNK] @ train.T  # [chunk, n]
-        nearest = np.argpartition(
-            -similarity, num_neighbours - 1, axis=1
-        )[:, :num_neighbours]
+        nearest = np.argpartition(-similarity, num_neighbours - 1, axis=1)[
+            :, :num_neighbours
+        ]
         votes = np.exp(
             (np.take_along_axis(similarity, nearest, axis=1) - 1.0)
             / temperature

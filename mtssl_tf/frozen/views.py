@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from mtssl_tf.data import decode
+from mtssl_tf.data import pictures as pictures_lib
 from mtssl_tf.data import resize
-from mtssl_tf.frozen.labelled_pictures import LabelledPictures
+from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.lazy_imports import tf
 
 
-def centre_view(
-    image: tf.Tensor, resize_px: int, image_px: int
-) -> tf.Tensor:
+def centre_view(image: tf.Tensor, resize_px: int, image_px: int) -> tf.Tensor:
     """Cuts the central square (paper, sec. 5: one view, not mirrored).
 
     Args:
@@ -23,26 +21,26 @@ def centre_view(
     """
     image = resize.resize_short_side(image, resize_px)
     corner = (tf.shape(image)[:2] - image_px) // 2
-    square = tf.slice(
-        image, [corner[0], corner[1], 0], [image_px, image_px, 3]
-    )
+    square = tf.slice(image, [corner[0], corner[1], 0], [image_px, image_px, 3])
     return tf.cast(tf.round(square), tf.uint8)
 
 
 def centre_view_batches(
-    pictures: LabelledPictures,
+    pictures: pictures_lib.PictureSource,
     resize_px: int,
     image_px: int,
     batch_size: int,
+    skipped: skipped_lib.SkippedExamples,
     shuffle_seed: int | None = None,
 ) -> tf.data.Dataset:
-    """Streams all pictures once.
+    """Streams all usable pictures once.
 
     Args:
         pictures: where they come from.
         resize_px: as `centre_view` takes it.
         image_px: the same.
         batch_size: B.
+        skipped: gets the names of the pictures that could not be used.
         shuffle_seed: of the order; None keeps the source's.
 
     Returns:
@@ -50,12 +48,11 @@ def centre_view_batches(
         one may be smaller.
     """
 
-    def view(contents: tf.Tensor, number: tf.Tensor):
-        image = decode.decode_in_graph(contents)
+    def view(image: tf.Tensor, number: tf.Tensor):
         return centre_view(image, resize_px, image_px), number
 
     return (
-        pictures.stream(shuffle_seed)
+        pictures.stream_once(shuffle_seed, skipped)
         .map(view, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)

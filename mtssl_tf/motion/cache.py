@@ -24,12 +24,9 @@ import uuid
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.clips import Clip
-from mtssl_tf.motion.clips import frame_paths
-from mtssl_tf.motion.clips import read_frames
-from mtssl_tf.motion.config import config_digest
-from mtssl_tf.motion.config import MotionConfig
-from mtssl_tf.motion.stream import iterate_masks
+from mtssl_tf.motion import clips
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import stream
 
 MAX_BYTES = 8 * 2**30  # ours
 JPEG_QUALITY = 95  # ours
@@ -54,9 +51,9 @@ class CacheConfig:
                 )
 
 
-def clip_fingerprint(clip: Clip) -> str:
+def clip_fingerprint(clip: clips.Clip) -> str:
     """Returns a digest that changes when a clip's files change."""
-    files = frame_paths(clip.path) if clip.is_folder else [clip.path]
+    files = clips.frame_paths(clip.path) if clip.is_folder else [clip.path]
     digest = hashlib.sha256(str(clip.path.resolve()).encode())
     for file in files:
         stat = file.stat()
@@ -65,8 +62,8 @@ def clip_fingerprint(clip: Clip) -> str:
 
 
 def labelled_clip(
-    clip: Clip,
-    config: MotionConfig,
+    clip: clips.Clip,
+    config: motion_config.MotionConfig,
     cache_dir: str | os.PathLike,
     short_side_px: int = 160,
     *,
@@ -108,11 +105,13 @@ def labelled_clip(
     return [(entry / f"{n}.jpg", entry / f"{n}.png") for n in names]
 
 
-def _entry_key(clip: Clip, config: MotionConfig, settings: CacheConfig) -> str:
+def _entry_key(
+    clip: clips.Clip, config: motion_config.MotionConfig, settings: CacheConfig
+) -> str:
     parts = (
         str(_LAYOUT_VERSION),
         clip_fingerprint(clip),
-        config_digest(config),
+        motion_config.config_digest(config),
         str(settings.short_side_px),
         str(settings.every),
     )
@@ -120,15 +119,18 @@ def _entry_key(clip: Clip, config: MotionConfig, settings: CacheConfig) -> str:
 
 
 def _save_entry(
-    clip: Clip, config: MotionConfig, settings: CacheConfig, entry: pathlib.Path
+    clip: clips.Clip,
+    config: motion_config.MotionConfig,
+    settings: CacheConfig,
+    entry: pathlib.Path,
 ) -> None:
     """Computes a clip into a scratch folder and renames it to `entry`."""
     scratch = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}.tmp")
     scratch.mkdir()
     try:
         names = []
-        frames = read_frames(clip, settings.short_side_px)
-        for index, frame, mask in iterate_masks(frames, config):
+        frames = clips.read_frames(clip, settings.short_side_px)
+        for index, frame, mask in stream.iterate_masks(frames, config):
             if mask.is_known and index % settings.every == 0:
                 names.append(f"{index:06d}")
                 _save_pair(scratch / names[-1], frame, mask.moving)

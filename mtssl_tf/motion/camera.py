@@ -7,8 +7,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.config import CameraConfig
-from mtssl_tf.motion.flow import sampled
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import flow as flow_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Camera:
 
 
 def flow_matches(
-    grey: np.ndarray, flow: np.ndarray, config: CameraConfig
+    grey: np.ndarray, flow: np.ndarray, config: motion_config.CameraConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns corners of a frame and where the flow takes them.
 
@@ -50,14 +50,14 @@ def flow_matches(
     if corners is None:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
     start = corners.reshape(-1, 2)
-    end = start + sampled(flow, start)
+    end = start + flow_lib.sampled(flow, start)
     limit = (grey.shape[1] - 1, grey.shape[0] - 1)
     is_inside = ((end >= 0) & (end <= limit)).all(axis=1)
     return start[is_inside], end[is_inside]
 
 
 def keypoints(
-    grey: np.ndarray, config: CameraConfig
+    grey: np.ndarray, config: motion_config.CameraConfig
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns ORB keypoints (free, where IDT's SURF is patented).
 
@@ -95,7 +95,7 @@ def estimate_camera(
     start: np.ndarray,
     end: np.ndarray,
     size: tuple[int, int],
-    config: CameraConfig,
+    config: motion_config.CameraConfig,
     estimator: int = cv2.RANSAC,
 ) -> Camera:
     """Fits the homography that most matches agree on.
@@ -126,7 +126,9 @@ def estimate_camera(
 
 
 def is_degenerate(
-    homography: np.ndarray, size: tuple[int, int], config: CameraConfig
+    homography: np.ndarray,
+    size: tuple[int, int],
+    config: motion_config.CameraConfig,
 ) -> bool:
     """Tells whether no camera could move like this between two frames.
 

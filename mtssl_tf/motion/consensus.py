@@ -12,13 +12,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.config import ConsensusConfig
+from mtssl_tf.motion import config as motion_config
 
 _OFFSETS = (0.0, 0.5)  # of a cell: two shifted grids hide each other's edges
 
 
 def cell_indices(
-    small_rgb: np.ndarray, config: ConsensusConfig
+    small_rgb: np.ndarray, config: motion_config.ConsensusConfig
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Returns each pixel's cell in each of the shifted grids.
 
@@ -60,7 +60,7 @@ def agreed_saliency(
     shape: tuple[int, ...],
     saliency: np.ndarray,
     weight: np.ndarray,
-    config: ConsensusConfig,
+    config: motion_config.ConsensusConfig,
 ) -> np.ndarray:
     """Returns what the window's similar pixels say about the first frame's.
 

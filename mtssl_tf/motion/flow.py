@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.config import IdtConfig
+from mtssl_tf.motion import config as motion_config
 
 
 def farneback_flow(
-    previous: np.ndarray, following: np.ndarray, config: IdtConfig
+    previous: np.ndarray, following: np.ndarray, config: motion_config.IdtConfig
 ) -> np.ndarray:
     """Returns Improved Dense Trajectories' flow: Farneback, median-filtered.
 
@@ -57,7 +57,7 @@ def resized_flow(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return small * np.array(ratio, np.float32)
 
 
-def num_scales(size: tuple[int, int], config: IdtConfig) -> int:
+def num_scales(size: tuple[int, int], config: motion_config.IdtConfig) -> int:
     """Returns how many scales a frame of (H, W) px is large enough for."""
     ratio = max(1.0, min(size) / config.min_side_px)
     fitting = 1 + int(np.log(ratio) / np.log(config.scale_stride))
@@ -80,9 +80,7 @@ def sampled(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     flat = np.ascontiguousarray(points.reshape(1, -1, 2), np.float32)
     # cv2.remap takes at most 32767 columns.
     parts = np.array_split(flat, flat.shape[1] // 32000 + 1, axis=1)
-    values = [
-        remapped(field, np.ascontiguousarray(part)) for part in parts
-    ]
+    values = [remapped(field, np.ascontiguousarray(part)) for part in parts]
     return np.concatenate(values, axis=1).reshape(
         *points.shape[:-1], field.shape[-1]
     )

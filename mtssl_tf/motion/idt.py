@@ -18,18 +18,10 @@ import dataclasses
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.camera import Camera
-from mtssl_tf.motion.camera import estimate_camera
-from mtssl_tf.motion.camera import flow_matches
-from mtssl_tf.motion.camera import keypoint_matches
-from mtssl_tf.motion.camera import keypoints
-from mtssl_tf.motion.config import MotionConfig
-from mtssl_tf.motion.flow import farneback_flow
-from mtssl_tf.motion.flow import num_scales
-from mtssl_tf.motion.tracks import dropped
-from mtssl_tf.motion.tracks import follow
-from mtssl_tf.motion.tracks import is_camera_motion
-from mtssl_tf.motion.tracks import sampling_points
+from mtssl_tf.motion import camera as camera_lib
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import flow as flow_lib
+from mtssl_tf.motion import tracks as tracks_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +35,7 @@ class IdtPair:
     """
 
     fields: list[np.ndarray]
-    camera: Camera
+    camera: camera_lib.Camera
 
     @property
     def flow(self) -> np.ndarray:
@@ -52,7 +44,9 @@ class IdtPair:
 
 
 def analyse_pair(
-    previous: np.ndarray, following: np.ndarray, config: MotionConfig
+    previous: np.ndarray,
+    following: np.ndarray,
+    config: motion_config.MotionConfig,
 ) -> IdtPair:
     """Computes flow, camera and the flow that the camera leaves.
 
@@ -62,12 +56,13 @@ def analyse_pair(
     """
     first = cv2.cvtColor(previous, cv2.COLOR_RGB2GRAY)
     second = cv2.cvtColor(following, cv2.COLOR_RGB2GRAY)
-    flow = farneback_flow(first, second, config.idt)
-    by_flow = flow_matches(first, flow, config.camera)
-    by_keypoint = keypoint_matches(
-        keypoints(first, config.camera), keypoints(second, config.camera)
+    flow = flow_lib.farneback_flow(first, second, config.idt)
+    by_flow = camera_lib.flow_matches(first, flow, config.camera)
+    by_keypoint = camera_lib.keypoint_matches(
+        camera_lib.keypoints(first, config.camera),
+        camera_lib.keypoints(second, config.camera),
     )
-    camera = estimate_camera(
+    camera = camera_lib.estimate_camera(
         np.concatenate([by_flow[0], by_keypoint[0]]),
         np.concatenate([by_flow[1], by_keypoint[1]]),
         first.shape,
@@ -79,7 +74,9 @@ def analyse_pair(
 
 
 def bare_flow(
-    previous: np.ndarray, following: np.ndarray, config: MotionConfig
+    previous: np.ndarray,
+    following: np.ndarray,
+    config: motion_config.MotionConfig,
 ) -> None:
     """Computes as much flow as `analyse_pair`, to measure speed against.
 
@@ -87,15 +84,17 @@ def bare_flow(
         previous: uint8 [H, W], grey.
         following: uint8 [H, W], grey.
     """
-    farneback_flow(previous, following, config.idt)
-    farneback_flow(previous, following, config.idt)
+    flow_lib.farneback_flow(previous, following, config.idt)
+    flow_lib.farneback_flow(previous, following, config.idt)
 
 
-def _pyramid(field: np.ndarray, config: MotionConfig) -> list[np.ndarray]:
+def _pyramid(
+    field: np.ndarray, config: motion_config.MotionConfig
+) -> list[np.ndarray]:
     """Returns a field at all scales, each shrunk from the one before."""
     height, width = field.shape[:2]
     scales = [field]
-    for scale in range(1, num_scales((height, width), config.idt)):
+    for scale in range(1, flow_lib.num_scales((height, width), config.idt)):
         size = _size_at((height, width), config.idt.scale_stride**scale)
         scales.append(_shrunk(scales[-1], size))
     return scales
@@ -111,7 +110,10 @@ def _shrunk(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _residual(
-    first: np.ndarray, second: np.ndarray, camera: Camera, config: MotionConfig
+    first: np.ndarray,
+    second: np.ndarray,
+    camera: camera_lib.Camera,
+    config: motion_config.MotionConfig,
 ) -> np.ndarray:
     """Returns the flow to the second frame seen by the first's camera."""
     height, width = first.shape
@@ -124,11 +126,11 @@ def _residual(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_TRANSPARENT,
     )
-    return farneback_flow(first, undone, config.idt)
+    return flow_lib.farneback_flow(first, undone, config.idt)
 
 
 def window_mask(
-    frame: np.ndarray, pairs: list[IdtPair], config: MotionConfig
+    frame: np.ndarray, pairs: list[IdtPair], config: motion_config.MotionConfig
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Marks the pixels of a frame that IDT does not ascribe to the camera.
 
@@ -143,7 +145,7 @@ def window_mask(
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     votes: list[np.ndarray] = []
     shares: dict[str, list[float]] = {}
-    for scale in range(num_scales(grey.shape, config.idt)):
+    for scale in range(flow_lib.num_scales(grey.shape, config.idt)):
         at_scale, drops = _scale_mask(grey, pairs, scale, config)
         finest = votes[0] if votes else at_scale
         votes.append(cv2.resize(at_scale, finest.shape[::-1]))
@@ -162,26 +164,26 @@ def _scale_mask(
     grey: np.ndarray,
     pairs: list[IdtPair],
     scale: int,
-    config: MotionConfig,
+    config: motion_config.MotionConfig,
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Returns float32 [n, m] of 0 or 1 on a scale's grid, and drop shares."""
     factor = config.idt.scale_stride**scale
     # The grid is W px apart at its own scale; coordinates stay full-size,
     # which is what IDT converts them to before it applies its limits.
-    points, has_texture = sampling_points(
+    points, has_texture = tracks_lib.sampling_points(
         _shrunk(grey, _size_at(grey.shape, factor)),
         config.idt.sampling_step_px,
         config.idt.corner_quality,
     )
     # A point without texture is no evidence, wherever it would go.
-    tracks = follow(
+    tracks = tracks_lib.follow(
         points[has_texture] * factor,
         [pair.fields[scale] for pair in pairs],
         factor,
     )
-    drops = dropped(tracks, config.idt)
+    drops = tracks_lib.dropped(tracks, config.idt)
     is_dropped = np.any(list(drops.values()), axis=0)
-    is_camera = is_camera_motion(tracks, config.idt.camera_px)
+    is_camera = tracks_lib.is_camera_motion(tracks, config.idt.camera_px)
     moving = np.zeros(has_texture.shape, np.float32)
     moving[has_texture] = ~is_dropped & ~is_camera
     drops["texture"] = ~has_texture

@@ -14,17 +14,12 @@ import time
 import cv2
 import numpy as np
 
+from mtssl_tf.motion import cache
+from mtssl_tf.motion import clips
+from mtssl_tf.motion import compare
+from mtssl_tf.motion import config as motion_config
 from mtssl_tf.motion import overlay
-from mtssl_tf.motion.cache import clip_fingerprint
-from mtssl_tf.motion.clips import Clip
-from mtssl_tf.motion.clips import frame_paths
-from mtssl_tf.motion.clips import read_frames
-from mtssl_tf.motion.compare import compare_masks
-from mtssl_tf.motion.config import config_digest
-from mtssl_tf.motion.config import MotionConfig
-from mtssl_tf.motion.stream import bare_flow_seconds
-from mtssl_tf.motion.stream import iterate_masks
-from mtssl_tf.motion.stream import MotionMask
+from mtssl_tf.motion import stream
 
 LABEL_MAP_FACTOR = 8  # paper, sec. 2
 _MASKS, _LABEL_MAPS, _OVERLAYS = "masks", "_label_maps", "_overlays"
@@ -45,8 +40,8 @@ class Job:
         truth: folder of true masks to compare with, or None.
     """
 
-    clip: Clip
-    config: MotionConfig
+    clip: clips.Clip
+    config: motion_config.MotionConfig
     out: pathlib.Path
     short_side_px: int | None = None
     is_overlaid: bool = False
@@ -75,8 +70,8 @@ class Job:
         """Changes with the clip and everything that decides the result."""
         return "-".join(
             (
-                clip_fingerprint(self.clip)[:16],
-                config_digest(self.config),
+                cache.clip_fingerprint(self.clip)[:16],
+                motion_config.config_digest(self.config),
                 str(self.short_side_px),
                 str(int(self.is_overlaid)),
                 str(int(self.is_timed)),
@@ -123,7 +118,7 @@ def empty_record(job: Job, problem: str) -> dict:
 
 def _compute(job: Job, scratch: pathlib.Path) -> dict:
     """Computes all masks into a scratch folder; returns the clip's record."""
-    frames = read_frames(job.clip, job.short_side_px)
+    frames = clips.read_frames(job.clip, job.short_side_px)
     names: list[str] = []
     unknown: collections.Counter[str] = collections.Counter()
     statistics: collections.defaultdict[str, list[float]]
@@ -134,7 +129,7 @@ def _compute(job: Job, scratch: pathlib.Path) -> dict:
     frame_name = _frame_namer(job.clip)
     bare = [_bare_flow_seconds(job)] if job.is_timed else []
     start_s = time.perf_counter()
-    for index, frame, mask in iterate_masks(frames, job.config):
+    for index, frame, mask in stream.iterate_masks(frames, job.config):
         num_frames += 1
         size = list(frame.shape[:2])
         if drawing:
@@ -169,18 +164,20 @@ def _compute(job: Job, scratch: pathlib.Path) -> dict:
 
 
 def _bare_flow_seconds(job: Job) -> float:
-    frames = read_frames(job.clip, job.short_side_px)
-    return bare_flow_seconds(frames, job.config)
+    frames = clips.read_frames(job.clip, job.short_side_px)
+    return stream.bare_flow_seconds(frames, job.config)
 
 
-def _frame_namer(clip: Clip) -> Callable[[int], str]:
+def _frame_namer(clip: clips.Clip) -> Callable[[int], str]:
     if clip.is_folder:
-        stems = [path.stem for path in frame_paths(clip.path)]
+        stems = [path.stem for path in clips.frame_paths(clip.path)]
         return lambda index: stems[index]
     return lambda index: f"{index:05d}"
 
 
-def _save_mask(scratch: pathlib.Path, name: str, mask: MotionMask) -> None:
+def _save_mask(
+    scratch: pathlib.Path, name: str, mask: stream.MotionMask
+) -> None:
     _save_png(scratch / _MASKS / f"{name}.png", mask.moving)
     _save_png(scratch / _LABEL_MAPS / f"{name}.png", label_map(mask.moving))
 
@@ -211,7 +208,9 @@ def _save_png(path: pathlib.Path, mask: np.ndarray) -> None:
         raise OSError(f"Could not write {path}. Is the disk full?")
 
 
-def _agreement(job: Job, name: str, mask: MotionMask) -> dict[str, float]:
+def _agreement(
+    job: Job, name: str, mask: stream.MotionMask
+) -> dict[str, float]:
     """Returns the measures against a true mask, if there is one."""
     if job.truth is None:
         return {}
@@ -226,7 +225,7 @@ def _agreement(job: Job, name: str, mask: MotionMask) -> dict[str, float]:
         truth = cv2.resize(
             truth, (width, height), interpolation=cv2.INTER_NEAREST
         )
-    return compare_masks(mask.moving, truth > 127)
+    return compare.compare_masks(mask.moving, truth > 127)
 
 
 def _overlay_stem(job: Job) -> pathlib.Path:

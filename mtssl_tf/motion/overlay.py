@@ -7,7 +7,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.stream import MotionMask
+from mtssl_tf.motion import stream
 
 MOVING_RGB = (255, 32, 32)
 _THUMBNAIL_WIDTH = 240
@@ -17,7 +17,7 @@ _VIDEO_FPS = 12.0
 _VIDEO_FRAMES = 240  # a short video, whatever the clip's length
 
 
-def drawn(frame: np.ndarray, mask: MotionMask) -> np.ndarray:
+def drawn(frame: np.ndarray, mask: stream.MotionMask) -> np.ndarray:
     """Returns a frame with what moves tinted, or grey where that is unknown.
 
     Args:
@@ -45,7 +45,7 @@ class Overlay:
         self._count = 0
         self._video: cv2.VideoWriter | None = None
 
-    def add(self, frame: np.ndarray, mask: MotionMask) -> None:
+    def add(self, frame: np.ndarray, mask: stream.MotionMask) -> None:
         picture = cv2.cvtColor(drawn(frame, mask), cv2.COLOR_RGB2BGR)
         if self._count < _VIDEO_FRAMES:
             self._write(picture)

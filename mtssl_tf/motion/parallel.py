@@ -16,16 +16,13 @@ import queue
 
 import cv2
 
-from mtssl_tf import memory
-from mtssl_tf.motion.clips import Clip
-from mtssl_tf.motion.clips import frame_paths
-from mtssl_tf.motion.job import empty_record
-from mtssl_tf.motion.job import Job
-from mtssl_tf.motion.job import run_job
+from mtssl_tf.motion import clips
+from mtssl_tf.motion import job as job_lib
+from mtssl_tf.process import memory
 
 
 def run_jobs(
-    jobs: list[Job],
+    jobs: list[job_lib.Job],
     workers: int | None,
     show_progress: Callable[[int, int, dict], None],
 ) -> list[dict]:
@@ -72,21 +69,23 @@ def _prepare_worker() -> None:
     memory.keep_freed_memory()
 
 
-def _run_in_worker(idle: queue.SimpleQueue, job: Job) -> dict:
+def _run_in_worker(idle: queue.SimpleQueue, job: job_lib.Job) -> dict:
     """Does one job in an idle worker; what fails there fails this clip only."""
     worker = idle.get()
     try:
-        return worker.submit(run_job, job).result()
+        return worker.submit(job_lib.run_job, job).result()
     except BrokenProcessPool:
         worker.shutdown()
         worker = _start_worker()
-        return empty_record(job, "crashed the process that worked on it")
+        return job_lib.empty_record(
+            job, "crashed the process that worked on it"
+        )
     except Exception as error:
-        return empty_record(job, f"{type(error).__name__}: {error}")
+        return job_lib.empty_record(job, f"{type(error).__name__}: {error}")
     finally:
         idle.put(worker)
 
 
-def _num_bytes(clip: Clip) -> int:
-    files = frame_paths(clip.path) if clip.is_folder else [clip.path]
+def _num_bytes(clip: clips.Clip) -> int:
+    files = clips.frame_paths(clip.path) if clip.is_folder else [clip.path]
     return sum(file.stat().st_size for file in files)

@@ -12,17 +12,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.camera import Camera
-from mtssl_tf.motion.camera import homography_flow
-from mtssl_tf.motion.camera import is_degenerate
-from mtssl_tf.motion.config import CameraConfig
-from mtssl_tf.motion.config import PlanesConfig
-from mtssl_tf.motion.flow import pixel_grid
+from mtssl_tf.motion import camera as camera_lib
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import flow as flow_lib
 
 
 def fit_planes(
-    flow: np.ndarray, config: PlanesConfig, limits: CameraConfig
-) -> list[Camera]:
+    flow: np.ndarray,
+    config: motion_config.PlanesConfig,
+    limits: motion_config.CameraConfig,
+) -> list[camera_lib.Camera]:
     """Fits the planes of the static world, the largest first.
 
     Args:
@@ -36,7 +35,7 @@ def fit_planes(
     size = flow.shape[:2]
     points, moved, is_border = _samples(flow, config)
     is_left = np.ones(len(points), bool)
-    planes: list[Camera] = []
+    planes: list[camera_lib.Camera] = []
     for _ in range(config.max_planes):
         if is_left.sum() < limits.min_matches:
             break
@@ -44,7 +43,7 @@ def fit_planes(
         is_new = is_inlier & is_left
         if is_new.mean() < config.min_share:
             break
-        if is_degenerate(camera.homography, size, limits):
+        if camera_lib.is_degenerate(camera.homography, size, limits):
             break
         border_share = is_border[is_new].mean()
         is_world = border_share > config.min_border * is_border.mean()
@@ -55,11 +54,13 @@ def fit_planes(
 
 
 def _samples(
-    flow: np.ndarray, config: PlanesConfig
+    flow: np.ndarray, config: motion_config.PlanesConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns float32 [N, 2] points, where they go, and bool [N] border."""
     step = config.step_px
-    grid = pixel_grid(*flow.shape[:2])[step // 2 :: step, step // 2 :: step]
+    grid = flow_lib.pixel_grid(*flow.shape[:2])[
+        step // 2 :: step, step // 2 :: step
+    ]
     moved = grid + flow[step // 2 :: step, step // 2 :: step]
     is_border = np.ones(grid.shape[:2], bool)
     rim = config.border_steps
@@ -71,8 +72,8 @@ def _fit(
     points: np.ndarray,
     moved: np.ndarray,
     is_left: np.ndarray,
-    config: PlanesConfig,
-) -> tuple[Camera, np.ndarray]:
+    config: motion_config.PlanesConfig,
+) -> tuple[camera_lib.Camera, np.ndarray]:
     """Returns the plane most of the points left agree on, and who agrees."""
     cv2.setRNGSeed(0)  # the same frames give the same planes
     homography, _ = cv2.findHomography(
@@ -80,14 +81,20 @@ def _fit(
     )
     if homography is None:
         nobody = np.zeros(len(points), bool)
-        return Camera(np.eye(3), int(is_left.sum()), 0.0, False), nobody
-    error = moved - points - homography_flow(homography, points)
+        return camera_lib.Camera(
+            np.eye(3), int(is_left.sum()), 0.0, False
+        ), nobody
+    error = moved - points - camera_lib.homography_flow(homography, points)
     is_inlier = np.linalg.norm(error, axis=-1) < 3 * config.ransac_px
     share = float(is_inlier.mean())
-    return Camera(homography, int(is_left.sum()), share, True), is_inlier
+    return camera_lib.Camera(
+        homography, int(is_left.sum()), share, True
+    ), is_inlier
 
 
-def residual_motion(flow: np.ndarray, planes: list[Camera]) -> np.ndarray:
+def residual_motion(
+    flow: np.ndarray, planes: list[camera_lib.Camera]
+) -> np.ndarray:
     """Returns what the nearest plane leaves of the flow.
 
     Args:
@@ -97,9 +104,11 @@ def residual_motion(flow: np.ndarray, planes: list[Camera]) -> np.ndarray:
     Returns:
         float32 [h, w]: px, the smallest over the planes.
     """
-    grid = pixel_grid(*flow.shape[:2])
+    grid = flow_lib.pixel_grid(*flow.shape[:2])
     left = [
-        np.linalg.norm(flow - homography_flow(p.homography, grid), axis=-1)
+        np.linalg.norm(
+            flow - camera_lib.homography_flow(p.homography, grid), axis=-1
+        )
         for p in planes
     ]
     return np.min(left, axis=0)

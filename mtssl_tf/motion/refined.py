@@ -13,16 +13,12 @@ import dataclasses
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.camera import Camera
-from mtssl_tf.motion.config import MotionConfig
-from mtssl_tf.motion.consensus import agreed_saliency
-from mtssl_tf.motion.consensus import cell_indices
-from mtssl_tf.motion.flow import dis_flow
-from mtssl_tf.motion.flow import resized_flow
-from mtssl_tf.motion.planes import fit_planes
-from mtssl_tf.motion.planes import residual_motion
-from mtssl_tf.motion.saliency import flow_confidence
-from mtssl_tf.motion.saliency import saliency
+from mtssl_tf.motion import camera as camera_lib
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import consensus
+from mtssl_tf.motion import flow as flow_lib
+from mtssl_tf.motion import planes as planes_lib
+from mtssl_tf.motion import saliency as saliency_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +36,7 @@ class RefinedPair:
     """
 
     flow: np.ndarray
-    camera: Camera
+    camera: camera_lib.Camera
     num_planes: int
     saliency: np.ndarray
     weight: np.ndarray
@@ -49,7 +45,9 @@ class RefinedPair:
 
 
 def analyse_pair(
-    previous: np.ndarray, following: np.ndarray, config: MotionConfig
+    previous: np.ndarray,
+    following: np.ndarray,
+    config: motion_config.MotionConfig,
 ) -> RefinedPair:
     """Computes flow, the static world's planes and what they leave.
 
@@ -61,20 +59,20 @@ def analyse_pair(
     first = cv2.cvtColor(previous, cv2.COLOR_RGB2GRAY)
     second = cv2.cvtColor(following, cv2.COLOR_RGB2GRAY)
     size = _working_size(first.shape, settings.short_side_px)
-    forward = resized_flow(dis_flow(first, second), size)
-    backward = resized_flow(dis_flow(second, first), size)
-    planes = fit_planes(forward, settings.planes, config.camera)
-    weight = flow_confidence(forward, backward, settings.saliency)
+    forward = flow_lib.resized_flow(flow_lib.dis_flow(first, second), size)
+    backward = flow_lib.resized_flow(flow_lib.dis_flow(second, first), size)
+    planes = planes_lib.fit_planes(forward, settings.planes, config.camera)
+    weight = saliency_lib.flow_confidence(forward, backward, settings.saliency)
     if planes:
-        residual = residual_motion(forward, planes)
-        salient = saliency(residual, weight, settings.saliency)
+        residual = planes_lib.residual_motion(forward, planes)
+        salient = saliency_lib.saliency(residual, weight, settings.saliency)
     else:
         salient = np.zeros(forward.shape[:2], np.float32)
     small = cv2.resize(previous, size, interpolation=cv2.INTER_AREA)
-    cells, grid_shape = cell_indices(small, settings.consensus)
+    cells, grid_shape = consensus.cell_indices(small, settings.consensus)
     return RefinedPair(
         forward,
-        planes[0] if planes else Camera(np.eye(3), 0, 0.0, False),
+        planes[0] if planes else camera_lib.Camera(np.eye(3), 0, 0.0, False),
         len(planes),
         salient.ravel(),
         weight.ravel(),
@@ -84,7 +82,9 @@ def analyse_pair(
 
 
 def bare_flow(
-    previous: np.ndarray, following: np.ndarray, config: MotionConfig
+    previous: np.ndarray,
+    following: np.ndarray,
+    config: motion_config.MotionConfig,
 ) -> None:
     """Computes only the flow that `analyse_pair` computes: what speed is
     measured against.
@@ -93,20 +93,20 @@ def bare_flow(
         previous: uint8 [H, W], grey.
         following: uint8 [H, W], grey.
     """
-    dis_flow(previous, following)
-    dis_flow(following, previous)
+    flow_lib.dis_flow(previous, following)
+    flow_lib.dis_flow(following, previous)
 
 
-def _working_size(
-    size: tuple[int, ...], short_side_px: int
-) -> tuple[int, int]:
+def _working_size(size: tuple[int, ...], short_side_px: int) -> tuple[int, int]:
     """Returns (w, h) for (H, W), never larger."""
     scale = min(1.0, short_side_px / min(size))
     return round(size[1] * scale), round(size[0] * scale)
 
 
 def window_mask(
-    frame: np.ndarray, pairs: list[RefinedPair], config: MotionConfig
+    frame: np.ndarray,
+    pairs: list[RefinedPair],
+    config: motion_config.MotionConfig,
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Marks the pixels of a frame that move by themselves.
 
@@ -119,7 +119,7 @@ def window_mask(
     """
     settings = config.refined
     weight = np.stack([pair.weight for pair in pairs])
-    agreed = agreed_saliency(
+    agreed = consensus.agreed_saliency(
         np.stack([pair.cells for pair in pairs]),
         pairs[0].grid_shape,
         np.stack([pair.saliency for pair in pairs]),

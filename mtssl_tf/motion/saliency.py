@@ -5,13 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.config import SaliencyConfig
-from mtssl_tf.motion.flow import pixel_grid
-from mtssl_tf.motion.flow import remapped
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import flow
 
 
 def flow_confidence(
-    forward: np.ndarray, backward: np.ndarray, config: SaliencyConfig
+    forward: np.ndarray,
+    backward: np.ndarray,
+    config: motion_config.SaliencyConfig,
 ) -> np.ndarray:
     """Returns how well going there and back ends where it began.
 
@@ -26,8 +27,8 @@ def flow_confidence(
         float32 [h, w] in [0, 1].
     """
     height, width = forward.shape[:2]
-    target = pixel_grid(height, width) + forward
-    error = forward + remapped(backward, target)
+    target = flow.pixel_grid(height, width) + forward
+    error = forward + flow.remapped(backward, target)
     tolerance = config.consistency_px**2 + config.consistency_share * (
         forward**2
     ).sum(axis=-1)
@@ -38,7 +39,9 @@ def flow_confidence(
 
 
 def saliency(
-    residual: np.ndarray, confidence: np.ndarray, config: SaliencyConfig
+    residual: np.ndarray,
+    confidence: np.ndarray,
+    config: motion_config.SaliencyConfig,
 ) -> np.ndarray:
     """Returns how surely each pixel moves by itself.
 

@@ -12,11 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mtssl_tf.motion import config as motion_config
 from mtssl_tf.motion import idt
 from mtssl_tf.motion import refined
-from mtssl_tf.motion.config import MotionConfig
-from mtssl_tf.motion.trust import frame_problem
-from mtssl_tf.motion.trust import pair_problem
+from mtssl_tf.motion import trust
 
 _METHODS: dict[str, ModuleType] = {"idt": idt, "refined": refined}
 MIN_SIDE_PX = 32  # ours: below this the flow's windows exceed the frame
@@ -50,7 +49,7 @@ class _Step:
 
 
 def iterate_masks(
-    frames: Iterable[np.ndarray], config: MotionConfig
+    frames: Iterable[np.ndarray], config: motion_config.MotionConfig
 ) -> Iterator[tuple[int, np.ndarray, MotionMask]]:
     """Yields every frame of a film with its mask.
 
@@ -86,7 +85,8 @@ def iterate_masks(
 
 
 def moving_mask(
-    frames: np.ndarray, config: MotionConfig = MotionConfig()
+    frames: np.ndarray,
+    config: motion_config.MotionConfig = motion_config.MotionConfig(),
 ) -> MotionMask:
     """Returns what moves by itself in the first frame.
 
@@ -104,7 +104,7 @@ def moving_mask(
 
 
 def bare_flow_seconds(
-    frames: Iterable[np.ndarray], config: MotionConfig
+    frames: Iterable[np.ndarray], config: motion_config.MotionConfig
 ) -> float:
     """Returns how long the method's flow takes by itself, in seconds.
 
@@ -144,17 +144,17 @@ def _analyse(
     method: ModuleType,
     previous: np.ndarray,
     following: np.ndarray,
-    config: MotionConfig,
+    config: motion_config.MotionConfig,
 ) -> _Step:
     if min(previous.shape[:2]) < MIN_SIDE_PX:
         return _Step(previous, None, f"frame below {MIN_SIDE_PX} px")
-    problem = frame_problem(previous, config.cut) or frame_problem(
+    problem = trust.frame_problem(previous, config.cut) or trust.frame_problem(
         following, config.cut
     )
     if problem:
         return _Step(previous, None, problem)
     pair = method.analyse_pair(previous, following, config)
-    problem = pair_problem(previous, following, pair.flow, config.cut)
+    problem = trust.pair_problem(previous, following, pair.flow, config.cut)
     if not problem and not pair.camera.is_estimated:
         problem = "camera can't be estimated"
     return _Step(previous, pair, problem)
@@ -163,7 +163,7 @@ def _analyse(
 def _window_mask(
     method: ModuleType,
     window: collections.deque[_Step],
-    config: MotionConfig,
+    config: motion_config.MotionConfig,
 ) -> MotionMask:
     frame = window[0].frame
     problems = [step.problem for step in window if step.problem]

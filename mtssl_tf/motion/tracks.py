@@ -7,8 +7,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.config import IdtConfig
-from mtssl_tf.motion.flow import sampled
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import flow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def follow(
     path = [points]
     left = []
     for field in fields:
-        both = sampled(field, path[-1] / factor)
+        both = flow.sampled(field, path[-1] / factor)
         path.append(path[-1] + both[:, :2])
         left.append(both[:, 2:])
     track = np.stack(path)
@@ -73,7 +73,9 @@ def follow(
     return Tracks(track, np.stack(left), np.asarray(is_inside))
 
 
-def dropped(tracks: Tracks, config: IdtConfig) -> dict[str, np.ndarray]:
+def dropped(
+    tracks: Tracks, config: motion_config.IdtConfig
+) -> dict[str, np.ndarray]:
     """Returns IDT's reasons to drop a track, each bool [N].
 
     'static': hardly moves; 'random': moves wildly; 'jump': most of its length

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mtssl_tf.motion.config import CutConfig
-from mtssl_tf.motion.flow import remapped
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import flow as flow_lib
 
 
-def frame_problem(frame: np.ndarray, config: CutConfig) -> str:
+def frame_problem(frame: np.ndarray, config: motion_config.CutConfig) -> str:
     """Returns why a frame shows nothing, or ''.
 
     Args:
@@ -28,7 +28,7 @@ def pair_problem(
     previous: np.ndarray,
     following: np.ndarray,
     flow: np.ndarray,
-    config: CutConfig,
+    config: motion_config.CutConfig,
 ) -> str:
     """Returns why no track can go from one frame to the next, or ''.
 
@@ -70,7 +70,7 @@ def _aligned_error(
     small = cv2.resize(flow, _THUMBNAIL, interpolation=cv2.INTER_AREA)
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     target = (np.stack([x, y], axis=-1) + small * ratio).astype(np.float32)
-    return float(np.abs(remapped(second, target) - first).mean())
+    return float(np.abs(flow_lib.remapped(second, target) - first).mean())
 
 
 def _histogram_correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mtssl_tf import input_contract
 from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
-
-# Standard deviation of the last layer of a head: the first prediction is a
-# blind guess. With a usual initialisation the first half minute of a small
-# run is spent on unlearning noise.
-LAST_LAYER_STDDEV = 1e-3  # ours
+from mtssl_tf.models import input_contract
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,29 +189,3 @@ class Task(abc.ABC):
         """Returns trunk inputs as pictures, uint8 of the same shape."""
         rgb = views / self.contract.scale + np.array(self.contract.means_rgb)
         return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
-
-
-def norm_relu(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Batch norm and ReLU, as every head must start with."""
-    normalized = keras.layers.BatchNormalization(
-        momentum=0.95,  # ours: heads are trained from nothing in short runs
-        epsilon=1e-5,
-        name=f"{name}_norm",
-    )(features)
-    return keras.layers.ReLU(name=f"{name}_relu")(normalized)
-
-
-def last_layer_initializer() -> keras.initializers.Initializer:
-    """Returns the initializer of a head's last kernel."""
-    return keras.initializers.RandomNormal(stddev=LAST_LAYER_STDDEV)
-
-
-def constant_bias(values: np.ndarray | float) -> Callable:
-    """Returns an initializer that gives a head's last bias these values."""
-
-    def initialize(shape, dtype=None):
-        return keras.ops.broadcast_to(
-            keras.ops.convert_to_tensor(values, dtype), shape
-        )
-
-    return initialize

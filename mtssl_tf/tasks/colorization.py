@@ -19,15 +19,16 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from mtssl_tf import input_contract
 from mtssl_tf.data import ab_bins
 from mtssl_tf.data import ab_encoding
 from mtssl_tf.data import color
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
+from mtssl_tf.tasks import heads
 
 STRIDE = 8  # paper, sec. 2
 # A picture without any |a| or |b| above this is a grey one: it has nothing to
@@ -153,7 +154,7 @@ class Colorization(base.Task):
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, h, w, 313] (layout: ours)."""
-        x = base.norm_relu(features, "head_features")
+        x = heads.norm_relu(features, "head_features")
         x = keras.layers.Conv2D(
             self.config.hidden_channels,
             3,
@@ -161,13 +162,13 @@ class Colorization(base.Task):
             use_bias=False,
             name="head_hidden",
         )(x)
-        x = base.norm_relu(x, "head_hidden")
+        x = heads.norm_relu(x, "head_hidden")
         guess = self._weighted_prior / self._weighted_prior.sum()
         return keras.layers.Conv2D(
             ab_bins.NUM_AB_BINS,
             1,
-            kernel_initializer=base.last_layer_initializer(),
-            bias_initializer=base.constant_bias(
+            kernel_initializer=heads.last_layer_initializer(),
+            bias_initializer=heads.constant_bias(
                 np.log(guess + 1e-6).astype(np.float32)
             ),
             dtype="float32",

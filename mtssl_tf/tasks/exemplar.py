@@ -23,6 +23,7 @@ from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
+from mtssl_tf.tasks import heads
 
 MARGIN = 0.5  # paper, sec. 2
 
@@ -114,12 +115,12 @@ class Exemplar(base.Task):
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns unit vectors, float32 [B, 2, embedding_size] (ours)."""
-        x = base.norm_relu(features, "head_features")
+        x = heads.norm_relu(features, "head_features")
         x = keras.layers.GlobalAveragePooling2D()(x)  # [B * 2, C]
         x = keras.layers.Dense(
             self.config.hidden_units, use_bias=False, name="head_hidden"
         )(x)
-        x = base.norm_relu(x, "head_hidden")
+        x = heads.norm_relu(x, "head_hidden")
         x = keras.layers.Dense(
             self.config.embedding_size, dtype="float32", name="head_embedding"
         )(x)

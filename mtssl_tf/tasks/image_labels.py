@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mtssl_tf import trunk as trunk_lib
 from mtssl_tf.data import inception_augmentation
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.models import config as model_config
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
+from mtssl_tf.tasks import heads
 
 DECAY = 0.94  # paper, sec. 6, as is its every 2 epochs
 _CLASS_NAMES = "class_names"
@@ -155,8 +156,11 @@ class ImageLabels(base.Task):
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Block 4, average pooling and logits, float32 [B, K] (paper)."""
-        block4 = trunk_lib.build_block4(
-            trunk_lib.TrunkConfig(
+        # Needs Keras, which a task's config must not.
+        from mtssl_tf.models import trunk
+
+        block4 = trunk.build_block4(
+            model_config.TrunkConfig(
                 width=features.shape[-1] / _FULL_WIDTH_CHANNELS,
                 output_stride=self.config.output_stride,
                 bn_decay=self.config.bn_decay,
@@ -165,7 +169,7 @@ class ImageLabels(base.Task):
         x = keras.layers.GlobalAveragePooling2D()(block4(features))  # [B, 2C]
         return keras.layers.Dense(
             self.num_classes,
-            kernel_initializer=base.last_layer_initializer(),
+            kernel_initializer=heads.last_layer_initializer(),
             dtype="float32",
             name="head_logits",
         )(x)

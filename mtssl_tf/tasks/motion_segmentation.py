@@ -17,13 +17,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from mtssl_tf import input_contract
 from mtssl_tf.data import distort
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
+from mtssl_tf.tasks import heads
 
 STRIDE = 8  # paper, sec. 2
 # ours: until data says otherwise; keeps logits finite on still clips too.
@@ -151,7 +152,7 @@ class MotionSegmentation(base.Task):
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, h, w] (layout: ours)."""
-        x = base.norm_relu(features, "head_features")
+        x = heads.norm_relu(features, "head_features")
         x = keras.layers.Conv2D(
             self.config.hidden_channels,
             3,
@@ -159,13 +160,13 @@ class MotionSegmentation(base.Task):
             use_bias=False,
             name="head_hidden",
         )(x)
-        x = base.norm_relu(x, "head_hidden")
+        x = heads.norm_relu(x, "head_hidden")
         share = self._moving_share
         x = keras.layers.Conv2D(
             1,
             1,
-            kernel_initializer=base.last_layer_initializer(),
-            bias_initializer=base.constant_bias(math.log(share / (1 - share))),
+            kernel_initializer=heads.last_layer_initializer(),
+            bias_initializer=heads.constant_bias(math.log(share / (1 - share))),
             dtype="float32",
             name="head_logits",
         )(x)

@@ -24,11 +24,19 @@ from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
+from mtssl_tf.tasks import heads
 
 # (dy, dx) of the second patch in grid steps; the index is the target.
 DIRECTIONS = (
-    (-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1),
-)  # fmt: skip
+    (-1, -1),
+    (-1, 0),
+    (-1, 1),
+    (0, -1),
+    (0, 1),
+    (1, -1),
+    (1, 0),
+    (1, 1),
+)
 _ARROWS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
 
 # The noise of a dropped channel, relative to the kept channel's deviation.
@@ -172,9 +180,7 @@ class RelativePosition(base.Task):
             for i in range(2)
         ]
 
-    def _hide_shortcuts(
-        self, patch: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
+    def _hide_shortcuts(self, patch: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Takes away what tells position without looking at the content."""
         coarse_seed, color_seed = tf.unstack(tf.random.split(seed, 2))
         if self.config.coarse_probability > 0:
@@ -188,16 +194,16 @@ class RelativePosition(base.Task):
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, 8] (layout: ours)."""
         width = self.config.hidden_units
-        x = base.norm_relu(features, "head_features")
+        x = heads.norm_relu(features, "head_features")
         x = keras.layers.Flatten()(x)  # [B * 2, h' * w' * C]
         x = keras.layers.Dense(width, use_bias=False, name="head_patch")(x)
-        x = base.norm_relu(x, "head_patch")
+        x = heads.norm_relu(x, "head_patch")
         x = keras.ops.reshape(x, (-1, 2 * width))  # [B, 2 * width]
         x = keras.layers.Dense(width, use_bias=False, name="head_hidden")(x)
-        x = base.norm_relu(x, "head_hidden")
+        x = heads.norm_relu(x, "head_hidden")
         return keras.layers.Dense(
             len(DIRECTIONS),
-            kernel_initializer=base.last_layer_initializer(),
+            kernel_initializer=heads.last_layer_initializer(),
             dtype="float32",
             name="head_logits",
         )(x)

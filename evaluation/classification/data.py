@@ -1,0 +1,71 @@
+"""Labelled pictures to fit on and to test with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from evaluation.classification import metrics
+from mtssl_tf.data import open_source
+from mtssl_tf.data import pictures
+from mtssl_tf.data import skipped as skipped_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledData:
+    """Pictures of the same classes, and those that could not be used.
+
+    Attributes:
+        train: to fit on.
+        test: to test with.
+        skipped: gets the names of what cannot be decoded.
+    """
+
+    train: pictures.PictureSource
+    test: pictures.PictureSource
+    skipped: skipped_lib.SkippedExamples = dataclasses.field(
+        default_factory=skipped_lib.SkippedExamples
+    )
+
+    def describe(self) -> dict[str, Any]:
+        """Counts and digests, for `result.json`."""
+        sides = {"train": self.train, "test": self.test}
+        return {
+            **{name: _describe(source) for name, source in sides.items()},
+            "skipped": dict(self.skipped.items()),
+        }
+
+
+def open_data(train: str, test: str) -> LabelledData:
+    """Opens both sources and checks that they fit together.
+
+    Args:
+        train: a folder with a folder a class, or `tfds:NAME:SPLIT`.
+        test: the same.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+        ValueError: classes are empty, differ, or are too few.
+    """
+    data = LabelledData(
+        open_source.open_labelled(train), open_source.open_labelled(test)
+    )
+    open_source.check_same_classes(
+        data.train.class_names, data.test.class_names
+    )
+    if data.train.num_classes < metrics.RECALL_AT:
+        raise ValueError(
+            f"recall@{metrics.RECALL_AT} needs {metrics.RECALL_AT} classes or "
+            f"more; {train} has {data.train.num_classes}: "
+            f"{', '.join(data.train.class_names)}."
+        )
+    return data
+
+
+def _describe(source: pictures.PictureSource) -> dict[str, Any]:
+    return {
+        "source": source.description,
+        "num_pictures": len(source),
+        "num_classes": source.num_classes,
+        "digest": source.digest(),
+    }

@@ -1,0 +1,44 @@
+"""Opens what `--data` names."""
+
+from __future__ import annotations
+
+import pathlib
+
+from evaluation.depth import folder
+from evaluation.depth import nyu_labelled
+from evaluation.depth import pairs as pairs_lib
+from evaluation.depth import tfds
+
+_TFDS_PREFIX = "tfds:"
+
+
+def load_depth_data(
+    source: str, split_path: pathlib.Path | None, test_share: float
+) -> pairs_lib.DepthData:
+    """Opens training and test pairs and checks some of both.
+
+    Args:
+        source: NYU's labelled .mat file, 'tfds:NAME', or a folder of `rgb/`
+            and `depth/`.
+        split_path: of the .mat file's official split; None looks beside it.
+        test_share: of a folder's pairs; the other sources bring their split.
+
+    Raises:
+        FileNotFoundError: something is not there.
+        ValueError: something is not what it should be.
+    """
+    path = pathlib.Path(source)
+    if source.startswith(_TFDS_PREFIX):
+        data = tfds.load_depth_tfds(source.removeprefix(_TFDS_PREFIX))
+    elif path.is_dir():
+        data = folder.load_depth_folder(path, test_share)
+    elif path.is_file():
+        data = nyu_labelled.load_nyu_labelled(path, split_path)
+    else:
+        raise FileNotFoundError(
+            f"--data={source} is neither a folder of rgb/ and depth/, nor "
+            "NYU's labelled .mat file, nor tfds:nyu_depth_v2."
+        )
+    for pairs in (data.train, data.test):
+        pairs_lib.check_depth(pairs)
+    return data

@@ -1,0 +1,263 @@
+"""Every setting of the VOC detection evaluation, with where it comes from.
+
+"paper" is the multi-task paper, sec. 5; "Faster R-CNN" is Ren et al. 2015 and
+its py-faster-rcnn release; "SPP-net" is He et al. 2014, whose scales the paper
+trains with; "tf-models" is official.vision's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import json
+from typing import Any, ClassVar
+
+from evaluation import result
+
+STRIDE_PX = 16  # paper: block 3, stride 16
+
+
+@dataclasses.dataclass(frozen=True)
+class VocDetectionProtocol(result.Protocol):
+    """Settings; `--set=NAME=VALUE` changes one.
+
+    Attributes:
+        train_short_sides_px: scales drawn from in training, one a step.
+        train_long_side_px: bound on the longer side in training.
+        test_short_side_px: the scale tested at.
+        test_long_side_px: bound on the longer side in testing.
+        canvas_multiple_px: pictures are padded to multiples of this, so that
+            few sizes occur; each new size costs a compilation.
+        use_flips: whether training mirrors every second picture.
+        anchor_sides_px: square roots of anchor areas.
+        anchor_ratios: width over height of anchors.
+        rpn_channels: of the proposal head's 3x3 convolution.
+        rpn_samples: anchors a picture in the proposal loss.
+        rpn_foreground: share of objects among them, at most.
+        proposal_nms_iou: overlap at which the lesser proposal goes.
+        proposal_min_side_px: smaller proposals go.
+        train_proposals: before and after suppression, in training.
+        test_proposals: the same, in testing.
+        roi_samples: proposals a picture in the box head's loss.
+        roi_foreground: share of objects among them, at most.
+        roi_foreground_iou: overlap with an object that makes a proposal one.
+        roi_crop: side of the features that the box head gets.
+        score_threshold: detections with lower scores go.
+        nms_iou: overlap at which the lesser detection of a class goes.
+        max_detections: most detections of one picture.
+        freeze_batch_norm: whether batch norms keep their statistics, scale
+            and shift. Those with random weights around them are first
+            estimated on training pictures.
+        batch_norm_batches: batches that the estimate is made on.
+        batch_size: pictures a step.
+        steps: of training.
+        learning_rate: at first.
+        decay_steps: steps after which the rate is divided by ten.
+        warmup_steps: steps over which the rate rises to its first value.
+        momentum: of stochastic gradient descent.
+        weight_decay: L2 penalty on kernels.
+        gradient_clip_norm: the gradient is scaled to this norm if longer.
+        use_lasso: whether the heads read a learned mix of block 3's units.
+        lasso_l1: penalty on that mix.
+    """
+
+    name: ClassVar[str] = "voc_detection"
+    version: ClassVar[int] = 1
+
+    train_short_sides_px: tuple[int, ...] = (  # SPP-net
+        480,
+        576,
+        688,
+        864,
+        1200,
+    )
+    train_long_side_px: int = 2000  # SPP-net
+    test_short_side_px: int = 600  # Faster R-CNN
+    test_long_side_px: int = 1000  # Faster R-CNN
+    canvas_multiple_px: int = 64  # ours
+    use_flips: bool = True  # Faster R-CNN
+    anchor_sides_px: tuple[int, ...] = (128, 256, 512)  # Faster R-CNN
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # Faster R-CNN
+    rpn_channels: int = 512  # Faster R-CNN
+    rpn_samples: int = 256  # Faster R-CNN
+    rpn_foreground: float = 0.5  # Faster R-CNN
+    proposal_nms_iou: float = 0.7  # Faster R-CNN
+    proposal_min_side_px: float = 16.0  # Faster R-CNN
+    train_proposals: tuple[int, int] = (12000, 2000)  # Faster R-CNN
+    test_proposals: tuple[int, int] = (6000, 300)  # Faster R-CNN
+    roi_samples: int = 128  # Faster R-CNN
+    roi_foreground: float = 0.25  # Faster R-CNN
+    roi_foreground_iou: float = 0.5  # Faster R-CNN
+    roi_crop: int = 14  # He et al. 2016: block 4 strides it to 7
+    score_threshold: float = 0.01  # ours
+    nms_iou: float = 0.3  # Faster R-CNN
+    max_detections: int = 100  # tf-models
+    freeze_batch_norm: bool = True  # He et al. 2016
+    batch_norm_batches: int = 16  # ours
+    batch_size: int = 1  # Faster R-CNN
+    steps: int = 70000  # Faster R-CNN
+    learning_rate: float = 1e-3  # Faster R-CNN
+    decay_steps: tuple[int, ...] = (50000,)  # Faster R-CNN
+    warmup_steps: int = 500  # ours
+    momentum: float = 0.9  # Faster R-CNN
+    weight_decay: float = 5e-4  # Faster R-CNN
+    gradient_clip_norm: float = 10.0  # ours
+    use_lasso: bool = False  # paper: both are reported
+    lasso_l1: float = 1e-2  # ours: LassoConfig
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            _check_type(field.name, value, field.default)
+            if isinstance(field.default, float):
+                # One id for 4 and 4.0; official.vision also wants floats.
+                object.__setattr__(self, field.name, float(value))
+        self._check_counts()
+        self._check_shares()
+        if self.canvas_multiple_px % STRIDE_PX:
+            raise ValueError(
+                f"canvas_multiple_px must be a multiple of {STRIDE_PX}, the "
+                f"features' stride, got {self.canvas_multiple_px}."
+            )
+        if self.roi_crop % 2:
+            raise ValueError(
+                f"roi_crop must be even, as block 4 halves it, got "
+                f"{self.roi_crop}."
+            )
+        if self.train_proposals[1] < self.roi_samples:
+            raise ValueError(
+                f"train_proposals must leave at least roi_samples="
+                f"{self.roi_samples} proposals, got {self.train_proposals}."
+            )
+
+    def _check_counts(self) -> None:
+        """Sizes and counts must be positive."""
+        zero_allowed = {
+            "proposal_min_side_px",
+            "warmup_steps",
+            "weight_decay",
+            "momentum",
+            "lasso_l1",
+            "score_threshold",
+            "decay_steps",
+        }
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            low = 0 if field.name in zero_allowed else None
+            for number in numbers:
+                if isinstance(number, bool):
+                    continue
+                if number < 0 or (low is None and number == 0):
+                    raise ValueError(
+                        f"{field.name} must be positive, got {value}."
+                    )
+
+    def _check_shares(self) -> None:
+        """Shares, overlaps and scores must lie in [0, 1]."""
+        for name in (
+            "rpn_foreground",
+            "proposal_nms_iou",
+            "roi_foreground",
+            "roi_foreground_iou",
+            "score_threshold",
+            "nms_iou",
+            "momentum",
+        ):
+            value = getattr(self, name)
+            if value > 1:
+                raise ValueError(f"{name} must be at most 1, got {value}.")
+
+    def with_overrides(
+        self, assignments: Sequence[str]
+    ) -> VocDetectionProtocol:
+        """Applies `NAME=VALUE` texts; tuples are written `480,576`.
+
+        Raises:
+            ValueError: unknown name, or a value of another type.
+        """
+        defaults = {
+            field.name: field.default for field in dataclasses.fields(self)
+        }
+        changes = {}
+        for assignment in assignments:
+            name, separator, text = assignment.partition("=")
+            if not separator or name not in defaults:
+                raise ValueError(
+                    f"--set={assignment}: expected NAME=VALUE with NAME one "
+                    f"of {', '.join(defaults)}."
+                )
+            changes[name] = _parse(name, text, defaults[name])
+        return dataclasses.replace(self, **changes)
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    """Reads a value of the default's type."""
+    text = text.strip().lower()
+    if isinstance(default, tuple):
+        text = f"[{text.strip('[]()').rstrip(',')}]"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} takes a value like {_as_text(default)}, got {text!r}."
+        ) from error
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value).strip("[]")
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    """A value has its default's type; a whole number may stand for a float."""
+    if isinstance(default, tuple):
+        is_pair = name.endswith("_proposals")
+        right = isinstance(value, tuple) and all(
+            _is_like(one, default[0]) for one in value
+        )
+        right = right and (len(value) == 2 if is_pair else True)
+        right = right and (len(value) > 0 or name == "decay_steps")
+    else:
+        right = _is_like(value, default)
+    if not right:
+        raise ValueError(
+            f"{name} takes a value like {_as_text(default)}, got {value!r}."
+        )
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if isinstance(default, float) and not isinstance(value, bool):
+        return isinstance(value, (int, float))
+    return type(value) is type(default)
+
+
+PRESETS = {
+    # The paper's evaluation: one GPU, ResNet-101 on VOC 2007.
+    "paper": VocDetectionProtocol(),
+    # 1 CPU core, minutes: to see that it learns a few pictures by heart.
+    # All ours; docs/voc_detection.md has time and result.
+    "tiny": VocDetectionProtocol(
+        train_short_sides_px=(192,),
+        train_long_side_px=256,
+        test_short_side_px=192,
+        test_long_side_px=256,
+        use_flips=False,
+        anchor_sides_px=(32, 64, 128, 192),
+        rpn_channels=64,
+        rpn_samples=64,
+        proposal_min_side_px=4.0,
+        train_proposals=(400, 64),
+        test_proposals=(400, 64),
+        roi_samples=32,
+        roi_foreground=0.5,
+        roi_crop=6,
+        batch_norm_batches=32,
+        batch_size=2,
+        steps=3400,
+        learning_rate=4e-2,
+        decay_steps=(2600,),
+        warmup_steps=100,
+        weight_decay=0.0,
+    ),
+}

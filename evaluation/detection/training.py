@@ -1,0 +1,220 @@
+"""Trains a detector; the same call again goes on where it was stopped."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import time
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from evaluation.detection import batches as batches_lib
+from evaluation.detection import faster_rcnn
+from evaluation.detection import protocol as protocol_lib
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import progress as progress_lib
+from mtssl_tf.reports import tensorboard
+
+_SAVE_EVERY_S = 600
+_LOG_EVERY_STEPS = 20
+_DECAY_FACTOR = 0.1  # Faster R-CNN
+
+
+class Interrupted(Exception):
+    """A signal came; what training has done is saved."""
+
+
+class DetectorTraining:
+    """A detector, its optimizer and the number of steps done.
+
+    Args:
+        detector: to train.
+        protocol: schedule and optimizer.
+        seed: of the anchors and proposals sampled.
+    """
+
+    def __init__(
+        self,
+        detector: faster_rcnn.FasterRcnn,
+        protocol: protocol_lib.VocDetectionProtocol,
+        seed: int,
+    ):
+        self.detector = detector
+        self.protocol = protocol
+        self._seed = seed
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._optimizer = tf_keras.optimizers.SGD(
+            momentum=protocol.momentum, jit_compile=False
+        )
+        self._variables = detector.trainable_variables
+        self._optimizer.build(self._variables)
+        # Proposals need sizes known when traced: one trace a canvas.
+        self._run_by_shape: dict[tuple, tf.types.experimental.Callable] = {}
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self._step)
+
+    def checkpoint(self) -> tf.train.Checkpoint:
+        """What has to be saved for going on to the bit."""
+        return tf.train.Checkpoint(
+            step=self._step,
+            variables=self.detector.variables,
+            optimizer=self._optimizer,
+        )
+
+    def run_step(self, batch: batches_lib.DetectionBatch) -> dict[str, float]:
+        """Takes one step and returns the losses before it.
+
+        Raises:
+            FloatingPointError: a loss is not finite; names loss and step.
+        """
+        shape = batch.images.shape
+        if shape not in self._run_by_shape:
+            self._run_by_shape[shape] = tf.function(self._update)
+        rate = learning_rate(self.protocol, self.step)
+        self._optimizer.learning_rate.assign(rate)
+        losses = self._run_by_shape[shape](
+            tf.constant(batch.images),
+            tf.constant(batch.sizes),
+            tf.constant(batch.boxes),
+            tf.constant(batch.classes),
+            tf.constant([self._seed, self.step], tf.int32),
+        )
+        values = {name: float(value) for name, value in losses.items()}
+        wrong = [name for name in values if not math.isfinite(values[name])]
+        if wrong:
+            raise FloatingPointError(
+                f"Detection losses {wrong} are not finite at step "
+                f"{self.step}: {values}. Lower --set=learning_rate=, now "
+                f"{self.protocol.learning_rate}."
+            )
+        self._step.assign_add(1)
+        return values
+
+    def _update(self, images, sizes, boxes, classes, seed):
+        protocol = self.protocol
+        with tf.GradientTape() as tape:
+            losses = self.detector.losses(images, sizes, boxes, classes, seed)
+            total = tf.add_n(list(losses.values()))
+        gradients = [
+            tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(total, self._variables)
+        ]
+        gradients, norm = tf.clip_by_global_norm(
+            gradients, protocol.gradient_clip_norm
+        )
+        decayed = [
+            # Kernels alone: biases, batch norms and the mix are vectors.
+            gradient + protocol.weight_decay * variable
+            if len(variable.shape) > 1
+            else gradient
+            for gradient, variable in zip(gradients, self._variables)
+        ]
+        self._optimizer.apply_gradients(zip(decayed, self._variables))
+        if self.detector.mix is not None:
+            self.detector.mix.proximal_step(self._optimizer.learning_rate)
+        return {**losses, "total": total, "gradient_norm": norm}
+
+
+def learning_rate(
+    protocol: protocol_lib.VocDetectionProtocol, step: int
+) -> float:
+    """The rate of a step: a linear rise, then a stair."""
+    rise = min(1.0, (step + 1) / max(1, protocol.warmup_steps))
+    stairs = sum(step >= decay for decay in protocol.decay_steps)
+    return protocol.learning_rate * rise * _DECAY_FACTOR**stairs
+
+
+def estimate_batch_norm(
+    detector: faster_rcnn.FasterRcnn,
+    layers: list,
+    batches: list[batches_lib.DetectionBatch],
+) -> None:
+    """Sets the statistics of batch norms to those of training pictures.
+
+    In a network of random weights whose batch norms start at mean 0 and
+    variance 1 the signal grows from unit to unit, and frozen batch norms
+    would leave it so.
+
+    Args:
+        detector: what the layers belong to.
+        layers: Keras 3 or tf_keras batch norms.
+        batches: to average over.
+    """
+    momenta = [layer.momentum for layer in layers]
+    for number, batch in enumerate(batches):
+        for layer in layers:
+            # A running mean: 0, 1/2, 2/3, ... of what was, the rest of now.
+            layer.momentum = number / (number + 1)
+        detector.losses(
+            tf.constant(batch.images),
+            tf.constant(batch.sizes),
+            tf.constant(batch.boxes),
+            tf.constant(batch.classes),
+            tf.constant([0, number], tf.int32),
+        )
+    for layer, momentum in zip(layers, momenta):
+        layer.momentum = momentum
+
+
+def train(
+    training: DetectorTraining,
+    batches: batches_lib.TrainingBatches,
+    out_dir: pathlib.Path,
+    stop: stop_signal.StopSignal | None = None,
+) -> None:
+    """Trains to the last step, saving in `out_dir`/checkpoints.
+
+    Args:
+        training: restored if something was saved there.
+        batches: of which step n takes batch n.
+        out_dir: gets checkpoints and TensorBoard's files.
+        stop: asks to save and stop.
+
+    Raises:
+        FloatingPointError: a loss is not finite.
+        Interrupted: `stop` was requested.
+    """
+    checkpoint = training.checkpoint()
+    manager = tf.train.CheckpointManager(
+        checkpoint, str(out_dir / "checkpoints"), max_to_keep=1
+    )
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    end = training.protocol.steps
+    first, started_at = training.step, time.monotonic()
+    if first >= end:
+        return
+    saved_at = started_at
+    progress, board = (
+        progress_lib.ProgressLine(),
+        tensorboard.TensorBoardLog(out_dir),
+    )
+    sums: dict[str, list[float]] = {}
+    for batch in batches.from_step(first, end):
+        losses = training.run_step(batch)
+        step, now = training.step, time.monotonic()
+        rate = (step - first) * len(batch.images) / (now - started_at)
+        for name, value in losses.items():
+            sums.setdefault(name, []).append(value)
+        if step % _LOG_EVERY_STEPS == 0 or step == end:
+            means = {name: float(np.mean(x)) for name, x in sums.items()}
+            board.write_scalars(step, "detection", means)
+            sums = {}
+        text = f"step {step}/{end}  {rate:.1f} pictures/s  " + "  ".join(
+            f"{name} {x:.3f}" for name, x in losses.items()
+        )
+        progress.show(text)
+        is_stopped = stop is not None and stop.is_requested
+        if is_stopped or now - saved_at > _SAVE_EVERY_S or step == end:
+            manager.save(checkpoint_number=step)
+            saved_at = now
+        if is_stopped and step < end:
+            board.close()
+            raise Interrupted(f"Stopped and saved at step {step}.")
+    progress.finish(text)
+    board.close()

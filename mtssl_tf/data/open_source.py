@@ -1,0 +1,73 @@
+"""From what a user names to a source of pictures."""
+
+from __future__ import annotations
+
+from mtssl_tf.data import folder
+from mtssl_tf.data import pictures
+from mtssl_tf.data import tfds_splits
+from mtssl_tf.data import tfrecords
+
+
+def open_pictures(spec: str) -> pictures.PictureSource:
+    """Opens what `--images` names.
+
+    Args:
+        spec: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: there is no picture in it.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "tfds":
+        return tfds_splits.open_split(rest)
+    if kind == "tfrecord":
+        return tfrecords.open_tfrecords(rest)
+    return folder.open_folder(spec)
+
+
+def open_labelled(spec: str) -> pictures.PictureSource:
+    """Opens pictures of which each has a class.
+
+    Args:
+        spec: a folder with a folder a class, or `tfds:NAME:SPLIT`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there is no class, or one has no picture.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind != "tfds":
+        return folder.open_class_folders(spec)
+    source = tfds_splits.open_split(rest)
+    if not source.num_classes:
+        raise ValueError(
+            f"{spec}: its pictures have no classes. Choose a dataset with a "
+            "'label' that is a ClassLabel."
+        )
+    return source
+
+
+def check_same_classes(
+    train_names: tuple[str, ...], test_names: tuple[str, ...]
+) -> None:
+    """Refuses classes that only training or only test pictures have.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if train_names == test_names:
+        return
+    only = {
+        "training": sorted(set(train_names) - set(test_names)),
+        "test": sorted(set(test_names) - set(train_names)),
+    }
+    differences = [
+        f"only in {where}: {folder.some(names)}"
+        for where, names in only.items()
+        if names
+    ]
+    raise ValueError(
+        "Training and test pictures must have the same classes in the same "
+        f"order; {'; '.join(differences) or 'the orders differ'}."
+    )

@@ -1,0 +1,31 @@
+"""Names of the examples that could not be used, for the log and for a count."""
+
+from __future__ import annotations
+
+import threading
+
+from absl import logging
+
+
+class SkippedExamples:
+    """Names of pictures and clips that could not be used, with the reason."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, reason: str) -> None:
+        """Counts `name` once and says so in the log."""
+        with self._lock:
+            is_new = name not in self._reasons
+            self._reasons[name] = reason
+        if is_new:
+            logging.warning("Skipped %s: %s.", name, reason)
+
+    def __len__(self) -> int:
+        return len(self._reasons)
+
+    def items(self) -> list[tuple[str, str]]:
+        """Returns (name, reason) pairs in the order they were met."""
+        with self._lock:
+            return list(self._reasons.items())

@@ -1,0 +1,1 @@
+"""The trunk, the mix of its units, and what they expect and cost."""

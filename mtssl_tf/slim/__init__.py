@@ -1,0 +1,1 @@
+"""Checkpoints of TF-Slim: names, archives, and loading and saving."""

@@ -1,0 +1,160 @@
+"""Finds the TF-Slim checkpoint that a user's path means.
+
+A path is a V2 prefix (`model.ckpt` for `model.ckpt.index`), a V1 file, a
+directory, or an archive as checkpoints are published, `.tar.gz` or `.tar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import gzip
+import os
+import pathlib
+import re
+import tarfile
+import tempfile
+import zlib
+
+# The last bytes of a LevelDB table: V1 checkpoints and V2 indices are tables.
+_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
+_ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
+# ours: ResNet-152 with RMSProp's slots is 0.7 GB.
+_MAX_UNPACKED_BYTES = 8 * 2**30
+
+
+@contextlib.contextmanager
+def open_checkpoint(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Gives the checkpoint's prefix (V2) or file (V1).
+
+    An archive is unpacked into a temporary directory, which lives as long as
+    the context.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`, or no checkpoint in it.
+        ValueError: an archive is damaged or has a member that could write
+            outside of its directory; or several checkpoints are in it.
+    """
+    # What a shell completes to.
+    location = pathlib.Path(os.fspath(path).removesuffix(".index"))
+    if location.is_file() and location.name.endswith(_ARCHIVE_SUFFIXES):
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(location, pathlib.Path(folder))
+            yield _find_in_tree(pathlib.Path(folder), location)
+    elif location.is_dir():
+        yield _find_in_folder(location)
+    elif is_checkpoint(location):
+        yield location
+    else:
+        raise FileNotFoundError(
+            f"No TF-Slim checkpoint at '{path}'. Expected a prefix with "
+            "'.index' and '.data-*' files beside it, a V1 file, a directory "
+            "or a .tar.gz."
+        )
+
+
+def is_checkpoint(path: pathlib.Path) -> bool:
+    """Says whether `path` is a V2 prefix or a V1 file, by its files."""
+    return _index_of(path).is_file() or path.is_file()
+
+
+def _index_of(prefix: pathlib.Path) -> pathlib.Path:
+    return prefix.with_name(f"{prefix.name}.index")
+
+
+def _find_in_tree(root: pathlib.Path, archive: pathlib.Path) -> pathlib.Path:
+    folders = [root, *(p for p in sorted(root.rglob("*")) if p.is_dir())]
+    found = [folder for folder in folders if _candidates(folder)]
+    if len(found) != 1:
+        names = [str(folder.relative_to(root)) for folder in found]
+        raise FileNotFoundError(
+            f"Expected one folder with a checkpoint in {str(archive)!r}, "
+            f"found {names or 'none'}. Unpack it and pass the prefix."
+        )
+    return _find_in_folder(found[0])
+
+
+def _find_in_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the checkpoint that `folder/checkpoint` names, or the only one.
+
+    The file may name a path of the machine that wrote it, so that only the
+    last part counts.
+    """
+    state = folder / "checkpoint"
+    if state.is_file():
+        text = state.read_text(errors="replace")
+        match = re.search(r'^model_checkpoint_path:\s*"(.*)"', text, re.M)
+        if match is None:
+            raise ValueError(
+                f'{str(state)!r} has no line model_checkpoint_path: "...". '
+                "Pass the checkpoint's prefix."
+            )
+        prefix = folder / pathlib.PurePosixPath(match[1]).name
+        if not is_checkpoint(prefix):
+            raise FileNotFoundError(
+                f"{str(state)!r} names {match[1]!r}, but there is no "
+                f"{prefix.name!r} beside it."
+            )
+        return prefix
+    candidates = _candidates(folder)
+    if len(candidates) != 1:
+        names = [path.name for path in candidates]
+        raise FileNotFoundError(
+            f"Expected one checkpoint in {str(folder)!r}, found "
+            f"{names or 'none'}. Pass its prefix."
+        )
+    return candidates[0]
+
+
+def _candidates(folder: pathlib.Path) -> list[pathlib.Path]:
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".index":
+            found.append(path.with_suffix(""))
+        elif path.is_file() and _is_table(path):
+            found.append(path)
+    return found
+
+
+def _is_table(path: pathlib.Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - len(_TABLE_MAGIC), 0))
+        return file.read() == _TABLE_MAGIC
+
+
+def _unpack(archive: pathlib.Path, folder: pathlib.Path):
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            _check_members(archive, members)
+            for member in members:
+                if member.isfile():
+                    tar.extract(member, folder, filter="data")
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(
+            f"Can't unpack {str(archive)!r}: {error}. It is damaged or cut "
+            "short; fetch it again."
+        ) from error
+
+
+def _check_members(archive: pathlib.Path, members: list[tarfile.TarInfo]):
+    """Raises ValueError at a member that a checkpoint has no need of."""
+    for member in members:
+        path = pathlib.PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            problem = "lies outside of the archive"
+        elif not (member.isfile() or member.isdir()):
+            problem = "is a link or a device"
+        else:
+            continue
+        raise ValueError(
+            f"Refusing {str(archive)!r}: member {member.name!r} {problem}. "
+            "Nothing was unpacked."
+        )
+    total_bytes = sum(member.size for member in members)
+    if total_bytes > _MAX_UNPACKED_BYTES:
+        raise ValueError(
+            f"Refusing {str(archive)!r}: it unpacks to {total_bytes} bytes, "
+            f"expected at most {_MAX_UNPACKED_BYTES}. Nothing was unpacked."
+        )

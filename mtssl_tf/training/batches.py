@@ -1,0 +1,79 @@
+"""From sources to batches of one task."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mtssl_tf.data import order
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
+
+
+def views_shape(task: base.Task) -> tuple[int, int, int, int]:
+    """Returns V, h, w and channels of a task's views."""
+    example = {
+        "image": tf.TensorSpec([None, None, 3], tf.uint8),
+        "moving": tf.TensorSpec([None, None, 1], tf.uint8),
+        "class": tf.TensorSpec([], tf.int32),
+        "class_names": tf.TensorSpec([None], tf.string),
+    }
+    traced = tf.function(task.preprocess).get_concrete_function(
+        example, tf.TensorSpec([2], tf.int32)
+    )
+    return tuple(traced.structured_outputs["views"].shape)
+
+
+def build_batches(
+    task: base.Task,
+    source: source_lib.Source,
+    seed: int,
+    skipped: skipped_lib.SkippedExamples,
+    first_position: int = 0,
+    num_positions: int | None = None,
+    part: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
+    """Returns a task's batches from a position on.
+
+    The same arguments give the same batches, to the bit: nothing depends on
+    timing, and all randomness comes from `seed` and the position.
+
+    Args:
+        task: makes views and targets.
+        source: gives its examples.
+        seed: the run's seed.
+        skipped: gets the names of what could not be used.
+        first_position: where to start in the endless order.
+        num_positions: how far to go; None never ends.
+        part: index and number of the equal parts that each batch is cut
+            into, one for each worker of a group; the whole one by default.
+
+    Returns:
+        dicts of `views`, float32 [B, V, h, w, 3], and `target`. A last batch
+        that is not full is left out.
+    """
+
+    def preprocess(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        example_seed = order.example_seed(example.pop("position"), seed)
+        return task.preprocess(example, example_seed)
+
+    if num_positions is None:
+        num_positions = np.iinfo(np.int64).max - first_position
+    index, num_parts = part
+    part_size = task.config.batch_size // num_parts
+
+    def position_in_part(count: tf.Tensor) -> tf.Tensor:
+        batch, example = count // part_size, count % part_size
+        first = first_position + batch * task.config.batch_size
+        return first + index * part_size + example
+
+    positions = tf.data.Dataset.range(num_positions // num_parts).map(
+        position_in_part
+    )
+    examples = source.stream(positions, seed, skipped)
+    return (
+        examples.map(preprocess, tf.data.AUTOTUNE, deterministic=True)
+        .batch(part_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -1,0 +1,150 @@
+"""What a run would do and cost, without doing it: `--dry_run`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import keras
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.models import cost
+from mtssl_tf.training import batches
+from mtssl_tf.training import run
+from mtssl_tf.training import step
+
+# A backward pass costs about two forward passes.
+_FORWARD_PASSES = 3
+# Weight, gradient, mean square and momentum, float32 each.
+_BYTES_PER_PARAMETER = 4 * 4
+# NVIDIA K40, the paper's GPU: 4.29 TFLOP/s in single precision at best, and
+# half of it taken for sustained (ours).
+_K40_FLOPS = 0.5 * 4.29e12
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskCost:
+    """What one step of a task costs.
+
+    Attributes:
+        views: number and size of the views that pass the trunk.
+        head_parameters: of the head, with its mix.
+        flops: of forward and backward pass.
+        num_bytes: of weights, gradients, slots and kept activations.
+    """
+
+    views: str
+    head_parameters: int
+    flops: int
+    num_bytes: int
+
+
+def describe(config: config_lib.RunConfig) -> str:
+    """Returns the settings, the data found, and the cost, as text."""
+    sources = run.open_sources(config)
+    tasks = {
+        name: tasks_lib.find_task(name)(options, config.contract)
+        for name, options in config.tasks.items()
+    }
+    trunk, states = run.build_states(config, tasks)
+    costs = {
+        name: task_cost(state, trunk, config.train.precision)
+        for name, state in states.items()
+    }
+    lines = [config_lib.to_json(config), "Data"]
+    lines += [_describe_source(*item) for item in sources.items()]
+    lines += [
+        "",
+        f"Trunk: {trunk.count_params():,} parameters, "
+        f"{sum(math.prod(w.shape) for w in trunk.trainable_variables):,} of "
+        "them trained",
+        "",
+        f"{'one step of':22}{'views':>18}{'head':>14}{'GFLOP':>10}{'MiB':>9}",
+    ]
+    for name, each in costs.items():
+        lines.append(
+            f"{name:22}{each.views:>18}{each.head_parameters:>14,}"
+            f"{each.flops / 1e9:>10,.1f}{each.num_bytes / 2**20:>9,.0f}"
+        )
+    lines += ["", _describe_hours(config, costs)]
+    return "\n".join(lines)
+
+
+def task_cost(
+    state: step.TaskState, trunk: keras.Model, precision: str
+) -> TaskCost:
+    """Counts what a step of a task costs.
+
+    Memory is what the weights and their slots take, and every output of every
+    layer, which the backward pass needs; buffers of single operations come on
+    top of it.
+    """
+    per_example, height, width, channels = batches.views_shape(state.task)
+    num_views = state.task.config.batch_size * per_example
+    model = state.model.model
+    shape = (num_views, height, width, channels)
+    trunk_at_stride = next(
+        layer for layer in model.layers if isinstance(layer, keras.Model)
+    )
+    flops = cost.trunk_flops(trunk_at_stride, shape)
+    parameters = trunk.count_params() + state.model.head.count_params()
+    bytes_per_value = 2 if precision == "bfloat16" else 4
+    activations = num_views * (
+        _count_activations(trunk_at_stride, (height, width, channels))
+        + _count_activations(state.model.head, None)
+    )
+    return TaskCost(
+        f"{num_views} of {height}x{width}",
+        state.model.head.count_params(),
+        _FORWARD_PASSES * flops,
+        _BYTES_PER_PARAMETER * parameters + bytes_per_value * activations,
+    )
+
+
+def _count_activations(
+    model: keras.Model, input_shape: tuple[int, int, int] | None
+) -> int:
+    """Returns how many values the layers put out for one view."""
+    total = 0
+
+    def count(layer, *args, **kwargs):
+        nonlocal total
+        outputs = layer(*args, **kwargs)
+        for output in keras.tree.flatten(outputs):
+            total += math.prod(size or 1 for size in output.shape)
+        return outputs
+
+    keras.models.clone_model(
+        model,
+        input_tensors=(
+            keras.Input(batch_shape=(1, *input_shape)) if input_shape else None
+        ),
+        clone_function=lambda layer: layer,
+        call_function=count,
+    )
+    return total
+
+
+def _describe_source(kind: str, source: source_lib.SplitSource) -> str:
+    held_out = len(source.held_out) if source.held_out else 0
+    return (
+        f"  {kind}: {len(source.training):,} to train on, {held_out:,} held "
+        f"out, in {source.training.description}"
+    )
+
+
+def _describe_hours(
+    config: config_lib.RunConfig, costs: dict[str, TaskCost]
+) -> str:
+    weights = {name: task.weight for name, task in config.tasks.items()}
+    steps = config.train.steps
+    share = {name: w / sum(weights.values()) for name, w in weights.items()}
+    flops = sum(steps * share[name] * costs[name].flops for name in costs)
+    hours = flops / _K40_FLOPS / 3600
+    return (
+        f"{steps:,} steps: {flops:.2e} FLOP, about {hours:,.2f} GPU hours on "
+        f"the paper's K40 (at {_K40_FLOPS / 1e12:.1f} TFLOP/s sustained; "
+        "convolutions of the trunk only)"
+    )

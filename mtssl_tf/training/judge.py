@@ -1,0 +1,76 @@
+"""How well a task does on pictures and clips kept out of training."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.training import batches
+from mtssl_tf.training import step
+
+
+class Judge:
+    """Judges one task on the same held-out batches every time.
+
+    Batch norm uses the statistics of the batch, as in training: a task is
+    one of several that share the moving statistics, which therefore describe
+    none of them. Nothing is changed by judging.
+    """
+
+    def __init__(
+        self,
+        state: step.TaskState,
+        source: source_lib.Source,
+        seed: int,
+        num_batches: int,
+        skipped: skipped_lib.SkippedExamples,
+    ) -> None:
+        self._state = state
+        self._source = source
+        # Few held-out examples come up several times, distorted anew.
+        self._batches = batches.build_batches(
+            state.task,
+            source,
+            seed,
+            skipped,
+            num_positions=num_batches * state.task.config.batch_size,
+        )
+        self._predict = tf.function(self._predict_and_score)
+
+    def judge(self) -> dict[str, float]:
+        """Returns `loss` and the metrics, each the mean over examples."""
+        sums: dict[str, list[np.ndarray]] = {}
+        for batch in source_lib.iterate(self._batches, self._source):
+            _, values = self._predict(batch)
+            for name, value in values.items():
+                sums.setdefault(name, []).append(value.numpy())
+        return {
+            name: float(_mean_without_nan(np.concatenate(values)))
+            for name, values in sums.items()
+        }
+
+    def draw(self, num_examples: int) -> np.ndarray:
+        """Returns a picture of the first examples, uint8 [H, W, 3]."""
+        batch = next(source_lib.iterate(self._batches, self._source))
+        prediction, _ = self._predict(batch)
+        return self._state.task.draw(
+            batch["views"][:num_examples].numpy(),
+            batch["target"][:num_examples].numpy(),
+            prediction[:num_examples].numpy(),
+        )
+
+    def _predict_and_score(
+        self, batch: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        prediction = step.predict_without_update(self._state, batch["views"])
+        target = batch["target"]
+        values = self._state.task.metrics(prediction, target)
+        values["loss"] = self._state.task.loss(prediction, target)
+        return prediction, values
+
+
+def _mean_without_nan(values: np.ndarray) -> float:
+    values = values[~np.isnan(values)]
+    return values.mean() if len(values) else float("nan")

@@ -1,0 +1,320 @@
+"""The training loop: whose turn, step, log, judge, save, stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+import pathlib
+import time
+from typing import Any
+
+from absl import logging
+import cv2
+import numpy as np
+
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import metrics_log
+from mtssl_tf.reports import metrics_window
+from mtssl_tf.reports import progress
+from mtssl_tf.reports import tensorboard
+from mtssl_tf.training import batches as batches_lib
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import judge as judge_lib
+from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import schedule
+from mtssl_tf.training import step as step_lib
+
+PICTURES_FOLDER = "pictures"
+LAST_BATCH_FILE = "non_finite_batch.npz"
+
+_NUM_DRAWN = 8
+# A task whose loss is above this share of a blind guess's has learned nothing.
+_AT_CHANCE = 0.98
+_STEPS_BEFORE_WARNING = 200
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss or gradient is not a number any more."""
+
+
+class Trainer:
+    """Trains a run from its last checkpoint to its last step."""
+
+    def __init__(self, run: run_lib.Run, workdir: pathlib.Path) -> None:
+        self._run = run
+        self._workdir = workdir
+        self._checkpoints = checkpoint.Checkpoints(
+            workdir, run.trunk, run.states
+        )
+        restored = self._checkpoints.restore()
+        self._steps = restored or {name: 0 for name in run.states}
+        self._log = metrics_log.MetricsLog(workdir, self.step)
+        self._board = tensorboard.TensorBoardLog(workdir)
+        self._progress = progress.ProgressLine()
+        self._judges = _build_judges(run)
+        self._probe = _open_probe(run.config.train.probe)
+        self._step_functions = {
+            name: step_lib.StepFunction(run.strategy, state)
+            for name, state in run.states.items()
+        }
+        self._windows = {
+            name: metrics_window.MetricsWindow() for name in run.states
+        }
+        self._warned: set[str] = set()
+        self._last_losses: dict[str, float] = {}
+
+    @property
+    def step(self) -> int:
+        """Steps done so far, over all tasks."""
+        return sum(self._steps.values())
+
+    def train(self, stop: stop_signal.StopSignal) -> None:
+        """Trains until the last step, or until a signal asks to stop.
+
+        Raises:
+            NonFiniteLossError: names task and step; the checkpoint before is
+                kept, and the batch is saved beside it.
+        """
+        train = self._run.config.train
+        weights = {
+            name: state.task.config.weight
+            for name, state in self._run.states.items()
+        }
+        batches = self._start_pipelines()
+        if self.step:
+            logging.info("Going on from step %d.", self.step)
+        last_saved = self.step
+        while self.step < train.steps and not stop.is_requested:
+            name = schedule.next_task(self._steps, weights)
+            self._profile(self.step)
+            self._train_one(name, batches[name])
+            step = self.step
+            if step % train.log_every == 0 or step == train.steps:
+                self._write_windows()
+            if step % train.judge_every == 0 or step == train.steps:
+                self._judge()
+            if step % train.draw_every == 0 or step == train.steps:
+                self._draw()
+            if self._probe and step % train.probe_every == 0:
+                self._measure_probe()
+            if step % train.save_every == 0:
+                self._checkpoints.save(self._steps)
+                last_saved = step
+        if self.step != last_saved:
+            self._checkpoints.save(self._steps)
+        self._finish(stop)
+
+    def _start_pipelines(self) -> dict[str, Iterator[Any]]:
+        """Returns every task's batches from where it stopped."""
+        run = self._run
+        iterators = {}
+        for name, state in run.states.items():
+            source = run.source_of(state.task).training
+            dataset = batches_lib.build_batches(
+                state.task,
+                source,
+                run.config.train.seed,
+                run.skipped,
+                self._steps[name] * state.task.config.batch_size,
+            )
+            if run.strategy.num_replicas_in_sync > 1:
+                dataset = run.strategy.experimental_distribute_dataset(dataset)
+            iterators[name] = source_lib.iterate(dataset, source)
+        return iterators
+
+    def _train_one(self, name: str, batches: Iterator[Any]) -> None:
+        """Takes one step of one task."""
+        start = time.monotonic()
+        batch = next(batches)
+        waited = time.monotonic() - start
+        step = self._step_functions[name]
+        values, gradients, is_finite = step.compute(batch)
+        if not is_finite:
+            self._stop_at_non_finite(name, batch, float(values["loss"]))
+        step.apply(gradients)
+        self._steps[name] += 1
+        self._windows[name].add(
+            {key: float(value) for key, value in values.items()},
+            self._run.states[name].task.config.batch_size,
+            waited,
+            time.monotonic() - start,
+        )
+        self._last_losses[name] = float(values["loss"])
+        self._show_progress()
+
+    def _stop_at_non_finite(self, name: str, batch: Any, loss: float) -> None:
+        path = self._workdir / LAST_BATCH_FILE
+        local = self._run.strategy.experimental_local_results
+        whole: dict[str, Any] = {
+            key: np.concatenate([part.numpy() for part in local(value)])
+            for key, value in batch.items()
+        }
+        np.savez(path, **whole)
+        raise NonFiniteLossError(
+            f"The loss of {name} at step {self.step} is {loss}, or its "
+            f"gradient is not finite. The batch is in {path}; the last "
+            "checkpoint is from before it. Lower "
+            f"{name}.learning_rate, or look at the batch."
+        )
+
+    def _write_windows(self) -> None:
+        """Writes a line for every task since its last one."""
+        for name, window in self._windows.items():
+            if window.num_steps:
+                chance = self._run.states[name].task.chance()
+                values = window.means()
+                self._warn_at_chance(name, values["loss"], chance["loss"])
+                self._write(name, "train", values, window.rates())
+                window.clear()
+
+    def _judge(self) -> None:
+        for name, judge in list(self._judges.items()):
+            self._progress.show(f"judging {name} on held-out examples")
+            try:
+                self._write(name, "held_out", judge.judge(), {})
+            except source_lib.SourceError as error:
+                logging.warning("%s is not judged: %s", name, error)
+                del self._judges[name]
+
+    def _write(
+        self,
+        name: str,
+        split: str,
+        values: Mapping[str, float],
+        rates: Mapping[str, float],
+    ) -> None:
+        state = self._run.states[name]
+        chance = state.task.chance()
+        line: dict[str, Any] = {
+            "step": self.step,
+            "task": name,
+            "task_step": self._steps[name],
+            "split": split,
+            "loss": values["loss"],
+            "chance": chance["loss"],
+            "metrics": {k: v for k, v in values.items() if k != "loss"},
+            "metrics_chance": {k: v for k, v in chance.items() if k != "loss"},
+            **rates,
+        }
+        if state.model.mix is not None:
+            weights = state.model.mix.mixing_weights()
+            line["mixing_weights"] = {name: [float(w) for w in weights]}
+            line["units_off"] = state.model.mix.num_units_off()
+        self._log.write(line)
+        self._board.write_scalars(
+            self.step, f"{name}/{split}", {**values, **rates}
+        )
+        self._board.write_scalars(self.step, f"{name}/chance", chance)
+
+    def _warn_at_chance(self, name: str, loss: float, chance: float) -> None:
+        is_late = self._steps[name] >= _STEPS_BEFORE_WARNING
+        if is_late and loss > _AT_CHANCE * chance and name not in self._warned:
+            self._warned.add(name)
+            logging.warning(
+                "%s has learned nothing after %d of its steps: its loss is "
+                "%.3f, and a blind guess gets %.3f. Look at its pictures in "
+                "TensorBoard and at its learning rate.",
+                name,
+                self._steps[name],
+                loss,
+                chance,
+            )
+
+    def _draw(self) -> None:
+        """Shows what each task sees and predicts, and the mixes."""
+        folder = self._workdir / PICTURES_FOLDER
+        folder.mkdir(exist_ok=True)
+        for name, judge in self._judges.items():
+            picture = judge.draw(_NUM_DRAWN)
+            self._board.write_picture(self.step, f"{name}/examples", picture)
+            _save_picture(folder / f"{name}.png", picture)
+        mixes = {
+            name: state.model.mix.mixing_weights().tolist()
+            for name, state in self._run.states.items()
+            if state.model.mix is not None
+        }
+        if mixes:
+            from mtssl_tf.reports import mix_picture
+
+            picture = mix_picture.draw_mixes(mixes)
+            self._board.write_picture(self.step, "mixing_weights", picture)
+            _save_picture(folder / "mixing_weights.png", picture)
+
+    def _measure_probe(self) -> None:
+        self._progress.show("probing the trunk")
+        run = self._run
+        accuracy = self._probe.measure(run.trunk, run.config.contract)
+        self._log.write({"step": self.step, "probe": accuracy})
+        self._board.write_scalars(self.step, "probe", accuracy)
+
+    def _profile(self, step: int) -> None:
+        profile = self._run.config.train.profile
+        if profile and step == profile[0]:
+            self._board.start_profile()
+        if profile and step == profile[1]:
+            self._board.stop_profile()
+
+    def _show_progress(self) -> None:
+        windows = self._windows.values()
+        elapsed = sum(window.elapsed_s for window in windows)
+        if not elapsed:
+            return
+        images = sum(window.num_images for window in windows)
+        waited = sum(window.waited_s for window in windows)
+        losses = "  ".join(
+            f"{name} {loss:.3f}/"
+            f"{self._run.states[name].task.chance()['loss']:.3f}"
+            for name, loss in self._last_losses.items()
+        )
+        self._progress.show(
+            f"step {self.step}/{self._run.config.train.steps}  "
+            f"{images / elapsed:.0f} images/s  "
+            f"data {waited / elapsed:.0%}  {losses}"
+        )
+
+    def _finish(self, stop: stop_signal.StopSignal) -> None:
+        skipped = len(self._run.skipped)
+        if skipped:
+            logging.warning(
+                "%d pictures or clips were skipped; the log names each.",
+                skipped,
+            )
+        is_done = self.step >= self._run.config.train.steps
+        if not is_done:
+            end = f"stopped by {stop.name}; the same command goes on from here"
+        else:
+            end = "done"
+        self._progress.finish(f"step {self.step}: saved, {end}.")
+        self._log.close()
+        self._board.close()
+
+
+def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
+    """Returns a judge for each task that has held-out examples."""
+    judges = {}
+    for name, state in run.states.items():
+        held_out = run.source_of(state.task).held_out
+        if held_out is not None:
+            judges[name] = judge_lib.Judge(
+                state,
+                held_out,
+                run.config.train.seed,
+                run.config.train.judge_batches,
+                run.skipped,
+            )
+    return judges
+
+
+def _open_probe(folder: str) -> Any:
+    """Returns the probe on a labelled folder, or None where none is named."""
+    if not folder:
+        return None
+    from mtssl_tf.training import (
+        probe,  # SciPy, and only where it is asked for.
+    )
+
+    return probe.Probe(folder)
+
+
+def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -1,0 +1,61 @@
+"""RMSProp as TensorFlow 1 had it, which the paper trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mtssl_tf.lazy_imports import keras
+
+
+def build_rmsprop(
+    variables: Sequence[keras.Variable],
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    decay: float,
+    momentum: float,
+    epsilon: float,
+) -> keras.optimizers.RMSprop:
+    """Builds an optimizer that steps like `tf.compat.v1.train`'s.
+
+    TensorFlow 1 starts the mean square at one, Keras at zero, where the first
+    steps are up to 1 / sqrt(1 - decay) times the learning rate whatever the
+    gradient is. Both have epsilon inside the square root.
+
+    Args:
+        variables: what the optimizer updates; it is built for these.
+        learning_rate: step size.
+        decay: of the mean square, in [0, 1).
+        momentum: in [0, 1).
+        epsilon: added to the mean square.
+
+    Returns:
+        A built optimizer. Inside a distribution strategy call this in its
+        scope.
+    """
+    optimizer = keras.optimizers.RMSprop(
+        learning_rate, rho=decay, momentum=momentum, epsilon=epsilon
+    )
+    optimizer.build(variables)
+    for mean_square in optimizer._velocities:  # Keras has no public name.
+        mean_square.assign(keras.ops.ones_like(mean_square))
+    return optimizer
+
+
+def rmsprop_step_sizes(
+    optimizer: keras.optimizers.RMSprop, variable: keras.Variable
+) -> Any:
+    """The effective learning rate of every entry of `variable`.
+
+    Args:
+        optimizer: built for `variable` among others; not centered.
+        variable: what it updates.
+
+    Returns:
+        float32 of the variable's shape, positive.
+    """
+    index = optimizer._get_variable_index(variable)  # Keras has no public way.
+    mean_square = keras.ops.convert_to_tensor(optimizer._velocities[index])
+    return keras.ops.cast(optimizer.learning_rate, "float32") / (
+        (1.0 - optimizer.momentum)
+        * keras.ops.sqrt(mean_square + optimizer.epsilon)
+    )

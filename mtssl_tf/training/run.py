@@ -1,0 +1,192 @@
+"""A training run put together: sources, tasks, trunk, heads, optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+import typing
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.data import open_source
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.data import videos
+from mtssl_tf.models import lasso_mix
+from mtssl_tf.tasks import base
+from mtssl_tf.training import batches
+from mtssl_tf.training import rmsprop as rmsprop_lib
+from mtssl_tf.training import step
+from mtssl_tf.training import task_model
+
+FACTS_FOLDER = "facts"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that training needs.
+
+    Attributes:
+        config: the settings.
+        strategy: how a step is spread over this machine's devices.
+        sources: 'images' and 'videos', those that the tasks need.
+        trunk: the shared trunk.
+        states: task name -> its state, in the order of `--tasks`.
+        skipped: pictures and clips that could not be used.
+    """
+
+    config: config_lib.RunConfig
+    strategy: tf.distribute.Strategy
+    sources: Mapping[str, source_lib.SplitSource]
+    trunk: keras.Model
+    states: Mapping[str, step.TaskState]
+    skipped: skipped_lib.SkippedExamples
+
+    def source_of(self, task: base.Task) -> source_lib.SplitSource:
+        """Returns the source that a task learns from."""
+        return self.sources[task.source]
+
+
+def open_sources(
+    config: config_lib.RunConfig,
+) -> dict[str, source_lib.SplitSource]:
+    """Opens the folders and datasets that the tasks need.
+
+    Raises:
+        FileNotFoundError: one is missing.
+        ValueError: one is empty, or a task's source was not named.
+    """
+    data = config.data
+    needed = config.sources()
+    for kind in sorted(needed):
+        if not getattr(data, kind):
+            names = [
+                name
+                for name in config.tasks
+                if tasks_lib.find_task(name).source == kind
+            ]
+            raise ValueError(
+                f"--tasks={','.join(names)} needs --{kind}. Name a folder, "
+                "or leave the task out of --tasks."
+            )
+    sources = {}
+    if "images" in needed:
+        sources["images"] = source_lib.split_source(
+            open_source.open_pictures(data.images), data.held_out_images
+        )
+    if "videos" in needed:
+        clips = videos.open_videos(
+            data.videos,
+            config.motion,
+            pathlib.Path(data.cache_dir).expanduser() / "labelled_clips",
+            data.labelled_short_side_px,
+        )
+        sources["videos"] = source_lib.split_source(clips, data.held_out_videos)
+    return sources
+
+
+def build_run(
+    config: config_lib.RunConfig,
+    workdir: pathlib.Path,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Run:
+    """Builds a run at its start; the caller restores a checkpoint.
+
+    Facts that tasks fit on the data are read from `workdir` where an earlier
+    start of the same run left them.
+
+    Args:
+        config: the settings.
+        workdir: the run directory.
+        strategy: over devices; all of this machine's if None.
+    """
+    sources = open_sources(config)
+    skipped = skipped_lib.SkippedExamples()
+    tasks = {
+        name: tasks_lib.find_task(name)(options, config.contract)
+        for name, options in config.tasks.items()
+    }
+    for task in tasks.values():
+        task.use_facts(
+            _load_or_fit_facts(
+                task, sources[task.source].training, config, workdir, skipped
+            )
+        )
+    keras.utils.set_random_seed(config.train.seed)
+    strategy = strategy or _choose_strategy()
+    with strategy.scope():
+        trunk, states = build_states(config, tasks)
+    return Run(config, strategy, sources, trunk, states, skipped)
+
+
+def build_states(
+    config: config_lib.RunConfig, tasks: Mapping[str, base.Task]
+) -> tuple[keras.Model, dict[str, step.TaskState]]:
+    """Builds the trunk and every task's state on it."""
+    is_mixed = config.train.precision == "bfloat16"
+    keras.config.set_dtype_policy("mixed_bfloat16" if is_mixed else "float32")
+    shared = task_model.TrunkAtStrides(config.trunk)
+    states = {}
+    for name, task in tasks.items():
+        mix = None
+        if config.train.use_lasso:
+            mix = lasso_mix.LassoMix(
+                **dataclasses.asdict(config.lasso), name="mix"
+            )
+        trunk = shared.at(task.config.output_stride)
+        model = task_model.build_task_model(
+            trunk, task, batches.views_shape(task)[1:], mix
+        )
+        variables = list(model.head.trainable_variables)
+        if not config.train.freeze_trunk:
+            # The base trunk's order, whatever the stride: slots must match.
+            variables = shared.trunk.trainable_variables + variables
+        rmsprop = rmsprop_lib.build_rmsprop(
+            variables,
+            task.learning_rate(),
+            config.train.rms_decay,
+            config.train.momentum,
+            config.train.epsilon,
+        )
+        states[name] = step.TaskState(task, model, rmsprop, variables)
+    return shared.trunk, states
+
+
+def _choose_strategy() -> tf.distribute.Strategy:
+    """Returns MirroredStrategy on a machine of several GPUs."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if len(gpus) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def _load_or_fit_facts(
+    task: base.Task,
+    source: source_lib.Source,
+    config: config_lib.RunConfig,
+    workdir: pathlib.Path,
+    skipped: skipped_lib.SkippedExamples,
+) -> dict[str, np.ndarray]:
+    path = workdir / FACTS_FOLDER / f"{task.name}.npz"
+    if path.exists():
+        return load_facts(path)
+    positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
+    examples = source.stream(positions, config.train.seed, skipped)
+    facts = task.fit(source_lib.iterate(examples, source))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **typing.cast(dict[str, Any], facts))
+    partial.rename(path)
+    return facts
+
+
+def load_facts(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns what a task's `fit` found in an earlier start of the run."""
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}

@@ -1,0 +1,188 @@
+"""One training step of one task: gradients, then that task's RMSProp.
+
+As functions for one replica, and compiled over all devices of a strategy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtssl_tf.tasks import base
+from mtssl_tf.training import rmsprop
+from mtssl_tf.training import task_model
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskState:
+    """What one task trains with.
+
+    Attributes:
+        task: the task.
+        model: trunk, mix and head.
+        optimizer: this task's own RMSProp, over trunk and head.
+        variables: what it updates.
+    """
+
+    task: base.Task
+    model: task_model.TaskModel
+    optimizer: keras.optimizers.RMSprop
+    variables: list[keras.Variable]
+
+
+def predict(state: TaskState, views: tf.Tensor) -> tf.Tensor:
+    """Returns the task's prediction for float32 [B, V, h, w, 3]."""
+    return state.model.model(_views_as_batch(views), training=True)
+
+
+def predict_without_update(state: TaskState, views: tf.Tensor) -> tf.Tensor:
+    """Predicts as in training, but leaves batch norm's statistics alone."""
+    model = state.model.model
+    prediction, _ = model.stateless_call(
+        model.trainable_variables,
+        model.non_trainable_variables,
+        _views_as_batch(views),
+        training=True,
+    )
+    return prediction
+
+
+def compute_gradients(
+    state: TaskState, batch: dict[str, tf.Tensor], global_batch_size: int
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """Returns this replica's share of the losses and gradients.
+
+    Losses are divided by the global batch, so that the sum over replicas is
+    the mean over examples: optimizers sum gradients over replicas.
+
+    Args:
+        state: the task's state.
+        batch: this replica's part of a batch of `build_batches`.
+        global_batch_size: examples over all replicas.
+
+    Returns:
+        `loss` and the task's metrics, each float32 [], and the gradients in
+        the order of `state.variables`.
+    """
+    with tf.GradientTape() as tape:
+        prediction = predict(state, batch["views"])
+        per_example = state.task.loss(prediction, batch["target"])
+        loss = tf.reduce_sum(per_example) / global_batch_size
+        objective = loss + _share_of_penalties(state.model)
+    gradients = tape.gradient(
+        objective, [variable.value for variable in state.variables]
+    )
+    values = {"loss": loss}
+    share = tf.cast(tf.shape(per_example)[0], tf.float32) / global_batch_size
+    metrics = state.task.metrics(prediction, batch["target"])
+    for name, metric in metrics.items():
+        values[name] = mean_without_nan(metric) * share
+    return values, gradients
+
+
+def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
+    """Steps the task's optimizer, then the mix's proximal step."""
+    state.optimizer.apply_gradients(zip(gradients, state.variables))
+    mix = state.model.mix
+    if mix is not None and mix.lasso.proximal:
+        mix.proximal_step(
+            rmsprop.rmsprop_step_sizes(state.optimizer, mix.raw_weights)
+        )
+
+
+def mean_without_nan(values: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of the values that are not NaN; NaN if none is."""
+    has_say = tf.logical_not(tf.math.is_nan(values))
+    total = tf.reduce_sum(tf.where(has_say, values, 0.0))
+    return total / tf.reduce_sum(tf.cast(has_say, tf.float32))
+
+
+def are_finite(
+    values: dict[str, tf.Tensor], gradients: list[tf.Tensor]
+) -> tf.Tensor:
+    """Returns bool []: neither the loss nor any gradient overflowed."""
+    return tf.math.is_finite(values["loss"] + tf.linalg.global_norm(gradients))
+
+
+def _share_of_penalties(model: task_model.TaskModel) -> tf.Tensor:
+    """Returns the mix's penalties, divided over the replicas."""
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return tf.add_n([tf.zeros([]), *model.model.losses]) / num_replicas
+
+
+def _views_as_batch(views: tf.Tensor) -> tf.Tensor:
+    """[B, V, h, w, 3] to [B * V, h, w, 3]: all pass the trunk at once."""
+    return tf.reshape(views, [-1, *views.shape[2:]])
+
+
+class StepFunction:
+    """Computes gradients, then applies them.
+
+    In two parts, so that a loss that is no number is seen before it can
+    reach a weight.
+    """
+
+    def __init__(
+        self, strategy: tf.distribute.Strategy, state: TaskState
+    ) -> None:
+        self._strategy = strategy
+        self._state = state
+        self._compute = tf.function(self._compute_on_replicas)
+        self._apply = tf.function(self._apply_on_replicas)
+
+    def compute(self, batch: Any) -> tuple[dict[str, tf.Tensor], Any, bool]:
+        """Returns loss and metrics, gradients, and whether all is finite."""
+        values, gradients, is_finite = self._compute(batch)
+        return values, gradients, bool(is_finite)
+
+    def apply(self, gradients: Any) -> None:
+        """Applies the gradients that `compute` returned."""
+        self._apply(gradients)
+
+    def _compute_on_replicas(self, batch: Any) -> tuple:
+        def compute(part):
+            values, gradients = compute_gradients(
+                self._state, part, self._state.task.config.batch_size
+            )
+            return values, gradients, are_finite(values, gradients)
+
+        values, gradients, is_finite = self._strategy.run(compute, (batch,))
+        summed = {
+            name: self._strategy.reduce("SUM", value, axis=None)
+            for name, value in values.items()
+        }
+        all_finite = [
+            tf.reduce_all(part)
+            for part in self._strategy.experimental_local_results(is_finite)
+        ]
+        return summed, gradients, tf.reduce_all(all_finite)
+
+    def _apply_on_replicas(self, gradients: Any) -> None:
+        def apply(part):
+            apply_gradients(self._state, part)
+            if self._strategy.num_replicas_in_sync > 1:
+                self._average_statistics()
+
+        self._strategy.run(apply, (gradients,))
+
+    def _average_statistics(self) -> None:
+        """Averages batch norm's moving statistics over the replicas.
+
+        Keras leaves each replica its own, and a checkpoint holds the first
+        one's only.
+        """
+        statistics = [
+            variable.value
+            for variable in self._state.model.model.non_trainable_variables
+            if variable.dtype == "float32"
+        ]
+        replica = tf.distribute.get_replica_context()
+        means = replica.all_reduce(
+            tf.distribute.ReduceOp.MEAN,
+            [tf.identity(variable) for variable in statistics],
+        )
+        for variable, mean in zip(statistics, means):
+            variable.assign(mean)

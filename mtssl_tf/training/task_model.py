@@ -1,0 +1,81 @@
+"""Trunk, mix and head of one task as one Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+import keras
+
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import lasso_mix
+from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.tasks import base
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskModel:
+    """What trains one task.
+
+    Attributes:
+        model: float32 [B * V, h, w, 3] -> the task's prediction.
+        head: mix (where there is one) and head: block-3 units -> prediction.
+        mix: the task's lasso mix, or None where it reads the last unit.
+    """
+
+    model: keras.Model
+    head: keras.Model
+    mix: lasso_mix.LassoMix | None
+
+
+class TrunkAtStrides:
+    """One trunk, read at several output strides with the same weights."""
+
+    def __init__(self, config: model_config.TrunkConfig) -> None:
+        self.trunk = trunk_lib.build_trunk(config)
+        self._config = config
+        self._by_stride = {config.output_stride: self.trunk}
+
+    def at(self, output_stride: int) -> keras.Model:
+        """Returns the trunk at this stride, on the shared weights."""
+        if output_stride not in self._by_stride:
+            config = dataclasses.replace(
+                self._config, output_stride=output_stride
+            )
+            self._by_stride[output_stride] = trunk_lib.build_trunk(
+                config, share=self.trunk
+            )
+        return self._by_stride[output_stride]
+
+
+def build_task_model(
+    trunk: keras.Model,
+    task: base.Task,
+    view_shape: tuple[int, int, int],
+    mix: lasso_mix.LassoMix | None = None,
+) -> TaskModel:
+    """Puts a task's head on the trunk.
+
+    Args:
+        trunk: at the output stride that the task asks for.
+        task: gives the head.
+        view_shape: height, width and channels of the task's views.
+        mix: combines the trunk's units; None reads the last one.
+    """
+    image = keras.Input(view_shape, dtype="float32")
+    outputs = trunk(image)
+    units = {
+        name: keras.Input(output.shape[1:], dtype=output.dtype, name=name)
+        for name, output in outputs.items()
+    }
+    features = mix(units) if mix else last_unit(units)
+    head = keras.Model(
+        units, task.build_head(features), name=f"head_{task.name}"
+    )
+    model = keras.Model(image, head(outputs), name=task.name)
+    return TaskModel(model, head, mix)
+
+
+def last_unit(units: Mapping[str, keras.KerasTensor]) -> keras.KerasTensor:
+    """Returns the deepest unit's output."""
+    return units[max(units)]

@@ -1,0 +1,190 @@
+"""The frozen linear evaluation, from flags to `result.json`."""
+
+import dataclasses
+import subprocess
+import sys
+
+import class_folder_pictures
+import keras
+import numpy as np
+import pytest
+
+from evaluation import imagenet_linear
+from evaluation import result
+from evaluation.classification import data as data_lib
+from evaluation.classification import frozen_trunk
+from evaluation.classification import protocol as protocol_lib
+from evaluation.classification import trained_linear
+from mtssl_tf.models import config as model_config
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("linear")
+    class_folder_pictures.save_class_folders(root / "train", 10, seed=0)
+    class_folder_pictures.save_class_folders(root / "test", 4, seed=1)
+    return root
+
+
+def _call(*arguments):
+    """Runs the command without TensorFlow being needed."""
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "evaluation.imagenet_linear"]
+        + list(arguments),
+        capture_output=True,
+        text=True,
+    )
+
+
+def _message(done):
+    lines = [
+        line
+        for line in done.stderr.splitlines()
+        if not line.startswith("import time:")
+    ]
+    imported = {
+        line.rsplit("|", 1)[-1].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    }
+    assert "tensorflow" not in imported and "keras" not in imported
+    assert done.returncode == 2
+    assert len(lines) == 1
+    return lines[0]
+
+
+def _arguments(folders, out, **changes):
+    values = {
+        "trunk": "random",
+        "train": folders / "train",
+        "test": folders / "test",
+        "out": out,
+    } | changes
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
+def test_mistakes_are_one_line_before_any_compute(folders, tmp_path):
+    out = tmp_path / "out"
+    assert "--presett" not in _message(_call("--presett=tiny"))
+    assert "presett" in _message(_call("--presett=tiny"))
+    assert "--train, --test, --out" in _message(_call("--trunk=random"))
+    nowhere = tmp_path / "nowhere"
+    assert str(nowhere) in _message(
+        _call(*_arguments(folders, out, train=nowhere))
+    )
+    class_folder_pictures.save_class_folders(tmp_path / "other", 1)
+    (tmp_path / "other" / "red").rename(tmp_path / "other" / "scarlet")
+    assert "scarlet" in _message(
+        _call(*_arguments(folders, out, test=tmp_path / "other"))
+    )
+    assert not out.exists()
+
+
+def test_fewer_than_five_classes_are_refused(tmp_path):
+    class_folder_pictures.save_class_folders(tmp_path, 1)
+    for path in (tmp_path / "red").iterdir():
+        path.unlink()
+    (tmp_path / "red").rmdir()
+    with pytest.raises(ValueError, match="(?s)recall@5.*has 4"):
+        data_lib.open_data(str(tmp_path), str(tmp_path))
+
+
+def test_a_folder_that_holds_no_trunk_is_named(folders, tmp_path, capsys):
+    arguments = _arguments(folders, tmp_path / "out", trunk=folders)
+    assert imagenet_linear.main(["imagenet_linear", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert f"{folders} is no run directory" in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def _evaluate(folders, out, **changes):
+    arguments = _arguments(folders, out, **changes)
+    assert imagenet_linear.main(["imagenet_linear", *arguments]) == 0
+    return result.load_result(out)
+
+
+def test_a_random_trunk_tells_colours_apart_both_ways(folders, tmp_path):
+    got = _evaluate(folders, tmp_path, batch_norm="both")
+    assert got["metrics"]["top1"] > 60.0
+    assert got["metrics"]["recall_at_5"] == 100.0
+    assert set(got["metrics"]["per_class_top1"]) >= {"red", "white"}
+    assert got["metrics"]["knn_top1"] > 60.0
+    assert got["protocol"]["batch_norm"] == "frozen"
+    assert got["trunk"]["source"] == "random"
+    assert got["data"]["train"]["num_pictures"] == 50
+    assert got["data"]["test"]["num_classes"] == 5
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
+    other = result.load_result(tmp_path / "reestimated")
+    assert other["protocol"]["batch_norm"] == "reestimated"
+    assert other["protocol_id"] != got["protocol_id"]
+    assert other["metrics"]["top1"] > 60.0
+
+
+def test_raw_pixels_need_no_trunk(folders, tmp_path):
+    got = _evaluate(folders, tmp_path, trunk="pixels")
+    assert got["trunk"]["source"] == "pixels"
+    assert got["metrics"]["top1"] == 100.0
+
+
+def test_lasso_writes_the_mix(folders, tmp_path):
+    got = _evaluate(folders, tmp_path, lasso=True)
+    mix = np.array(got["mixing_weights"]["imagenet_linear"])
+    assert mix.shape == (4,)
+    assert np.linalg.norm(mix) == pytest.approx(1.0, abs=1e-6)
+    assert got["unit_names"][0] == "unit_01"
+    assert got["metrics"]["top1"] > 60.0
+
+
+_SMALL = dataclasses.replace(
+    protocol_lib.PRESETS["tiny"].full,
+    image_px=64,
+    resize_px=64,
+    train_resize_px=72,
+    batch_size=16,
+    epochs=4,
+    lasso=model_config.LassoConfig(),
+)
+_SMALL_TRUNK = model_config.TrunkConfig(50, num_units=(1, 1, 2), width=0.125)
+
+
+def _data(folders):
+    return data_lib.open_data(str(folders / "train"), str(folders / "test"))
+
+
+def _trainer(folders, protocol=_SMALL):
+    data = _data(folders)
+    trunk = frozen_trunk.build_frozen_trunk(
+        "random", protocol, _SMALL_TRUNK, 0, data
+    )
+    return trained_linear.LinearTrainer(trunk, protocol, data, seed=0)
+
+
+def test_training_learns_and_resumes_to_the_bit(folders, tmp_path):
+    whole = _trainer(folders)
+    whole.train(tmp_path / "whole")
+    scores, classes, _ = whole.score()
+    assert np.mean(scores.argmax(axis=1) == classes) > 0.6
+    norm = np.linalg.norm(whole.mix.mixing_weights().astype("float64"))
+    assert abs(norm - 1.0) < 1e-6
+
+    stopped = _trainer(folders)
+    stopped._protocol = dataclasses.replace(_SMALL, epochs=2)
+    stopped.train(tmp_path / "parts")
+    keras.utils.set_random_seed(99)  # what went before must not matter
+    resumed = _trainer(folders)
+    resumed.train(tmp_path / "parts")
+    np.testing.assert_array_equal(resumed.score()[0], scores)
+
+
+def test_the_trunk_stays_frozen_while_the_head_trains(folders, tmp_path):
+    data = _data(folders)
+    trunk = frozen_trunk.build_frozen_trunk(
+        "random", _SMALL, _SMALL_TRUNK, 0, data
+    )
+    before = [weight.copy() for weight in trunk.identity.trunk.get_weights()]
+    trainer = trained_linear.LinearTrainer(trunk, _SMALL, data, seed=0)
+    trainer._protocol = dataclasses.replace(_SMALL, epochs=1)
+    trainer.train(tmp_path)
+    for old, new in zip(before, trunk.identity.trunk.get_weights()):
+        np.testing.assert_array_equal(old, new)

@@ -1,0 +1,116 @@
+"""The fast linear classifier against scikit-learn and its own gradient."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from mtssl_tf.data import open_source
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.frozen import accuracy
+from mtssl_tf.frozen import features as features_lib
+from mtssl_tf.frozen import softmax_regression
+from mtssl_tf.frozen import views
+from mtssl_tf.models import config as model_config
+from mtssl_tf.models import input_contract
+from mtssl_tf.models import trunk as trunk_lib
+
+
+def _data(seed=0, num_pictures=400, num_features=60, num_classes=8):
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((num_classes, num_features))
+    classes = rng.integers(0, num_classes, num_pictures)
+    noise = 3.0 * rng.standard_normal((num_pictures, num_features))
+    scale = 10.0 ** rng.uniform(-2, 2, num_features)  # as units differ
+    features = (centres[classes] + noise) * scale + 5.0 * scale
+    return features.astype("float32"), classes
+
+
+def test_agrees_with_scikit_learn():
+    features, classes = _data(num_pictures=800)
+    train, test = slice(0, 400), slice(400, 800)
+    ours = softmax_regression.fit_softmax_regression(
+        features[train], classes[train], 8, softmax_regression.L2
+    )
+    standardised = (features - ours.mean) / ours.std
+    theirs = LogisticRegression(
+        C=1.0 / (softmax_regression.L2 * 400), tol=1e-6, max_iter=1000
+    )
+    theirs.fit(standardised[train], classes[train])
+    np.testing.assert_allclose(ours.weights, theirs.coef_.T, atol=2e-3)
+    our_top1 = accuracy.percent(
+        accuracy.hits(ours.logits(features[test]), classes[test], 1)
+    )
+    their_top1 = 100.0 * theirs.score(standardised[test], classes[test])
+    assert abs(our_top1 - their_top1) <= 1.0
+    assert our_top1 > 40.0  # chance is 12.5
+
+
+def _real_features(folder):
+    """Features of a random trunk: float32 [n, D], int32 [n]."""
+    source = open_source.open_labelled(folder)
+    names = np.array([pathlib.Path(name).parts[0] for name in source.names])
+    chosen = [
+        np.flatnonzero(names == name)[:15] for name in source.class_names[:20]
+    ]
+    pictures = source.subset(np.concatenate(chosen))
+    keras.utils.set_random_seed(0)
+    trunk = trunk_lib.build_trunk(
+        model_config.TrunkConfig(50, num_units=(1, 1, 2), width=0.125)
+    )
+    extract = features_lib.build_extractor(
+        trunk, input_contract.InputContract(), [max(trunk.output)]
+    )
+    batches = views.centre_view_batches(
+        pictures, 96, 96, 64, skipped_lib.SkippedExamples()
+    )
+    features, classes = features_lib.extract_all(extract, batches)
+    return features[:, 0], classes
+
+
+def test_agrees_with_scikit_learn_on_real_pictures(shared_data):
+    train, test = (
+        _real_features(str(shared_data / "caltech" / part))
+        for part in ("train", "test")
+    )
+    ours = softmax_regression.fit_softmax_regression(
+        *train, 20, softmax_regression.L2
+    )
+    theirs = LogisticRegression(
+        C=1.0 / (softmax_regression.L2 * len(train[0])), tol=1e-4, max_iter=1000
+    )
+    theirs.fit((train[0] - ours.mean) / ours.std, train[1])
+    our_top1 = accuracy.percent(accuracy.hits(ours.logits(test[0]), test[1], 1))
+    their_top1 = 100.0 * theirs.score((test[0] - ours.mean) / ours.std, test[1])
+    assert abs(our_top1 - their_top1) <= 1.0
+    assert our_top1 > 25.0  # chance is 5
+
+
+def test_a_class_without_pictures_is_never_the_best():
+    features, classes = _data()
+    fitted = softmax_regression.fit_softmax_regression(
+        features, classes, 9, softmax_regression.L2
+    )
+    assert (fitted.logits(features).argmax(axis=1) != 8).all()
+
+
+def test_a_feature_that_never_changes_does_no_harm():
+    features, classes = _data()
+    features[:, 3] = 7.0
+    fitted = softmax_regression.fit_softmax_regression(
+        features, classes, 8, softmax_regression.L2
+    )
+    assert np.isfinite(fitted.logits(features)).all()
+
+
+def test_what_cannot_be_fitted_is_named():
+    features, classes = _data()
+    with pytest.raises(ValueError, match="-0.5"):
+        softmax_regression.fit_softmax_regression(features, classes, 8, -0.5)
+    features[3, 4] = np.nan
+    with pytest.raises(ValueError, match="1 of 24000"):
+        softmax_regression.fit_softmax_regression(
+            features, classes, 8, softmax_regression.L2
+        )

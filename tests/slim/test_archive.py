@@ -1,0 +1,140 @@
+"""What a user's path to a checkpoint may be, and what it must not hold."""
+
+import io
+import os
+import tarfile
+
+import numpy as np
+import pytest
+import slim_files
+
+from mtssl_tf.slim import checkpoint
+
+
+@pytest.fixture
+def arrays():
+    return dict(slim_files.tiny_arrays())
+
+
+@pytest.fixture
+def trunk():
+    return slim_files.filled_trunk()
+
+
+class TestPaths:
+    def _check(self, trunk, path, arrays):
+        report = checkpoint.load(trunk, str(path))
+        assert len(report.matched) == len(trunk.weights)
+        kernel = trunk.get_layer("block2_unit_1_conv2").kernel
+        np.testing.assert_array_equal(kernel, arrays[slim_files.KERNEL])
+
+    @pytest.mark.parametrize("version", ["V1", "V2"])
+    @pytest.mark.parametrize("as_archive", [False, True])
+    def test_versions(self, tmp_path, trunk, arrays, version, as_archive):
+        path = slim_files.write_checkpoint(
+            tmp_path / "a" / "model.ckpt", arrays, version
+        )
+        if as_archive:
+            os.remove(tmp_path / "a" / "checkpoint")
+            path = tmp_path / "model_release.tar.gz"
+            with tarfile.open(path, "w:gz") as archive:
+                archive.add(tmp_path / "a", "release")
+        self._check(trunk, path, arrays)
+
+    def test_index_file_as_a_shell_completes_it(self, tmp_path, trunk, arrays):
+        path = slim_files.write_checkpoint(tmp_path / "model.ckpt", arrays)
+        self._check(trunk, f"{path}.index", arrays)
+
+    def test_directory_takes_the_newest(self, tmp_path, trunk, arrays):
+        old = {name: array + 1 for name, array in arrays.items()}
+        slim_files.write_checkpoint(tmp_path / "model.ckpt-9", old)
+        slim_files.write_checkpoint(tmp_path / "model.ckpt-10", arrays)
+        self._check(trunk, tmp_path, arrays)
+
+    def test_directory_that_was_moved(self, tmp_path, trunk, arrays):
+        slim_files.write_checkpoint(tmp_path / "model.ckpt-10", arrays)
+        (tmp_path / "checkpoint").write_text(
+            'model_checkpoint_path: "/home/someone/run/model.ckpt-10"\n'
+        )
+        self._check(trunk, tmp_path, arrays)
+
+    def test_directory_without_a_state_file(self, tmp_path, trunk, arrays):
+        slim_files.write_checkpoint(tmp_path / "a.ckpt", arrays)
+        os.remove(tmp_path / "checkpoint")
+        self._check(trunk, tmp_path, arrays)
+        slim_files.write_checkpoint(tmp_path / "b.ckpt", arrays)
+        os.remove(tmp_path / "checkpoint")
+        with pytest.raises(FileNotFoundError, match="a.ckpt.*b.ckpt"):
+            checkpoint.load(trunk, str(tmp_path))
+
+    def test_state_file_that_names_another(self, tmp_path, trunk, arrays):
+        slim_files.write_checkpoint(tmp_path / "a.ckpt", arrays)
+        (tmp_path / "checkpoint").write_text('model_checkpoint_path: "b"\n')
+        with pytest.raises(FileNotFoundError, match="'b'"):
+            checkpoint.load(trunk, str(tmp_path))
+
+    def test_nothing_there(self, tmp_path, trunk):
+        with pytest.raises(FileNotFoundError, match="gone.ckpt"):
+            checkpoint.load(trunk, str(tmp_path / "gone.ckpt"))
+        with pytest.raises(FileNotFoundError, match="found none"):
+            checkpoint.load(trunk, str(tmp_path))
+
+
+class TestArchives:
+    def _refused(self, trunk, path, match):
+        with pytest.raises(ValueError, match=match):
+            checkpoint.load(trunk, str(path))
+        slim_files.assert_untouched(trunk)
+
+    @pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil"])
+    def test_member_outside(self, tmp_path, trunk, name):
+        path = tmp_path / "in" / "bad.tar.gz"
+        path.parent.mkdir()
+        with tarfile.open(path, "w:gz") as archive:
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"evil"))
+        self._refused(trunk, path, f"{name}' lies outside")
+        assert [p.name for p in tmp_path.rglob("*")] == ["in", "bad.tar.gz"]
+
+    @pytest.mark.parametrize(
+        "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]
+    )
+    def test_link_or_device(self, tmp_path, trunk, kind):
+        path = tmp_path / "bad.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            member = tarfile.TarInfo("model.ckpt.index")
+            member.type = kind
+            member.linkname = "/etc/passwd"
+            archive.addfile(member)
+        self._refused(trunk, path, "'model.ckpt.index' is a link or a device")
+
+    def test_bomb(self, tmp_path, trunk, monkeypatch, arrays):
+        slim_files.write_checkpoint(tmp_path / "a" / "model.ckpt", arrays)
+        path = tmp_path / "big.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "a", "a")
+        monkeypatch.setattr("mtssl_tf.slim.archive._MAX_UNPACKED_BYTES", 1000)
+        self._refused(trunk, path, "at most 1000")
+
+    @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+    def test_truncated(self, tmp_path, trunk, arrays, share):
+        slim_files.write_checkpoint(tmp_path / "a" / "model.ckpt", arrays)
+        path = tmp_path / "cut.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "a", "a")
+        os.truncate(path, int(path.stat().st_size * share))
+        self._refused(trunk, path, "cut.tar.gz.*damaged or cut short")
+
+    def test_not_an_archive(self, tmp_path, trunk):
+        path = tmp_path / "page.tar.gz"
+        path.write_text("<html>404</html>")
+        self._refused(trunk, path, "page.tar.gz")
+
+    def test_without_a_checkpoint(self, tmp_path, trunk):
+        (tmp_path / "README").write_text("no weights")
+        path = tmp_path / "empty.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "README", "README")
+        with pytest.raises(FileNotFoundError, match="found none"):
+            checkpoint.load(trunk, str(path))

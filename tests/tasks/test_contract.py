@@ -1,0 +1,182 @@
+"""What every registered task promises; a new one is covered on arrival."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import pytest
+import task_cases
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks
+from mtssl_tf.data import order
+from mtssl_tf.training import batches
+from mtssl_tf.training import step as step_lib
+
+
+@pytest.fixture(scope="module", params=sorted(tasks.TASKS))
+def state(request) -> step_lib.TaskState:
+    return task_cases.build_state(task_cases.small_config(request.param))
+
+
+def test_names_sources_and_presets(state):
+    task = state.task
+    assert tasks.TASKS[task.name] is type(task)
+    assert task.source in ("images", "videos")
+    assert set(task.presets) == set(config_lib.PRESETS)
+    for options in task.presets.values():
+        assert type(options) is task.Config
+
+
+def test_preprocess_gives_what_the_graph_promises(state):
+    task = state.task
+    traced = tf.function(task.preprocess)
+    example = task_cases.examples(1)[0]
+    seed = order.example_seed(tf.constant(3, tf.int64), 0)
+    eager = task.preprocess(dict(example), seed)
+    graph = traced(dict(example), seed)
+    assert eager["views"].shape == batches.views_shape(task)
+    assert eager["views"].dtype == tf.float32
+    tf.nest.map_structure(
+        # XLA is off: only the order of fused operations may differ.
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-2),
+        eager,
+        graph,
+    )
+
+
+def test_the_seed_decides_everything(state):
+    task = state.task
+    example = task_cases.examples(1)[0]
+    seeds = [order.example_seed(tf.constant(p, tf.int64), 0) for p in (1, 1, 2)]
+    first, again, other = (
+        task.preprocess(dict(example), seed)["views"].numpy() for seed in seeds
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_views_are_in_the_range_of_the_contract(state):
+    views = task_cases.batch(state.task)["views"].numpy()
+    rgb = views + np.array(state.task.contract.means_rgb)
+    assert rgb.min() > -1e-3 and rgb.max() < 255.001
+    shown = state.task.to_displayed(views)
+    assert shown.dtype == np.uint8
+    np.testing.assert_allclose(shown, rgb, atol=0.51)
+
+
+def test_loss_and_metrics_are_per_example_and_finite(state):
+    batch = task_cases.batch(state.task)
+    prediction = step_lib.predict(state, batch["views"])
+    size = state.task.config.batch_size
+    loss = state.task.loss(prediction, batch["target"])
+    assert loss.shape == (size,) and loss.dtype == tf.float32
+    assert np.isfinite(loss).all()
+    for metric in state.task.metrics(prediction, batch["target"]).values():
+        assert metric.shape == (size,)
+
+
+def test_an_untrained_head_is_near_chance(state):
+    batch = task_cases.batch(state.task)
+    prediction = step_lib.predict(state, batch["views"])
+    loss = state.task.loss(prediction, batch["target"])
+    chance = state.task.chance()["loss"]
+    # The pictures of a batch are not the fitted ones: near, not equal.
+    assert float(tf.reduce_mean(loss)) == pytest.approx(chance, rel=0.5)
+
+
+def test_gradients_reach_the_trunk_and_only_finite_ones(state):
+    batch = task_cases.batch(state.task)
+    _, gradients = step_lib.compute_gradients(
+        state, batch, state.task.config.batch_size
+    )
+    assert all(g is not None for g in gradients)
+    by_path = {v.path: g for v, g in zip(state.variables, gradients)}
+    conv1 = next(g for path, g in by_path.items() if "conv1/kernel" in path)
+    assert np.abs(conv1).max() > 0
+    assert all(np.isfinite(g).all() for g in gradients)
+
+
+def test_predictions_do_not_depend_on_the_batch_axis_being_known(state):
+    task = state.task
+    three = task_cases.batch(task, 3)
+    prediction = step_lib.predict(state, three["views"])
+    assert task.loss(prediction, three["target"]).shape == (3,)
+
+
+def test_drawing_gives_a_picture(state):
+    batch = task_cases.batch(state.task)
+    prediction = step_lib.predict(state, batch["views"])
+    picture = state.task.draw(
+        batch["views"].numpy(), batch["target"].numpy(), prediction.numpy()
+    )
+    assert picture.dtype == np.uint8 and picture.shape[-1] == 3
+    assert picture.std() > 0
+
+
+def test_head_survives_saving(state, tmp_path):
+    path = tmp_path / "head.weights.h5"
+    head = state.model.head
+    before = head.get_weights()
+    head.save_weights(path)
+    head.set_weights([np.zeros_like(w) for w in before])
+    head.load_weights(path)
+    for old, new in zip(before, head.get_weights()):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_chance_is_finite_and_names_the_loss(state):
+    chance = state.task.chance()
+    assert "loss" in chance
+    assert all(math.isfinite(value) for value in chance.values())
+
+
+# Last: it changes the state.
+def test_loss_falls_in_twenty_steps(state):
+    batch = task_cases.batch(state.task)
+    size = state.task.config.batch_size
+    state.optimizer.learning_rate = 1e-3
+    # From one, as in TensorFlow 1, mean squares need a hundred steps to come
+    # down to the gradients; the steps before are tiny.
+    for mean_square in state.optimizer._velocities:
+        mean_square.assign(tf.zeros_like(mean_square))
+
+    @tf.function
+    def step():
+        values, gradients = step_lib.compute_gradients(state, batch, size)
+        step_lib.apply_gradients(state, gradients)
+        return values["loss"]
+
+    losses = [float(step()) for _ in range(20)]
+    assert np.mean(losses[-3:]) < 0.9 * losses[0]
+
+
+def test_unknown_tasks_list_the_known_ones():
+    with pytest.raises(ValueError, match="'depth'.*relative_position"):
+        tasks.find_task("depth")
+
+
+def test_a_task_cannot_have_no_share():
+    for task in tasks.TASKS.values():
+        with pytest.raises(ValueError, match="got 0"):
+            dataclasses.replace(task.presets["tiny"], weight=0)
+
+
+def test_a_task_is_incomplete_without_its_methods():
+    with pytest.raises(TypeError, match="abstract"):
+        tasks.Task(None)
+
+
+def test_tasks_run_in_bfloat16_with_losses_in_float32():
+    name = sorted(tasks.TASKS)[0]
+    config = task_cases.small_config(name, precision="bfloat16")
+    try:
+        state = task_cases.build_state(config)
+        batch = task_cases.batch(state.task)
+        prediction = step_lib.predict(state, batch["views"])
+        assert prediction.dtype == tf.float32
+        assert state.task.loss(prediction, batch["target"]).dtype == tf.float32
+    finally:
+        keras.config.set_dtype_policy("float32")

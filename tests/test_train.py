@@ -1,0 +1,168 @@
+"""Tests for the command line: what people type, and type wrong."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mtssl_tf.data import sample_set
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_SMALL = (
+    "--set=trunk.num_units=(1,1,2)",
+    "--set=trunk.width=0.125",
+    "--set=data.num_fit=8",
+    "--set=train.judge_batches=1",
+)
+
+
+def _train(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "mtssl_tf.train", *arguments],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> sample_set.SampleSet:
+    return sample_set.build_sample_set(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--taks=exemplar"], "taks"),
+        (["--tasks=depth", "--workdir=x"], "'depth'.*exemplar"),
+        (["--preset=huge", "--workdir=x"], "huge.*tiny"),
+        (["--steps=0", "--workdir=x"], "steps"),
+        (["--profile=5", "--workdir=x"], "--profile=5.*START:STOP"),
+        (["--set=train.stepz=5", "--workdir=x"], "stepz.*steps"),
+        (["--images=/no/such", "--workdir=x"], "--images=/no/such"),
+        (["--images=/tmp", "--workdir=x"], "--videos"),
+        (["--tasks=exemplar"], "--workdir"),
+        (["exemplar", "--workdir=x"], "exemplar"),
+    ],
+)
+def test_mistakes_answer_at_once_with_exit_code_2(arguments, message, tmp_path):
+    start = time.monotonic()
+    done = _train(*arguments)
+    seconds = time.monotonic() - start
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    import re
+
+    assert re.search(message, line), line
+    # TensorFlow alone takes several seconds.
+    assert seconds < 3, seconds
+    assert not (_ROOT / "x").exists()
+
+
+def test_help_imports_no_tensorflow():
+    code = (
+        "import sys; from mtssl_tf import train; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=_ROOT, check=True)
+    done = _train("--help")
+    assert "lasso" in done.stdout
+
+
+def test_an_unwritable_workdir_is_named(samples, tmp_path):
+    (tmp_path / "file").touch()
+    done = _train(
+        "--tasks=exemplar",
+        f"--images={samples.images}",
+        f"--workdir={tmp_path}/file/run",
+    )
+    assert done.returncode == 2
+    assert f"{tmp_path}/file/run" in done.stderr
+
+
+def test_a_run_stops_on_sigterm_resumes_and_refuses_changes(samples, tmp_path):
+    workdir = tmp_path / "run"
+    arguments = [
+        "--tasks=exemplar",
+        f"--images={samples.images}",
+        f"--workdir={workdir}",
+        "--steps=100000",
+        "--set=exemplar.batch_size=4",
+        *_SMALL,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mtssl_tf.train", *arguments],
+        cwd=_ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while not (metrics.exists() and metrics.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "SIGTERM" in log
+    saved = max(
+        int(path.stem.split("-")[1])
+        for path in (workdir / "checkpoints").glob("ckpt-*.index")
+    )
+    settings = json.loads((workdir / "config.json").read_text())
+    assert settings["command"] and settings["version"]
+
+    changed = _train(*arguments, "--set=exemplar.learning_rate=1")
+    assert changed.returncode == 2
+    assert "learning_rate: 0.0002 -> 1.0" in changed.stderr
+
+    arguments[3] = f"--steps={saved + 2}"
+    resumed = _train(*arguments)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"Going on from step {saved}" in resumed.stderr
+    assert f"step {saved + 2}: saved, done" in resumed.stderr
+
+
+def test_another_folder_is_not_taken_for_a_run(samples, tmp_path):
+    (tmp_path / "thesis.txt").write_text("important")
+    done = _train(
+        "--tasks=exemplar",
+        f"--images={samples.images}",
+        f"--workdir={tmp_path}",
+    )
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    "task, flag, name",
+    [
+        ("motion_segmentation", "videos", "clip.mp4"),
+        ("relative_position", "images", "picture.jpg"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_one_clear_error(
+    task, flag, name, tmp_path
+):
+    broken = tmp_path / "source" / name
+    broken.parent.mkdir()
+    broken.write_bytes(b"\xff\xd8 no more")
+    done = _train(
+        f"--tasks={task}",
+        f"--{flag}={broken.parent}",
+        f"--workdir={tmp_path}/run",
+        f"--set=data.cache_dir={tmp_path}/cache",
+        *_SMALL,
+        timeout=200,
+    )
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert str(broken.parent) in last
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,181 @@
+"""The command, from a folder of clips to masks and a manifest."""
+
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import motion_clips
+import numpy as np
+import pytest
+
+from mtssl_tf import motion
+from mtssl_tf.motion import clips as clips_lib
+from mtssl_tf.motion import job as job_lib
+
+CONFIG = motion.MotionConfig(window_frames=3)
+
+
+@pytest.fixture
+def videos(tmp_path):
+    frames, masks = motion_clips.panning_clip(num_frames=6, size=(48, 64))
+    motion_clips.save_frames(tmp_path / "videos" / "pan", frames)
+    truth = np.repeat(masks[..., None] * np.uint8(255), 3, axis=-1)
+    motion_clips.save_frames(tmp_path / "truth" / "pan", truth)
+    return tmp_path / "videos"
+
+
+def job_for(videos, out, **options):
+    config = options.pop("config", CONFIG)
+    return job_lib.Job(clips_lib.list_clips(videos)[0], config, out, **options)
+
+
+def read_png(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_writes_masks_label_maps_and_a_record(videos, tmp_path):
+    out = tmp_path / "out"
+    record = job_lib.run_job(job_for(videos, out))
+    assert record["num_frames"] == 6 and record["num_masks"] == 3
+    assert record["unknown"] == {"fewer than 3 frames follow": 3}
+    assert {"share_moving", "camera_inliers"} <= set(record["statistics"])
+    names = sorted(path.name for path in (out / "pan").iterdir())
+    assert names == ["00000.png", "00001.png", "00002.png"]
+    mask = read_png(out / "pan" / "00000.png")
+    assert mask.shape == (48, 64) and set(np.unique(mask)) == {0, 255}
+    small = read_png(out / "_label_maps" / "pan" / "00000.png")
+    np.testing.assert_array_equal(small > 0, job_lib.label_map(mask > 0))
+
+
+def test_label_map_is_the_majority_of_each_block():
+    moving = np.zeros((17, 16), bool)
+    moving[:8, 8:] = True
+    moving[8:12, :8] = True  # half a block is no majority
+    moving[16, :8] = True  # the last row's block is one row high
+    expected = [[False, True], [False, False], [True, False]]
+    np.testing.assert_array_equal(job_lib.label_map(moving), expected)
+
+
+def test_compares_with_true_masks(videos, tmp_path):
+    job = job_for(videos, tmp_path / "out", truth=tmp_path / "truth")
+    statistics = job_lib.run_job(job)["statistics"]
+    mask = read_png(tmp_path / "out" / "pan" / "00000.png") > 0
+    assert mask.any()
+    for name in ("J", "precision", "recall", "F"):
+        assert 0 < statistics[name] <= 1
+
+
+def test_second_run_only_reads_the_record(videos, tmp_path):
+    job = job_for(videos, tmp_path / "out")
+    first = job_lib.run_job(job)
+    mask = tmp_path / "out" / "pan" / "00000.png"
+    written = mask.stat().st_mtime_ns
+    assert job_lib.run_job(job) == first
+    assert mask.stat().st_mtime_ns == written
+
+
+def test_other_settings_replace_the_masks(videos, tmp_path):
+    out = tmp_path / "out"
+    job_lib.run_job(job_for(videos, out))
+    (out / "pan" / "mine.png").write_bytes(b"a file of the user")
+    job_lib.run_job(
+        job_for(videos, out, config=motion.MotionConfig(window_frames=5))
+    )
+    names = sorted(path.name for path in (out / "pan").iterdir())
+    assert names == ["00000.png", "mine.png"]
+
+
+def test_overlay_draws_a_sheet_and_a_video(videos, tmp_path):
+    job_lib.run_job(job_for(videos, tmp_path / "out", is_overlaid=True))
+    sheet = read_png(tmp_path / "out" / "_overlays" / "pan.jpg")
+    assert sheet.shape == (2 * 180, 4 * 240, 3)
+    video = cv2.VideoCapture(str(tmp_path / "out" / "_overlays" / "pan.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+
+
+def test_bad_clips_are_reported(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    clip = clips_lib.Clip("a", tmp_path / "a.mp4")
+    record = job_lib.run_job(job_lib.Job(clip, CONFIG, tmp_path / "out"))
+    assert record["num_frames"] == record["num_masks"] == 0
+    assert "not a video" in record["problem"]
+
+
+def test_frames_are_never_overwritten(videos):
+    with pytest.raises(ValueError, match="overwrite"):
+        job_for(videos, videos)
+
+
+def test_reserved_name_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="_records"):
+        job_lib.Job(clips_lib.Clip("_records/a", tmp_path), CONFIG, tmp_path)
+
+
+def test_command_reads_container_files(shared_data, tmp_path):
+    containers = [
+        path
+        for path in sorted((shared_data / "videos").iterdir())
+        if path.suffix in clips_lib.CONTAINER_SUFFIXES
+    ]
+    if not containers:
+        pytest.skip(f"no container files in {shared_data / 'videos'}")
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    videos.mkdir()
+    for path in containers:
+        os.symlink(path, videos / path.name)
+    result = run_tool(
+        f"--videos={videos}", f"--out={out}", "--short_side=48", "--workers=1"
+    )
+    assert result.returncode == 0, result.stderr
+    clips = json.loads((out / "manifest.json").read_text())["clips"]
+    assert [clip["path"] for clip in clips] == [
+        str(videos / path.name) for path in containers
+    ]
+    for clip in clips:
+        assert clip["problem"] == ""
+        assert 0 < clip["num_masks"] <= clip["num_frames"] - 10
+        assert (
+            clip["num_masks"] + sum(clip["unknown"].values())
+            == (clip["num_frames"])
+        )
+        mask = read_png(out / clip["name"] / f"{clip['masks'][0]}.png")
+        assert list(mask.shape) == clip["size"] and min(mask.shape) == 48
+
+
+def run_tool(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tools.motion_masks", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_command_from_end_to_end(videos, tmp_path):
+    frames, _ = motion_clips.panning_clip(num_frames=12, size=(48, 64))
+    motion_clips.save_frames(videos / "pan", frames)
+    (videos / "broken.mp4").write_bytes(b"no video")
+    out = tmp_path / "out"
+    result = run_tool(f"--videos={videos}", f"--out={out}", "--workers=2")
+    assert result.returncode == 0, result.stderr
+    assert "| pan | 12 | 2 |" in result.stdout
+    assert "2/2 clips" in result.stderr
+    clips = json.loads((out / "manifest.json").read_text())["clips"]
+    assert [clip["name"] for clip in clips] == ["broken", "pan"]
+    assert "not a video" in clips[0]["problem"]
+
+
+def test_command_names_what_is_missing(tmp_path):
+    result = run_tool(f"--videos={tmp_path}/nowhere", f"--out={tmp_path}")
+    assert result.returncode == 1
+    assert "nowhere" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_command_needs_no_tensorflow():
+    code = (
+        "import sys, tools.motion_masks, mtssl_tf.motion.job;"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,59 @@
+"""Tests for --dry_run and for the size of the presets."""
+
+import numpy as np
+import pytest
+import task_cases
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks
+from mtssl_tf.data import sample_set
+from mtssl_tf.training import dry_run
+from mtssl_tf.training import run
+from mtssl_tf.training import step
+
+
+def test_it_tells_size_cost_and_data(tmp_path):
+    samples = sample_set.build_sample_set(tmp_path)
+    config = config_lib.preset_config("paper", list(tasks.TASKS))
+    for assignment in (
+        f"data.images={samples.images}",
+        f"data.videos={samples.videos}",
+    ):
+        config = config_lib.override(config, assignment)
+    text = dry_run.describe(config)
+    # Through block 3, as TF-Slim counts it.
+    assert "27,635,200 parameters" in text
+    assert "27,558,016 of them trained" in text
+    for word in ("GPU hours", "GFLOP", "MiB", "to train on", *tasks.TASKS):
+        assert word in text
+
+
+def test_the_cost_of_a_step_by_hand():
+    config = task_cases.small_config("exemplar")
+    task = tasks.TASKS["exemplar"](config.tasks["exemplar"])
+    trunk, states = run.build_states(config, {"exemplar": task})
+    cost = dry_run.task_cost(states["exemplar"], trunk, "float32")
+    half = dry_run.task_cost(states["exemplar"], trunk, "bfloat16")
+    weights = 16 * (trunk.count_params() + cost.head_parameters)
+    assert cost.num_bytes - weights == 2 * (half.num_bytes - weights)
+    # conv1 alone: 7x7x3 to 8 channels at 24x24 places, 16 views, forward
+    # and backward.
+    conv1 = 3 * 16 * 2 * 7 * 7 * 3 * 8 * 24 * 24
+    assert conv1 < cost.flops < 10 * conv1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(tasks.TASKS))
+def test_one_full_size_step_of_the_paper_preset(name):
+    config = config_lib.preset_config("paper", [name])
+    config = config_lib.override(config, f"{name}.batch_size=2")
+    state = task_cases.build_state(config)
+    batch = task_cases.batch(state.task)
+
+    values, gradients = step.compute_gradients(state, batch, 2)
+    step.apply_gradients(state, gradients)
+
+    assert np.isfinite(values["loss"])
+    assert bool(step.are_finite(values, gradients))
+    assert tf.linalg.global_norm(gradients) > 0

@@ -1,0 +1,243 @@
+"""Tests for the training loop: resume, replicas, what stops it."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import task_cases
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf.data import sample_set
+from mtssl_tf.reports import metrics_log
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import loop
+from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import step as step_lib
+
+
+class _NeverStops:
+    """In place of the signals, which are the process's own."""
+
+    is_requested = False
+    number = None
+
+
+class _StopsAt(_NeverStops):
+    """Asks to stop after so many looks."""
+
+    name = "SIGTERM"
+
+    def __init__(self, looks):
+        self._looks = looks
+
+    @property
+    def is_requested(self):
+        self._looks -= 1
+        return self._looks < 0
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> sample_set.SampleSet:
+    return sample_set.build_sample_set(tmp_path_factory.mktemp("cache"))
+
+
+def _config(samples, names, *assignments) -> config_lib.RunConfig:
+    config = config_lib.preset_config("tiny", names)
+    settings = [
+        "trunk.num_units=(1,1,2)",
+        "trunk.width=0.125",
+        "train.log_every=2",
+        "train.judge_every=100",
+        "train.draw_every=100",
+        "train.judge_batches=1",
+        "data.num_fit=8",
+        f"data.images={samples.images}",
+        f"data.videos={samples.videos}",
+        f"data.cache_dir={samples.images.parent}",
+    ]
+    settings += [f"{name}.batch_size=4" for name in names]
+    for assignment in (*settings, *assignments):
+        config = config_lib.override(config, assignment)
+    return config
+
+
+def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
+    workdir.mkdir(exist_ok=True)
+    trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
+    trainer.train(stop or _NeverStops())
+    return trainer
+
+
+def _weights(workdir: pathlib.Path) -> dict[str, np.ndarray]:
+    """Everything in the latest checkpoint."""
+    reader = tf.train.load_checkpoint(checkpoint.latest(workdir))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
+    }
+
+
+def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path):
+    names = ["relative_position", "colorization"]
+    whole = _config(samples, names, "train.steps=4", "train.use_lasso=true")
+    half = config_lib.override(whole, "train.steps=2")
+    _train(whole, tmp_path / "whole")
+    _train(half, tmp_path / "parts")
+    _train(whole, tmp_path / "parts")
+    expected = _weights(tmp_path / "whole")
+    got = _weights(tmp_path / "parts")
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+def test_being_stopped_changes_nothing(samples, tmp_path):
+    config = _config(samples, ["exemplar"], "train.steps=4")
+    _train(config, tmp_path / "whole")
+    _train(config, tmp_path / "stopped", _StopsAt(3))
+    assert checkpoint.latest(tmp_path / "stopped").endswith("ckpt-3")
+    _train(config, tmp_path / "stopped")
+    expected = _weights(tmp_path / "whole")
+    for name, value in _weights(tmp_path / "stopped").items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    steps = [
+        line["step"]
+        for line in metrics_log.load_metrics(tmp_path / "stopped")
+        if line["split"] == "train"
+    ]
+    assert steps == [2, 4]
+
+
+def test_metrics_have_what_a_person_wants_to_know(samples, tmp_path):
+    config = _config(samples, ["motion_segmentation"], "train.steps=2")
+    _train(config, tmp_path)
+    lines = metrics_log.load_metrics(tmp_path)
+    train, held_out = (
+        next(line for line in lines if line["split"] == split)
+        for split in ("train", "held_out")
+    )
+    for key in (
+        "step",
+        "task",
+        "loss",
+        "chance",
+        "images_per_s",
+        "data_wait",
+        "wall_s",
+    ):
+        assert key in train
+    assert {"loss", "chance", "metrics"} <= held_out.keys()
+    assert (tmp_path / "pictures" / "motion_segmentation.png").is_file()
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_profile_is_written_even_if_training_ends_within_it(
+    samples, tmp_path
+):
+    config = _config(
+        samples, ["exemplar"], "train.steps=2", "train.profile=(1,50)"
+    )
+    _train(config, tmp_path)
+    traces = list((tmp_path / "tensorboard").rglob("*.xplane.pb"))
+    assert traces and traces[0].stat().st_size > 0
+
+
+def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
+    config = _config(samples, ["exemplar"], "train.steps=2")
+    _train(config, tmp_path)
+    config = config_lib.override(config, "train.steps=4")
+    run = run_lib.build_run(config, tmp_path)
+    trainer = loop.Trainer(run, tmp_path)
+    run.states["exemplar"].variables[0].assign(
+        np.full(run.states["exemplar"].variables[0].shape, np.nan)
+    )
+    with pytest.raises(loop.NonFiniteLossError, match="exemplar at step 2"):
+        trainer.train(_NeverStops())
+    # The last good checkpoint stays the last.
+    assert checkpoint.latest(tmp_path).endswith("ckpt-2")
+    assert all(np.isfinite(w).all() for w in _weights(tmp_path).values())
+    batch = np.load(tmp_path / loop.LAST_BATCH_FILE)
+    assert batch["views"].shape[:2] == (4, 2)
+
+
+def test_a_frozen_trunk_stays_as_it_was(samples, tmp_path):
+    config = _config(
+        samples, ["exemplar"], "train.steps=2", "train.freeze_trunk=true"
+    )
+    run = run_lib.build_run(config, tmp_path)
+    before = [w.numpy() for w in run.trunk.trainable_variables]
+    head = run.states["exemplar"].model.head.trainable_variables
+    head_before = [w.numpy() for w in head]
+    loop.Trainer(run, tmp_path).train(_NeverStops())
+    for old, new in zip(before, run.trunk.trainable_variables):
+        np.testing.assert_array_equal(old, new)
+    assert any((o != n.numpy()).any() for o, n in zip(head_before, head))
+
+
+def test_tasks_share_the_trunk_and_not_the_slots(samples, tmp_path):
+    config = _config(samples, ["exemplar", "colorization"])
+    run = run_lib.build_run(config, tmp_path)
+    first, second = run.states.values()
+    trunk = {id(v) for v in run.trunk.trainable_variables}
+    both = {id(v) for v in first.variables} & {id(v) for v in second.variables}
+    assert both == trunk
+    slots = [{id(v) for v in s.optimizer.variables} for s in (first, second)]
+    assert not slots[0] & slots[1]
+    # A stride of its own, the same weights.
+    assert first.task.config.output_stride != second.task.config.output_stride
+
+
+def test_a_step_on_two_replicas_equals_one_on_one(two_replicas):
+    config = task_cases.small_config("relative_position")
+    batch = None
+    results = []
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
+        with strategy.scope():
+            state = task_cases.build_state(config)
+        # Batch norm would see other batches; frozen it sees none.
+        for layer in state.model.model._flatten_layers():
+            if type(layer).__name__ == "BatchNormalization":
+                layer.trainable = False
+        batch = batch or task_cases.batch(state.task)
+        size = state.task.config.batch_size
+        dataset = tf.data.Dataset.from_tensors(batch).unbatch().batch(size)
+        dataset = strategy.experimental_distribute_dataset(dataset)
+
+        @tf.function
+        def step(parts):
+            def on_replica(part):
+                _, gradients = step_lib.compute_gradients(state, part, size)
+                step_lib.apply_gradients(state, gradients)
+
+            strategy.run(on_replica, (parts,))
+
+        step(next(iter(dataset)))
+        results.append([v.numpy() for v in state.variables])
+    for one, two in zip(*results):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_replicas_agree_on_batch_norms_statistics(two_replicas):
+    strategy = two_replicas
+    with strategy.scope():
+        state = task_cases.build_state(task_cases.small_config("exemplar"))
+    size = state.task.config.batch_size
+    dataset = tf.data.Dataset.from_tensors(task_cases.batch(state.task))
+    dataset = dataset.unbatch().batch(size)
+    batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
+    step = step_lib.StepFunction(strategy, state)
+    moving = [
+        v.value
+        for v in state.model.model.non_trainable_variables
+        if "moving_mean" in v.path
+    ]
+    before = moving[0].values[0].numpy()
+    _, gradients, is_finite = step.compute(batch)
+    assert is_finite
+    step.apply(gradients)
+    for variable in moving:
+        first, second = (copy.numpy() for copy in variable.values)
+        np.testing.assert_allclose(first, second, atol=1e-6)
+    assert (before != moving[0].values[0].numpy()).any()
