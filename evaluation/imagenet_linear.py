@@ -20,6 +20,7 @@ from absl import flags
 from evaluation import result
 from evaluation.classification import data as data_lib
 from evaluation.classification import protocol as protocol_lib
+from mtssl_tf import config as config_lib
 from mtssl_tf.models import config as model_config
 
 EXIT_USER_ERROR = 2
@@ -178,7 +179,7 @@ def _evaluate(
     trunk = frozen_trunk.build_frozen_trunk(
         values.trunk,
         protocol,
-        protocol_lib.PRESETS[values.preset].random_trunk,
+        config_lib.PRESETS[values.preset].trunk,
         values.seed,
         data,
     )

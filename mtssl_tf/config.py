@@ -153,24 +153,33 @@ class RunConfig:
         return {tasks_lib.find_task(name).source for name in self.tasks}
 
 
-# Scale -> trunk and training. Each task's own file has its part of a preset.
-PRESETS: dict[str, tuple[model_config.TrunkConfig, TrainConfig]] = {
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """One scale: the shape of the trunk, and how long it is trained."""
+
+    trunk: model_config.TrunkConfig
+    train: TrainConfig
+
+
+# Scale -> trunk and training. Each task's own file has its part of a preset,
+# and each evaluation's protocol; the trunk's shape stands here alone.
+PRESETS: dict[str, Preset] = {
     # 2 CPU cores, minutes: to see that it learns. All ours, after a
     # prototype at this scale. Its operations are too small to be split: one
-    # thread takes 30 ms for a step of relative position, two take 46.
-    "tiny": (
+    # thread takes 30 ms for a step of one task, two take 46.
+    "tiny": Preset(
         model_config.TrunkConfig(
             depth=50, num_units=(1, 1, 4), width=0.25, bn_decay=0.95
         ),
         TrainConfig(steps=4000, intra_op_threads=1),
     ),
     # One GPU, hours: ResNet-50's depth at half its width. All ours.
-    "small": (
+    "small": Preset(
         model_config.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
         TrainConfig(steps=200_000, save_every=5000, judge_every=5000),
     ),
     # The paper's trunk (sec. 3.1). 64 K40 for 16.8K GPU hours (sec. 6).
-    "paper": (
+    "paper": Preset(
         model_config.TrunkConfig(depth=101),
         TrainConfig(
             steps=2_000_000, save_every=5000, draw_every=5000, judge_every=5000
@@ -195,15 +204,15 @@ def preset_config(preset: str, task_names: Sequence[str]) -> RunConfig:
         raise ValueError(
             f"--tasks is empty. Choose from {list(tasks_lib.TASKS)}."
         )
-    trunk, train = PRESETS[preset]
+    scale = PRESETS[preset]
     return RunConfig(
         preset,
         {
             name: tasks_lib.find_task(name).presets[preset]
             for name in task_names
         },
-        trunk,
-        train,
+        scale.trunk,
+        scale.train,
         DataConfig(),
         motion_lib.MotionConfig(),
         model_config.LassoConfig(),

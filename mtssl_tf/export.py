@@ -58,7 +58,7 @@ def export_trunk(workdir: pathlib.Path, out: pathlib.Path) -> float:
             f"--workdir={workdir} is no run directory: it holds no "
             f"{run_directory.CONFIG_FILE}."
         )
-    pretrained = pretrained_lib.load_trunk(str(workdir))
+    pretrained = pretrained_lib.load_pretrained(str(workdir))
     partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:

@@ -12,8 +12,8 @@ from mtssl_tf import config as config_lib
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk as trunk_lib
-from mtssl_tf.slim import checkpoint
-from mtssl_tf.training import checkpoint as checkpoint_lib
+from mtssl_tf.slim import checkpoint as slim_checkpoint
+from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run_directory
 
 RANDOM = "random"
@@ -42,7 +42,7 @@ class Pretrained:
     digest: str
 
 
-def load_trunk(
+def load_pretrained(
     source: str,
     output_stride: int | None = None,
     random_config: model_config.TrunkConfig | None = None,
@@ -113,13 +113,13 @@ def _build_random(config: model_config.TrunkConfig | None, seed: int) -> _Parts:
 
 def _load_run(folder: pathlib.Path) -> _Parts:
     config = _read_config(folder)
-    path = checkpoint_lib.latest(folder)
+    path = checkpoint.latest(folder)
     trunk = trunk_lib.build_trunk(config.trunk)
-    checkpoint_lib.restore_trunk(path, trunk)
+    checkpoint.restore_trunk(path, trunk)
     block4 = None
-    if checkpoint_lib.has_block4(path):
+    if checkpoint.has_block4(path):
         block4 = trunk_lib.build_block4(config.trunk)
-        checkpoint_lib.restore_block4(path, block4)
+        checkpoint.restore_block4(path, block4)
     return trunk, block4, config.trunk, config.contract
 
 
@@ -134,7 +134,7 @@ def _load_export(folder: pathlib.Path) -> _Parts:
 
 def _load_slim(source: str) -> _Parts:
     try:
-        return checkpoint.load_pretrained(source)
+        return slim_checkpoint.load_pretrained(source)
     except FileNotFoundError as error:
         # Most who get here meant a run or an export.
         raise FileNotFoundError(

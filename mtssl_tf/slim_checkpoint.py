@@ -153,7 +153,7 @@ def _export(args: argparse.Namespace):
     index = args.out.with_name(f"{args.out.name}.index")
     if index.exists():
         raise FileExistsError(f"{index} exists. Name another --out.")
-    pretrained = pretrained_lib.load_trunk(args.workdir)
+    pretrained = pretrained_lib.load_pretrained(args.workdir)
     checkpoint.save(
         pretrained.trunk,
         str(args.out),

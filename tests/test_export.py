@@ -44,8 +44,8 @@ def exported(workdir, tmp_path_factory):
 
 
 def test_run_and_export_hold_the_same_trunk(workdir, exported):
-    from_run = pretrained.load_trunk(str(workdir))
-    from_export = pretrained.load_trunk(str(exported))
+    from_run = pretrained.load_pretrained(str(workdir))
+    from_export = pretrained.load_pretrained(str(exported))
     assert from_run.digest == from_export.digest
     assert from_run.config == from_export.config
     assert from_run.contract == from_export.contract
@@ -54,8 +54,8 @@ def test_run_and_export_hold_the_same_trunk(workdir, exported):
 
 def test_a_trunk_is_read_at_another_stride(workdir):
     image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3))
-    dense = pretrained.load_trunk(str(workdir), output_stride=8)
-    plain = pretrained.load_trunk(str(workdir))
+    dense = pretrained.load_pretrained(str(workdir), output_stride=8)
+    plain = pretrained.load_pretrained(str(workdir))
     assert dense.digest == plain.digest
     assert dense.config.output_stride == 8
     assert dense.trunk(image)["unit_01"].shape[1:3] == (8, 8)
@@ -65,7 +65,7 @@ def test_a_trunk_is_read_at_another_stride(workdir):
 def test_the_saved_model_needs_none_of_our_code(workdir, exported, tmp_path):
     random = np.random.default_rng(1)
     image = random.integers(0, 256, (1, 50, 70, 3), np.uint8)
-    loaded = pretrained.load_trunk(str(workdir))
+    loaded = pretrained.load_pretrained(str(workdir))
     expected = loaded.trunk(loaded.contract.apply(image))["unit_02"]
     np.save(tmp_path / "image.npy", image)
     code = (
@@ -99,15 +99,17 @@ def test_a_run_without_a_checkpoint_is_named(workdir, tmp_path):
     text = (workdir / "config.json").read_text()
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        pretrained.load_trunk(str(tmp_path))
+        pretrained.load_pretrained(str(tmp_path))
 
 
 def test_random_trunks_differ_by_seed_and_need_a_shape():
     config = dataclasses.replace(task_cases.SMALL_TRUNK, output_stride=8)
     digests = [
-        pretrained.load_trunk("random", random_config=config, seed=seed).digest
+        pretrained.load_pretrained(
+            "random", random_config=config, seed=seed
+        ).digest
         for seed in (0, 0, 1)
     ]
     assert digests[0] == digests[1] != digests[2]
     with pytest.raises(ValueError, match="needs a shape"):
-        pretrained.load_trunk("random")
+        pretrained.load_pretrained("random")

@@ -59,7 +59,7 @@ def test_import_makes_a_run_directory(tmp_path, prefix, models, capsys):
     report = (out / slim_checkpoint_command.REPORT_FILE).read_text()
     assert "matched: resnet_v2/conv1/weights [7, 7, 3, 4]" in report
 
-    loaded = pretrained.load_trunk(str(out))
+    loaded = pretrained.load_pretrained(str(out))
     assert loaded.contract == input_contract.NAMED_CONTRACTS["inception"]
     np.testing.assert_array_equal(
         _features(loaded.trunk, loaded.block4), _features(*models)
@@ -78,8 +78,8 @@ def test_export_and_import_again(tmp_path, prefix, models):
         f"--out={again}",
         "--output_stride=8",
     )
-    first = pretrained.load_trunk(str(run))
-    second = pretrained.load_trunk(str(again))
+    first = pretrained.load_pretrained(str(run))
+    second = pretrained.load_pretrained(str(again))
     assert second.contract == input_contract.InputContract()
     assert second.config.output_stride == 8
     assert second.digest == first.digest

@@ -49,7 +49,7 @@ def build_frozen_trunk(
     """Loads what `--trunk` names and gives it the protocol's statistics.
 
     Args:
-        source: as `pretrained.load_trunk` takes it, or 'pixels'.
+        source: as `pretrained.load_pretrained` takes it, or 'pixels'.
         protocol: says stride, batch norm and which units are read.
         random_config: shape of `random`.
         seed: of `random`.
@@ -66,7 +66,7 @@ def build_frozen_trunk(
             )
         pixels = raw_pixels.RawPixels()
         return FrozenTrunk(pixels, (PIXELS,), pixels.extract, None)
-    loaded = pretrained.load_trunk(
+    loaded = pretrained.load_pretrained(
         source, protocol.output_stride, random_config, seed
     )
     if protocol.batch_norm == "reestimated":

@@ -118,13 +118,13 @@ class LinearProtocol(_ViewSettings):
 
 @dataclasses.dataclass(frozen=True)
 class LinearPreset:
-    """Both protocols at one scale, and the trunk that `random` builds."""
+    """Both protocols at one scale."""
 
     fast: FastLinearProtocol
     full: LinearProtocol
-    random_trunk: model_config.TrunkConfig
 
 
+# `--trunk=random` takes the trunk of mtssl_tf.config's preset of this name.
 PRESETS: dict[str, LinearPreset] = {
     # 2 CPU cores: fast about 20 s, full some minutes on 2310 pictures.
     "tiny": LinearPreset(
@@ -136,9 +136,6 @@ PRESETS: dict[str, LinearPreset] = {
             output_stride=16,
             bn_batches=32,
         ),
-        model_config.TrunkConfig(
-            depth=50, num_units=(1, 1, 4), width=0.25, bn_decay=0.95
-        ),
     ),
     # One GPU.
     "small": LinearPreset(
@@ -149,12 +146,10 @@ PRESETS: dict[str, LinearPreset] = {
             train_resize_px=146,
             output_stride=16,
         ),
-        model_config.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
     ),
     # The paper's trunk and pictures.
     "paper": LinearPreset(
         FastLinearProtocol(),
         LinearProtocol(),
-        model_config.TrunkConfig(depth=101),
     ),
 }

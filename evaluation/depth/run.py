@@ -46,7 +46,7 @@ def run(
     """Fine-tunes a trunk on depth and writes everything into `out_dir`.
 
     Args:
-        trunk_source: as `load_trunk` takes it.
+        trunk_source: as `load_pretrained` takes it.
         data: to train and judge on.
         out_dir: for `result.json`, pictures, checkpoints and the SavedModel.
         preset: whose trunk 'random' is.
@@ -59,10 +59,10 @@ def run(
     """
     started_at = time.monotonic()
     keras.utils.set_random_seed(seed)
-    pretrained = pretrained_lib.load_trunk(
+    pretrained = pretrained_lib.load_pretrained(
         trunk_source,
         output_stride=OUTPUT_STRIDE,
-        random_config=config_lib.PRESETS[preset][0],
+        random_config=config_lib.PRESETS[preset].trunk,
         seed=seed,
     )
     protocol = depth_config.DepthProtocol(

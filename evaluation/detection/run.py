@@ -49,7 +49,7 @@ def run(
     """Fine-tunes a detector and writes everything into `out_dir`.
 
     Args:
-        trunk_source: as `load_trunk` takes it.
+        trunk_source: as `load_pretrained` takes it.
         train_split: to train on.
         test_split: to judge on.
         out_dir: for `result.json`, detections, pictures, checkpoints and the
@@ -66,10 +66,10 @@ def run(
     # Sums on several threads or on a GPU come in any order otherwise.
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    pretrained = pretrained_lib.load_trunk(
+    pretrained = pretrained_lib.load_pretrained(
         trunk_source,
         output_stride=protocol_lib.STRIDE_PX,
-        random_config=config_lib.PRESETS[preset][0],
+        random_config=config_lib.PRESETS[preset].trunk,
         seed=seed,
     )
     contract = pretrained.contract

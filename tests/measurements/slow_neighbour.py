@@ -1,6 +1,7 @@
-"""Times clusters on loopback: see below.
+"""Times clusters on loopback.
 
-    PYTHONPATH=tests/fixtures python tests/measurements/slow_neighbour.py OUT NAME
+    PYTHONPATH=.:tests/fixtures \\
+        python tests/measurements/slow_neighbour.py OUT NAME...
 
 Each measurement writes OUT/NAME.json, which docs/distributed.md quotes. They
 take minutes and want cores of their own, so no test runs them.

@@ -65,7 +65,7 @@ def _batches(pictures, protocol):
 def _build(batches, protocol=_PROTOCOL, seed=0):
     """A random detector, set up as the program does it."""
     keras.utils.set_random_seed(seed)
-    pretrained = pretrained_lib.load_trunk("random", 16, _TRUNK, seed)
+    pretrained = pretrained_lib.load_pretrained("random", 16, _TRUNK, seed)
     return run.build_detector(pretrained, protocol, batches)
 
 
@@ -183,7 +183,7 @@ def test_batch_norms_among_random_weights_are_estimated(detector):
 
 
 def test_a_transferred_block4_shares_its_weights(batches):
-    pretrained = pretrained_lib.load_trunk("random", 16, _TRUNK)
+    pretrained = pretrained_lib.load_pretrained("random", 16, _TRUNK)
     block4 = trunk_lib.build_block4(_TRUNK)
     transferred = dataclasses.replace(
         pretrained, block4=block4, source="somewhere"
@@ -321,7 +321,7 @@ def test_the_papers_size_trains_and_tests_one_step(pictures):
         batch_norm_batches=1,
     )
     batches = _batches(pictures, protocol)
-    pretrained = pretrained_lib.load_trunk(
+    pretrained = pretrained_lib.load_pretrained(
         "random", 16, model_config.TrunkConfig(depth=101)
     )
     detector = run.build_detector(pretrained, protocol, batches)
