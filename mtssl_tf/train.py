@@ -17,107 +17,14 @@ from absl import flags
 from absl import logging
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import tasks
+from mtssl_tf import train_flags
 from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import settings as settings_lib
 from mtssl_tf.training import run_directory
 
 EXIT_USER_ERROR = 2
 
-_TASKS = flags.DEFINE_list(
-    "tasks",
-    [name for name, task in tasks.TASKS.items() if task.is_pretext],
-    f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
-)
-_IMAGES = flags.DEFINE_string(
-    "images",
-    "",
-    "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
-    "tfrecord:GLOB. With neither --images nor --videos: the sample set.",
-)
-_VIDEOS = flags.DEFINE_string(
-    "videos",
-    "",
-    "A folder of video files and of folders of numbered frames.",
-)
-_WORKDIR = flags.DEFINE_string(
-    "workdir", "", "Run directory. The same command again goes on from it."
-)
-_PRESET = flags.DEFINE_enum(
-    "preset", "tiny", list(config_lib.PRESETS), "Scale of trunk and training."
-)
-_LASSO = flags.DEFINE_bool(
-    "lasso", False, "Each task reads its own sparse mix of block-3 units."
-)
-_HARMONIZE = flags.DEFINE_bool(
-    "harmonize", False, "Relative position sees grey, as colorization does."
-)
-_STEPS = flags.DEFINE_integer(
-    "steps", None, "Training steps in all; the preset's if absent.", 1
-)
-_PRECISION = flags.DEFINE_enum(
-    "precision", "float32", config_lib.PRECISIONS, "Of activations."
-)
-_PROBE = flags.DEFINE_string(
-    "probe",
-    "",
-    "A labelled folder (a folder a class): the trunk's k-NN and linear "
-    "accuracy on it, every so often.",
-)
-_PROFILE = flags.DEFINE_string(
-    "profile", "", "START:STOP, steps to trace for TensorBoard."
-)
-_SET = flags.DEFINE_multi_string(
-    "set", [], "Any other setting: section.key=value. See --dry_run."
-)
-_CLUSTER = flags.DEFINE_string(
-    "cluster", "", "Cluster file of a distributed run (docs/distributed.md)."
-)
-_ROLE = flags.DEFINE_string(
-    "role", "", "With --cluster: this process, TASK/INDEX or store/INDEX."
-)
-_STRICT_STORE = flags.DEFINE_bool(
-    "strict_store", False, "With --cluster: save the store at every commit."
-)
-_CALIBRATE = flags.DEFINE_bool(
-    "calibrate", False, "With --cluster: measure seconds per step, then stop."
-)
-_SNAPSHOT_EVERY = flags.DEFINE_float(
-    "snapshot_every_gpu_hours",
-    0.0,
-    "With --cluster: GPU hours between snapshots, which are kept.",
-)
-_DRY_RUN = flags.DEFINE_bool(
-    "dry_run", False, "Print settings, size, cost and data; then stop."
-)
-
-
-def config_from_flags() -> config_lib.RunConfig:
-    """Returns the settings that the flags ask for.
-
-    Raises:
-        ValueError: something is unknown or does not fit together.
-    """
-    config = config_lib.preset_config(_PRESET.value, _TASKS.value)
-    if _HARMONIZE.value:
-        config = config_lib.harmonize(config)
-    config = dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data, images=_IMAGES.value, videos=_VIDEOS.value
-        ),
-        train=dataclasses.replace(
-            config.train,
-            precision=_PRECISION.value,
-            use_lasso=_LASSO.value,
-            probe=_PROBE.value,
-            profile=_parse_profile(_PROFILE.value),
-            steps=_STEPS.value or config.train.steps,
-        ),
-    )
-    for assignment in _SET.value:
-        config = config_lib.override(config, assignment)
-    return config
+flags.adopt_module_key_flags(train_flags)  # `--help` shows them
 
 
 def main(argv: Sequence[str]) -> None:
@@ -125,8 +32,8 @@ def main(argv: Sequence[str]) -> None:
     try:
         if len(argv) > 1:
             raise ValueError(f"There are only flags here, got {argv[1:]}.")
-        config = config_from_flags()
-        if not _WORKDIR.value and not _DRY_RUN.value:
+        config = train_flags.config_from_flags()
+        if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
             raise ValueError("--workdir is missing: name a run directory.")
         _check_paths(config)
         cluster = _load_cluster()
@@ -135,12 +42,12 @@ def main(argv: Sequence[str]) -> None:
     _quiet_tensorflow()
     try:
         config = _use_sample_set(config)
-        if _DRY_RUN.value:
+        if train_flags.DRY_RUN.value:
             from mtssl_tf.training import dry_run
 
             print(dry_run.describe(config))
             return
-        workdir = pathlib.Path(_WORKDIR.value)
+        workdir = pathlib.Path(train_flags.WORKDIR.value)
         if cluster is not None:
             _run_role(*cluster, config, workdir)
         run_directory.prepare(workdir, config)
@@ -163,22 +70,22 @@ def prepare(argv: Sequence[str]) -> tuple[config_lib.RunConfig, pathlib.Path]:
         raise ValueError(str(error)) from error
     if len(rest) > 1:
         raise ValueError(f"There are only flags here, got {rest[1:]}.")
-    if _CLUSTER.value or _ROLE.value:
+    if train_flags.CLUSTER.value or train_flags.ROLE.value:
         raise ValueError(
             "--cluster and --role behind -- are for starting one role of "
             "several machines with mtssl_tf.train. Leave them out."
         )
-    if _DRY_RUN.value:
+    if train_flags.DRY_RUN.value:
         raise ValueError(
             "--dry_run describes one machine's run: give it to mtssl_tf.train."
         )
-    if not _WORKDIR.value:
+    if not train_flags.WORKDIR.value:
         raise ValueError("--workdir is missing: name a run directory.")
-    config = config_from_flags()
+    config = train_flags.config_from_flags()
     _check_paths(config)
     _quiet_tensorflow()
     config = _use_sample_set(config)
-    workdir = pathlib.Path(_WORKDIR.value)
+    workdir = pathlib.Path(train_flags.WORKDIR.value)
     run_directory.prepare(workdir, config)
     return config, workdir
 
@@ -201,29 +108,29 @@ def distributed_settings(
             cluster_lib.load_secret(cluster),
             config,
             workdir,
-            _STRICT_STORE.value,
-            _CALIBRATE.value,
-            _SNAPSHOT_EVERY.value,
+            train_flags.CALIBRATE.value,
+            train_flags.SNAPSHOT_EVERY.value,
         )
     )
 
 
 def _load_cluster() -> tuple[cluster_lib.Cluster, cluster_lib.Role] | None:
-    if bool(_CLUSTER.value) != bool(_ROLE.value):
+    file, role = train_flags.CLUSTER.value, train_flags.ROLE.value
+    if bool(file) != bool(role):
         raise ValueError(
-            f"--cluster={_CLUSTER.value} and --role={_ROLE.value} go "
-            "together: the cluster file, and which of its roles to run."
+            f"--cluster={file} and --role={role} go together: the cluster "
+            "file, and which of its roles to run."
         )
-    if not _CLUSTER.value:
-        for flag in (_STRICT_STORE, _CALIBRATE, _SNAPSHOT_EVERY):
+    if not file:
+        for flag in (train_flags.CALIBRATE, train_flags.SNAPSHOT_EVERY):
             if flag.value:
                 raise ValueError(
                     f"--{flag.name} is for distributed runs. One machine has "
                     "it with python -m mtssl_tf.distribute.launch."
                 )
         return None
-    cluster = cluster_lib.load_cluster(_CLUSTER.value)
-    return cluster, cluster_lib.parse_role(_ROLE.value, cluster)
+    cluster = cluster_lib.load_cluster(file)
+    return cluster, cluster_lib.parse_role(role, cluster)
 
 
 def _run_role(
@@ -273,18 +180,6 @@ def _exit_with(error: Exception) -> None:
     """Prints one line and stops with the exit code of a user's mistake."""
     print(f"mtssl_tf.train: {error}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
-
-
-def _parse_profile(text: str) -> tuple[int, ...]:
-    if not text:
-        return ()
-    try:
-        start, stop = (int(part) for part in text.split(":"))
-    except ValueError:
-        raise ValueError(
-            f"--profile={text} is not START:STOP, two step numbers."
-        ) from None
-    return (start, stop)
 
 
 def _check_paths(config: config_lib.RunConfig) -> None:

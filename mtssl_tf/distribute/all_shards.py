@@ -112,28 +112,8 @@ class AllShards:
         for index in shards:
             self._ask(
                 index,
-                {"op": "open", "committed": committed, "from_file": False},
+                {"op": "open", "committed": committed},
             )
-
-    def open_from_files(self, steps: Mapping[str, int]) -> bool:
-        """Opens what is closed from a strict store's files, if all fit.
-
-        Args:
-            steps: of the last checkpoint, which no file may be behind.
-        """
-        pushers = self._settings.cluster.pushers()
-        shards = [0, *self._others]
-        for index in shards:
-            kept = self._ask(index, {"op": "kept"})[0]["committed"]
-            if set(kept) != set(pushers) or any(
-                count < steps[pushers[each]] for each, count in kept.items()
-            ):
-                return False
-        for index in shards:
-            if not self._ask(index, {"op": "status"})[0]["is_open"]:
-                self._ask(index, {"op": "setup", "segments": self._segments})
-                self._ask(index, {"op": "open", "from_file": True})
-        return True
 
     def collect(self) -> None:
         """Brings the joined state to what the shards have.

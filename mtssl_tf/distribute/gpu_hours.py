@@ -12,7 +12,8 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
+
+from mtssl_tf.training import run_directory
 
 SECONDS_FILE = "seconds_per_step.json"
 SNAPSHOTS_FOLDER = "snapshots"
@@ -84,8 +85,5 @@ def snapshot_folder(workdir: pathlib.Path, hours: float) -> pathlib.Path:
     It holds what is needed to evaluate and export it, beside its checkpoint.
     """
     folder = workdir / SNAPSHOTS_FOLDER / f"gpu_hours_{hours:012.4f}"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(workdir / "config.json", folder)
-    if (workdir / "facts").is_dir():
-        shutil.copytree(workdir / "facts", folder / "facts", dirs_exist_ok=True)
+    run_directory.copy_identity(workdir, folder)
     return folder

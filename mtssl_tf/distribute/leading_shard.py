@@ -21,6 +21,7 @@ from mtssl_tf.distribute import shard
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import trunk_store
 from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import run
 
@@ -188,16 +189,14 @@ class LeadingShard(shard.Shard):
 
     def _on_report(self, request: Reply, data: tf.Tensor) -> tuple:
         with self._lock:
-            line = request["line"]
-            task = line["task"]
-            self._seconds[task] = line.pop("seconds_per_step")
+            record = metrics_record.MetricsRecord(**request["record"])
+            self._seconds[record.task] = request["seconds_per_step"]
+            task = self._joined.run.states[record.task].task
             if self._log:
                 self._log.write(
-                    self._coordinator.num_done,
-                    self._joined.run.states[task].task,
-                    line,
+                    self._coordinator.num_done, record, task.chance()
                 )
-            self._status.note(line)
+            self._status.note(record)
         return _OK, None
 
     def _on_stop(self, request: Reply, data: tf.Tensor) -> tuple:
@@ -236,7 +235,7 @@ class LeadingShard(shard.Shard):
     # Loading and saving.
 
     def _load(self, steps_before: int) -> None:
-        """Fills every shard from the last checkpoint, or from its file."""
+        """Fills every shard from the last checkpoint."""
         steps = self._joined.start_steps()
         if not self._settings.is_calibration:
             steps = self._joined.restore()
@@ -244,11 +243,7 @@ class LeadingShard(shard.Shard):
             task: (count, self._joined.own_variables(task).read())
             for task, count in steps.items()
         }
-        is_kept = self._settings.is_strict and self._shards.open_from_files(
-            steps
-        )
-        if not is_kept:
-            self._shards.open_from_checkpoint(steps)
+        self._shards.open_from_checkpoint(steps)
         self._coordinator.start_at(steps, owned)
         self._count()
         lost = steps_before - self._coordinator.num_done
@@ -256,7 +251,7 @@ class LeadingShard(shard.Shard):
             logging.warning(
                 "The store was lost. It goes on from its state after %d "
                 "steps; %d that were made since are lost. It is saved every "
-                "%d steps; with --strict_store after each.",
+                "%d steps.",
                 self._coordinator.num_done,
                 lost,
                 self._settings.config.train.save_every,

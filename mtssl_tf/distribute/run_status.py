@@ -9,9 +9,10 @@ import pathlib
 from typing import Any
 
 from mtssl_tf.distribute import settings as settings_lib
-from mtssl_tf.distribute import shard_file
+from mtssl_tf.reports import metrics_record
 
 FILE = "status.json"
+_FOLDER = "store"
 
 
 class RunStatus:
@@ -28,10 +29,11 @@ class RunStatus:
         # A run that ended in good order has saved everything.
         return 0 if status.get("is_over", True) else status["step"]
 
-    def note(self, line: Mapping[str, Any]) -> None:
+    def note(self, record: metrics_record.MetricsRecord) -> None:
         """Takes over what a group has reported."""
-        self._tasks[line["task"]] = {
-            key: line[key] for key in ("loss", "images_per_s", "data_wait")
+        told = {**record.values, **record.rates}
+        self._tasks[record.task] = {
+            key: told[key] for key in ("loss", "images_per_s", "data_wait")
         }
 
     def write(
@@ -57,7 +59,7 @@ class RunStatus:
 
 def status_path(workdir: pathlib.Path) -> pathlib.Path:
     """Returns where the file is."""
-    return workdir / shard_file.FOLDER / FILE
+    return workdir / _FOLDER / FILE
 
 
 def load_status(path: pathlib.Path) -> dict[str, Any]:

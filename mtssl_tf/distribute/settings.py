@@ -22,7 +22,6 @@ class Settings:
         secret: of the run.
         config: the run's settings.
         workdir: the run directory, which all processes see.
-        is_strict: whether the store is on disk after every commit.
         is_calibration: whether to measure seconds per step and to save
             nothing else.
         snapshot_every: GPU hours between snapshots; 0 for none.
@@ -33,7 +32,6 @@ class Settings:
     secret: bytes
     config: config_lib.RunConfig
     workdir: pathlib.Path
-    is_strict: bool = False
     is_calibration: bool = False
     snapshot_every: float = 0.0
 

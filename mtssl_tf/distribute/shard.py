@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import settings as settings_lib
-from mtssl_tf.distribute import shard_file
 from mtssl_tf.distribute import store_server
 from mtssl_tf.distribute import trunk_store
 from mtssl_tf.process import stop_signal
@@ -34,7 +33,6 @@ class Shard:
         self._settings = settings
         self._index = settings.role.index
         self._made: trunk_store.TrunkStore | None = None
-        self._path = shard_file.shard_path(settings.workdir, self._index)
         self._segments: dict[str, int] = {}
         self._is_over = False
         self._failure = ""
@@ -112,19 +110,9 @@ class Shard:
         return _OK, None
 
     def _on_open(self, request: Reply, data: tf.Tensor) -> tuple:
-        """Opens the shard, as loaded or as a strict store left it."""
-        if request["from_file"]:
-            shard_file.load_shard(self._path, self._store)
-        else:
-            self._store.open(request["committed"])
-            if self._settings.is_strict:
-                self._keep()
+        """Opens the shard with what it has loaded."""
+        self._store.open(request["committed"])
         return _OK, None
-
-    def _on_kept(self, request: Reply, data: tf.Tensor) -> tuple:
-        """Returns the steps that this shard has on disk."""
-        committed = shard_file.load_committed(self._path)
-        return {**_OK, "committed": committed}, None
 
     def _on_end(self, request: Reply, data: tf.Tensor) -> tuple:
         self._is_over = True
@@ -141,18 +129,7 @@ class Shard:
             trunk_store.rmsprops_of(settings.config),
             # The others follow: what the first has committed counts.
             cluster.mode == "synchronous" and self._index == 0,
-            self._keep if settings.is_strict else None,
         )
-
-    def _keep(self) -> None:
-        try:
-            shard_file.save_shard(self._path, self._store)
-        except OSError as error:
-            self._fail(
-                f"store/{self._index} cannot write {self._path}: "
-                f"{error.strerror}. Free some space and start again."
-            )
-            raise
 
     def _fail(self, message: str) -> None:
         self._failure = message

@@ -251,9 +251,7 @@ class Worker:
         if is_due and not self._is_async:  # Then the store has the head.
             self._deposit(self._step)
         if self._report.is_due(self._step):
-            self._client.call(
-                0, {"op": "report", "line": self._report.line(self._step)}
-            )
+            self._client.call(0, self._report.request(self._step))
 
     def _deposit(self, step: int) -> None:
         vector = self._step_function.own_variables.read()

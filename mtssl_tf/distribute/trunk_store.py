@@ -10,7 +10,7 @@ Nothing here knows about networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import threading
 from typing import Any
@@ -62,7 +62,6 @@ class TrunkStore:
         pushers: Mapping[str, str],
         rmsprops: Mapping[str, Rmsprop],
         is_synchronous: bool = False,
-        after_commit: Callable[[], None] | None = None,
     ) -> None:
         """Makes an empty shard; `load` and `open` fill it.
 
@@ -73,12 +72,10 @@ class TrunkStore:
             rmsprops: task -> its constants.
             is_synchronous: whether commits wait until every pusher has one,
                 and are then made together.
-            after_commit: called inside the commit, before it is answered.
         """
         self._pushers = dict(pushers)
         self._rmsprops = rmsprops
         self._is_synchronous = is_synchronous
-        self._after_commit = after_commit
         self._chunks = layout.on_shard(shard)
         self._needed = {
             pusher: {
@@ -212,8 +209,6 @@ class TrunkStore:
     def _apply(self, pushers: list[str]) -> None:
         for pusher in pushers:
             self._apply_one(pusher)
-        if self._after_commit:
-            self._after_commit()
 
     def _apply_one(self, pusher: str) -> None:
         task = self._pushers[pusher]

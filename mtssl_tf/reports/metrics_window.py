@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import statistics
+from typing import Any
 
-import numpy as np
+from mtssl_tf.lazy_imports import keras
 
 
 class MetricsWindow:
-    """Sums over steps.
+    """Collects steps.
 
     Attributes:
         num_steps: added since the last `clear`.
@@ -22,33 +24,37 @@ class MetricsWindow:
 
     def clear(self) -> None:
         """Starts anew."""
-        self.num_steps = 0
         self.num_images = 0
         self.waited_s = 0.0
-        self.elapsed_s = 0.0
-        self._values: dict[str, list[float]] = {}
+        self._step_s: list[float] = []
+        self._values: dict[str, list[Any]] = {}
+
+    @property
+    def num_steps(self) -> int:
+        return len(self._step_s)
+
+    @property
+    def elapsed_s(self) -> float:
+        return sum(self._step_s)
 
     def add(
         self,
-        values: Mapping[str, float],
+        values: Mapping[str, Any],
         num_images: int,
         waited_s: float,
         elapsed_s: float,
     ) -> None:
-        """Adds one step."""
-        self.num_steps += 1
+        """Adds one step; `values` are floats, or float32 [] still to come."""
         self.num_images += num_images
         self.waited_s += waited_s
-        self.elapsed_s += elapsed_s
+        self._step_s.append(elapsed_s)
         for name, value in values.items():
             self._values.setdefault(name, []).append(value)
 
     def means(self) -> dict[str, float]:
         """Returns the mean of each value, without NaN."""
         return {
-            name: float(np.nanmean(values))
-            if not np.isnan(values).all()
-            else float("nan")
+            name: float(mean_without_nan(keras.ops.stack(values)))
             for name, values in self._values.items()
         }
 
@@ -59,3 +65,25 @@ class MetricsWindow:
             "data_wait": self.waited_s / self.elapsed_s,
             "wall_s": self.elapsed_s,
         }
+
+    def median_step_s(self, warm_up: int = 0) -> float:
+        """Returns the median seconds of a step, but for the first ones."""
+        return statistics.median(self._step_s[warm_up:] or self._step_s)
+
+
+def mean_without_nan(values: Any) -> Any:
+    """Returns the mean of the values that are not NaN; NaN if none is.
+
+    A metric is NaN where an example has no say.
+
+    Args:
+        values: float [n], a tensor or an array.
+
+    Returns:
+        float32 [], of the same kind as Keras's back end gives.
+    """
+    ops = keras.ops
+    values = ops.cast(values, "float32")
+    has_say = ops.logical_not(ops.isnan(values))
+    total = ops.sum(ops.where(has_say, values, ops.zeros_like(values)))
+    return total / ops.sum(ops.cast(has_say, "float32"))

@@ -1,4 +1,4 @@
-"""What groups report, in `metrics.jsonl` and for TensorBoard."""
+"""All that a run writes down: `metrics.jsonl` and TensorBoard's files."""
 
 from __future__ import annotations
 
@@ -7,46 +7,51 @@ import pathlib
 from typing import Any
 
 from mtssl_tf.reports import metrics_log
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import tensorboard
-from mtssl_tf.tasks import base
 
 
 class RunLog:
-    """Writes lines of all groups."""
+    """Writes records, on one machine and on many.
+
+    Attributes:
+        board: TensorBoard's side, for pictures and the profile.
+    """
 
     def __init__(self, workdir: pathlib.Path, num_done: int) -> None:
         """Goes on after so many steps of all tasks."""
         self._log = metrics_log.MetricsLog(workdir, num_done)
-        self._board = tensorboard.TensorBoardLog(workdir)
+        self.board = tensorboard.TensorBoardLog(workdir)
 
     def write(
-        self, step: int, task: base.Task, line: Mapping[str, Any]
+        self,
+        step: int,
+        record: metrics_record.MetricsRecord,
+        chance: Mapping[str, float],
     ) -> None:
-        """Writes a group's line, with the task's chance beside it.
+        """Writes a task's record, with a blind guess's values beside it.
 
         Args:
             step: of all tasks.
-            task: the group's.
-            line: as `GroupReport` gives it.
+            record: what is told.
+            chance: of the task (`Task.chance`).
         """
-        chance = task.chance()
-        others = {k: v for k, v in chance.items() if k != "loss"}
-        self._log.write(
-            {
-                "step": step,
-                **line,
-                "chance": chance["loss"],
-                "metrics_chance": others,
-            }
-        )
-        self._board.write_scalars(
+        self._log.write(record.line(step, chance))
+        self.board.write_scalars(
             step,
-            f"{task.name}/train",
-            {"loss": line["loss"], **line["metrics"]},
+            f"{record.task}/{record.split}",
+            {**record.values, **record.rates},
         )
-        self._board.write_scalars(step, f"{task.name}/chance", chance)
+        self.board.write_scalars(step, f"{record.task}/chance", chance)
+
+    def write_event(
+        self, step: int, name: str, values: Mapping[str, Any]
+    ) -> None:
+        """Writes what concerns the trunk and no task, as a probe does."""
+        self._log.write({"step": step, name: dict(values)})
+        self.board.write_scalars(step, name, values)
 
     def close(self) -> None:
         """Closes the files."""
         self._log.close()
-        self._board.close()
+        self.board.close()

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import batches
 from mtssl_tf.training import step
 
@@ -47,7 +48,7 @@ class Judge:
             for name, value in values.items():
                 sums.setdefault(name, []).append(value.numpy())
         return {
-            name: float(_mean_without_nan(np.concatenate(values)))
+            name: float(metrics_window.mean_without_nan(np.concatenate(values)))
             for name, values in sums.items()
         }
 
@@ -69,8 +70,3 @@ class Judge:
         values = self._state.task.metrics(prediction, target)
         values["loss"] = self._state.task.loss(prediction, target)
         return prediction, values
-
-
-def _mean_without_nan(values: np.ndarray) -> float:
-    values = values[~np.isnan(values)]
-    return values.mean() if len(values) else float("nan")

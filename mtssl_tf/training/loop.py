@@ -13,10 +13,10 @@ import numpy as np
 
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.process import stop_signal
-from mtssl_tf.reports import metrics_log
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.reports import progress
-from mtssl_tf.reports import tensorboard
+from mtssl_tf.reports import run_log
 from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import judge as judge_lib
@@ -48,8 +48,7 @@ class Trainer:
         )
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
-        self._log = metrics_log.MetricsLog(workdir, self.step)
-        self._board = tensorboard.TensorBoardLog(workdir)
+        self._log = run_log.RunLog(workdir, self.step)
         self._progress = progress.ProgressLine()
         self._judges = _build_judges(run)
         self._probe = _open_probe(run.config.train.probe)
@@ -184,27 +183,18 @@ class Trainer:
         rates: Mapping[str, float],
     ) -> None:
         state = self._run.states[name]
-        chance = state.task.chance()
-        line: dict[str, Any] = {
-            "step": self.step,
-            "task": name,
-            "task_step": self._steps[name],
-            "split": split,
-            "loss": values["loss"],
-            "chance": chance["loss"],
-            "metrics": {k: v for k, v in values.items() if k != "loss"},
-            "metrics_chance": {k: v for k, v in chance.items() if k != "loss"},
-            **rates,
-        }
-        if state.model.mix is not None:
-            weights = state.model.mix.mixing_weights()
-            line["mixing_weights"] = {name: [float(w) for w in weights]}
-            line["units_off"] = state.model.mix.num_units_off()
-        self._log.write(line)
-        self._board.write_scalars(
-            self.step, f"{name}/{split}", {**values, **rates}
+        self._log.write(
+            self.step,
+            metrics_record.MetricsRecord(
+                name,
+                self._steps[name],
+                split,
+                values,
+                rates,
+                state.model.mixing_weights(),
+            ),
+            state.task.chance(),
         )
-        self._board.write_scalars(self.step, f"{name}/chance", chance)
 
     def _warn_at_chance(self, name: str, loss: float, chance: float) -> None:
         is_late = self._steps[name] >= _STEPS_BEFORE_WARNING
@@ -226,33 +216,34 @@ class Trainer:
         folder.mkdir(exist_ok=True)
         for name, judge in self._judges.items():
             picture = judge.draw(_NUM_DRAWN)
-            self._board.write_picture(self.step, f"{name}/examples", picture)
+            self._log.board.write_picture(
+                self.step, f"{name}/examples", picture
+            )
             _save_picture(folder / f"{name}.png", picture)
         mixes = {
-            name: state.model.mix.mixing_weights().tolist()
+            name: weights
             for name, state in self._run.states.items()
-            if state.model.mix is not None
+            if (weights := state.model.mixing_weights()) is not None
         }
         if mixes:
             from mtssl_tf.reports import mix_picture
 
             picture = mix_picture.draw_mixes(mixes)
-            self._board.write_picture(self.step, "mixing_weights", picture)
+            self._log.board.write_picture(self.step, "mixing_weights", picture)
             _save_picture(folder / "mixing_weights.png", picture)
 
     def _measure_probe(self) -> None:
         self._progress.show("probing the trunk")
         run = self._run
         accuracy = self._probe.measure(run.trunk, run.config.contract)
-        self._log.write({"step": self.step, "probe": accuracy})
-        self._board.write_scalars(self.step, "probe", accuracy)
+        self._log.write_event(self.step, "probe", accuracy)
 
     def _profile(self, step: int) -> None:
         profile = self._run.config.train.profile
         if profile and step == profile[0]:
-            self._board.start_profile()
+            self._log.board.start_profile()
         if profile and step == profile[1]:
-            self._board.stop_profile()
+            self._log.board.stop_profile()
 
     def _show_progress(self) -> None:
         windows = self._windows.values()
@@ -286,7 +277,6 @@ class Trainer:
             end = "done"
         self._progress.finish(f"step {self.step}: saved, {end}.")
         self._log.close()
-        self._board.close()
 
 
 def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:

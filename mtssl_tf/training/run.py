@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import pathlib
-import typing
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,10 +20,9 @@ from mtssl_tf.models import lasso_mix
 from mtssl_tf.tasks import base
 from mtssl_tf.training import batches
 from mtssl_tf.training import rmsprop as rmsprop_lib
+from mtssl_tf.training import run_directory
 from mtssl_tf.training import step
 from mtssl_tf.training import task_model
-
-FACTS_FOLDER = "facts"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,20 +170,11 @@ def _load_or_fit_facts(
     workdir: pathlib.Path,
     skipped: skipped_lib.SkippedExamples,
 ) -> dict[str, np.ndarray]:
-    path = workdir / FACTS_FOLDER / f"{task.name}.npz"
-    if path.exists():
-        return load_facts(path)
+    facts = run_directory.load_facts(workdir, task.name)
+    if facts is not None:
+        return facts
     positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
     examples = source.stream(positions, config.train.seed, skipped)
     facts = task.fit(source_lib.iterate(examples, source))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **typing.cast(dict[str, Any], facts))
-    partial.rename(path)
+    run_directory.save_facts(workdir, task.name, facts)
     return facts
-
-
-def load_facts(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns what a task's `fit` found in an earlier start of the run."""
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}

@@ -1,19 +1,27 @@
-"""A run directory's `config.json`: written once, then checked.
+"""What a run is: its settings, and the facts that tasks fitted on its data.
 
-A run goes on only with the settings that it started with.
+Written once, then checked: a run goes on only with the settings that it
+started with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 import shlex
+import shutil
 import sys
+import typing
+from typing import Any
+
+import numpy as np
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import version
 
 CONFIG_FILE = "config.json"
+_FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
 # change what is written and when, not what is learned.
@@ -65,6 +73,47 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
             f"--workdir={workdir} cannot be written: {error.strerror}. Name "
             "a directory on a disk with space that you may write to."
         ) from error
+
+
+def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
+    """Makes `folder` the run directory of a snapshot, but for its checkpoint.
+
+    It is then exported and evaluated like the run itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(workdir / CONFIG_FILE, folder)
+    if (workdir / _FACTS_FOLDER).is_dir():
+        shutil.copytree(
+            workdir / _FACTS_FOLDER,
+            folder / _FACTS_FOLDER,
+            dirs_exist_ok=True,
+        )
+
+
+def load_facts(
+    workdir: pathlib.Path, task: str
+) -> dict[str, np.ndarray] | None:
+    """Returns what a task's `fit` found at the run's start; None before."""
+    path = _facts_path(workdir, task)
+    if not path.exists():
+        return None
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def save_facts(
+    workdir: pathlib.Path, task: str, facts: Mapping[str, np.ndarray]
+) -> None:
+    """Keeps what a task's `fit` has found."""
+    path = _facts_path(workdir, task)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **typing.cast(dict[str, Any], facts))
+    partial.rename(path)
+
+
+def _facts_path(workdir: pathlib.Path, task: str) -> pathlib.Path:
+    return workdir / _FACTS_FOLDER / f"{task}.npz"
 
 
 def _check_same_run(

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtssl_tf.reports import metrics_window
 from mtssl_tf.tasks import base
 from mtssl_tf.training import rmsprop
 from mtssl_tf.training import task_model
@@ -79,7 +80,7 @@ def compute_gradients(
     share = tf.cast(tf.shape(per_example)[0], tf.float32) / global_batch_size
     metrics = state.task.metrics(prediction, batch["target"])
     for name, metric in metrics.items():
-        values[name] = mean_without_nan(metric) * share
+        values[name] = metrics_window.mean_without_nan(metric) * share
     return values, gradients
 
 
@@ -91,13 +92,6 @@ def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
         mix.proximal_step(
             rmsprop.rmsprop_step_sizes(state.optimizer, mix.raw_weights)
         )
-
-
-def mean_without_nan(values: tf.Tensor) -> tf.Tensor:
-    """Returns the mean of the values that are not NaN; NaN if none is."""
-    has_say = tf.logical_not(tf.math.is_nan(values))
-    total = tf.reduce_sum(tf.where(has_say, values, 0.0))
-    return total / tf.reduce_sum(tf.cast(has_say, tf.float32))
 
 
 def are_finite(

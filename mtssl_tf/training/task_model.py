@@ -27,6 +27,12 @@ class TaskModel:
     head: keras.Model
     mix: lasso_mix.LassoMix | None
 
+    def mixing_weights(self) -> list[float] | None:
+        """Returns the mix in depth order, N weights; None without one."""
+        if self.mix is None:
+            return None
+        return self.mix.mixing_weights().tolist()
+
 
 class TrunkAtStrides:
     """One trunk, read at several output strides with the same weights."""

@@ -19,7 +19,6 @@ _SLOW = [
     "asynchronous",
     "calibration",
     "faults",
-    "strict",
     "disk_full",
 ]
 COLOR, POSITION = "colorization", "relative_position"
@@ -144,15 +143,6 @@ def test_a_group_or_the_store_may_die_and_the_others_go_on(outcome):
     # What was saved is what was committed when all were told to stop.
     assert sum(outcome["steps"].values()) >= sum(marks["SIGTERM"].values())
     assert "that were made since are lost" in said(outcome)
-
-
-@pytest.mark.slow
-@scenario("strict")
-def test_a_strict_store_loses_nothing(outcome):
-    check_codes(outcome, 0)
-    assert outcome["steps"] == {COLOR: 400}
-    assert "are lost" not in said(outcome)
-    assert said(outcome).count("died (signal 9)") == 2
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ from mtssl_tf.distribute import chunks
 from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import pusher as pusher_lib
-from mtssl_tf.distribute import shard_file
 from mtssl_tf.distribute import store_client
 from mtssl_tf.distribute import store_server
 from mtssl_tf.distribute import trunk_store
@@ -208,29 +207,6 @@ def test_a_synchronous_store_applies_all_tasks_together():
     assert store.commit("b", 1, 0)["status"] == trunk_store.OK
     assert store.committed == {"a": 1, "b": 1}
     assert store.commit("a", 1, 0)["status"] == trunk_store.OK
-
-
-def test_a_strict_shard_comes_back_as_it_was(tmp_path):
-    path = tmp_path / "shard.npz"
-    kept = []
-    cluster = Cluster(num_shards=1, after_commit=lambda: kept.append(save()))
-
-    def save():
-        shard_file.save_shard(path, cluster.stores[0])
-
-    for step, gradient in enumerate(gradients(8, 3)):
-        for worker in cluster.pushers("a"):
-            worker.push(step, gradient)
-        assert cluster.pushers("a")[0].commit(step, gradient, 5, give_up)
-    assert len(kept) == 3
-    assert shard_file.load_committed(path) == {"a": 3, "b": 0}
-    other = Cluster(num_shards=1)
-    shard_file.load_shard(path, other.stores[0])
-    assert other.stores[0].committed == {"a": 3, "b": 0}
-    for name in cluster.stores[0].names():
-        np.testing.assert_array_equal(
-            other.stores[0].dump(*name), cluster.stores[0].dump(*name)
-        )
 
 
 def test_a_stranger_changes_nothing():

@@ -1,0 +1,120 @@
+"""The flags of `python -m mtssl_tf.train`, and the settings they ask for.
+
+Cheap to import: `--help` and a mistake are answered from here alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from absl import flags
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks
+
+TASKS = flags.DEFINE_list(
+    "tasks",
+    [name for name, task in tasks.TASKS.items() if task.is_pretext],
+    f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
+)
+IMAGES = flags.DEFINE_string(
+    "images",
+    "",
+    "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
+    "tfrecord:GLOB. With neither --images nor --videos: the sample set.",
+)
+VIDEOS = flags.DEFINE_string(
+    "videos",
+    "",
+    "A folder of video files and of folders of numbered frames.",
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", "", "Run directory. The same command again goes on from it."
+)
+PRESET = flags.DEFINE_enum(
+    "preset", "tiny", list(config_lib.PRESETS), "Scale of trunk and training."
+)
+LASSO = flags.DEFINE_bool(
+    "lasso", False, "Each task reads its own sparse mix of block-3 units."
+)
+HARMONIZE = flags.DEFINE_bool(
+    "harmonize",
+    False,
+    "Inputs alike for all tasks (paper, sec. 3.3): grey pictures for "
+    f"{', '.join(n for n, t in tasks.TASKS.items() if t.is_harmonized)} too.",
+)
+STEPS = flags.DEFINE_integer(
+    "steps", None, "Training steps in all; the preset's if absent.", 1
+)
+PRECISION = flags.DEFINE_enum(
+    "precision", "float32", config_lib.PRECISIONS, "Of activations."
+)
+PROBE = flags.DEFINE_string(
+    "probe",
+    "",
+    "A labelled folder (a folder a class): the trunk's k-NN and linear "
+    "accuracy on it, every so often.",
+)
+PROFILE = flags.DEFINE_string(
+    "profile", "", "START:STOP, steps to trace for TensorBoard."
+)
+SET = flags.DEFINE_multi_string(
+    "set", [], "Any other setting: section.key=value. See --dry_run."
+)
+CLUSTER = flags.DEFINE_string(
+    "cluster", "", "Cluster file of a distributed run (docs/distributed.md)."
+)
+ROLE = flags.DEFINE_string(
+    "role", "", "With --cluster: this process, TASK/INDEX or store/INDEX."
+)
+CALIBRATE = flags.DEFINE_bool(
+    "calibrate", False, "With --cluster: measure seconds per step, then stop."
+)
+SNAPSHOT_EVERY = flags.DEFINE_float(
+    "snapshot_every_gpu_hours",
+    0.0,
+    "With --cluster: GPU hours between snapshots, which are kept.",
+)
+DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Print settings, size, cost and data; then stop."
+)
+
+
+def config_from_flags() -> config_lib.RunConfig:
+    """Returns the settings that the flags ask for.
+
+    Raises:
+        ValueError: something is unknown or does not fit together.
+    """
+    config = config_lib.preset_config(PRESET.value, TASKS.value)
+    if HARMONIZE.value:
+        config = config_lib.harmonize(config)
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(
+            config.data, images=IMAGES.value, videos=VIDEOS.value
+        ),
+        train=dataclasses.replace(
+            config.train,
+            precision=PRECISION.value,
+            use_lasso=LASSO.value,
+            probe=PROBE.value,
+            profile=_parse_profile(PROFILE.value),
+            steps=STEPS.value or config.train.steps,
+        ),
+    )
+    for assignment in SET.value:
+        config = config_lib.override(config, assignment)
+    return config
+
+
+def _parse_profile(text: str) -> tuple[int, ...]:
+    if not text:
+        return ()
+    try:
+        start, stop = (int(part) for part in text.split(":"))
+    except ValueError:
+        raise ValueError(
+            f"--profile={text} is not START:STOP, two step numbers."
+        ) from None
+    return (start, stop)
