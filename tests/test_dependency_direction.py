@@ -1,26 +1,33 @@
-"""Imports go one way, as CONTRIBUTING.md says."""
+"""The house: what may import what, and who may know a task's name."""
 
 import ast
+import collections
+import graphlib
 import pathlib
+import re
 
 import pytest
 
+from mtssl_tf import tasks
+
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_FILES = sorted(
-    path
-    for folder in ("mtssl_tf", "evaluation", "tools")
-    for path in (_ROOT / folder).rglob("*.py")
-)
-# In the order of the data's way: a stage imports only from those before it.
-_STAGES = (
-    ("mtssl_tf.data", "mtssl_tf.motion", "mtssl_tf.input_contract"),
-    ("mtssl_tf.tasks",),
-    ("mtssl_tf.config",),
-    ("mtssl_tf.model",),
-    ("mtssl_tf.train_step",),
-    ("mtssl_tf.checkpoint",),
-    ("mtssl_tf.training",),
-    ("mtssl_tf.train",),
+
+# Floors from the ground up: a room imports only from rooms below it. Rooms are
+# the folders of `mtssl_tf/` and its single files; `evaluation/` and `tools/`
+# are one each.
+_FLOORS = (
+    ("lazy_imports", "process", "version"),
+    ("models", "motion"),
+    ("reports", "data"),
+    ("frozen", "slim", "tasks"),
+    ("config",),
+    ("train_flags", "training"),
+    ("pretrained", "pretrain"),
+    ("distribute", "model_card", "slim_checkpoint"),
+    ("export", "train"),
+    ("mtssl_tf",),  # the public face: its `__init__.py`
+    ("evaluation",),
+    ("tools",),
 )
 
 
@@ -29,53 +36,101 @@ def _module(path: pathlib.Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imports(path: pathlib.Path) -> set[str]:
+_FILES = {
+    _module(path): path
+    for folder in ("mtssl_tf", "evaluation", "tools")
+    for path in sorted((_ROOT / folder).rglob("*.py"))
+}
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "mtssl_tf" and parts[1:] else parts[0]
+
+
+def _imports(module: str) -> set[str]:
+    """Returns the project's modules that one imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(_FILES[module].read_text())):
+        names = []
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                names.append(whole if whole in _FILES else node.module)
+        found |= {name for name in names if name.split(".")[0] in _TOPS}
     return found
 
 
-def _is_in(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
+_TOPS = ("mtssl_tf", "evaluation", "tools", "tests")
+_FLOOR_OF = {
+    room: number for number, floor in enumerate(_FLOORS) for room in floor
+}
 
 
-def _stage(module: str) -> int | None:
-    for number, packages in enumerate(_STAGES):
-        if any(_is_in(module, package) for package in packages):
-            return number
-    return None
+def test_every_room_has_a_floor():
+    assert {_room(module) for module in _FILES} == set(_FLOOR_OF)
 
 
-@pytest.mark.parametrize("path", _FILES, ids=_module)
-def test_nothing_imports_what_comes_after_it(path):
-    module = _module(path)
-    forbidden = {
-        "mtssl_tf": ("evaluation", "tools"),
-        "evaluation": ("tools",),
-    }.get(module.split(".")[0], ())
-    for imported in _imports(path):
-        for package in (*forbidden, "tests"):
-            assert not _is_in(imported, package), (module, imported)
-        here, there = _stage(module), _stage(imported)
-        if here is not None and there is not None:
-            assert there <= here, (module, imported)
+@pytest.mark.parametrize("module", _FILES)
+def test_imports_go_down(module):
+    here = _room(module)
+    for imported in _imports(module):
+        there = _room(imported)
+        assert imported in _FILES, (module, imported)
+        if there != here:
+            assert _FLOOR_OF[there] < _FLOOR_OF[here], (module, imported)
 
 
-def test_only_tasks_know_a_tasks_name():
-    from mtssl_tf import tasks
+def test_no_circle_between_files():
+    # A package's `__init__` that shows what its files hold is no circle.
+    graph = {
+        module: _imports(module) - {module.rpartition(".")[0]}
+        for module in _FILES
+    }
+    order = graphlib.TopologicalSorter(graph).static_order()
+    assert collections.Counter(order).keys() >= _FILES.keys()
 
-    for path in _FILES:
-        if "tasks" in path.parts:
-            continue
+
+def test_modules_are_imported_and_not_names():
+    for module, path in _FILES.items():
+        if path.name == "__init__.py":
+            continue  # where names are shown to others
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Compare):
-                constants = [
-                    each.value
-                    for each in (node.left, *node.comparators)
-                    if isinstance(each, ast.Constant)
-                ]
-                assert not set(constants) & set(tasks.TASKS), path
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            if (node.module or "").split(".")[0] not in _TOPS:
+                continue
+            if node.module == "mtssl_tf.lazy_imports":
+                continue  # what it gives are modules
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                assert whole in _FILES, (module, whole)
+
+
+def _spellings(task: str) -> re.Pattern[str]:
+    """Matches a task's name in any form: words, class, flag, broken line."""
+    return re.compile(r"[\W_]*".join(task.split("_")), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_only_a_tasks_own_file_and_the_registry_speak_its_name(task):
+    own = {f"mtssl_tf.tasks.{task}", "mtssl_tf.tasks"}
+    pattern = _spellings(task)
+    for module, path in _FILES.items():
+        if module not in own:
+            found = pattern.search(path.read_text())
+            assert not found, (module, found)
+
+
+def test_a_name_is_found_in_every_form():
+    pattern = _spellings("relative_position")
+    for text in (
+        "relative_position",
+        "RelativePosition",
+        "Relative position",
+        "relative-position",
+        "relative\n    # position",
+    ):
+        assert pattern.search(text), text

@@ -28,7 +28,7 @@ def sample_run(workdir: pathlib.Path, steps: int) -> None:
         subprocess.CalledProcessError: a command failed; it has said why.
     """
     exported = workdir.with_name(f"{workdir.name}_export")
-    # Grey pictures: relative position starts to learn sooner.
+    # Grey pictures: the slowest task starts to learn sooner.
     _run(
         "mtssl_tf.train",
         f"--workdir={workdir}",

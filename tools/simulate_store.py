@@ -1,6 +1,6 @@
 """What the exchange with the store costs, simulated.
 
-    python -m mtssl_tf.distribute.simulate
+    python -m tools.simulate_store
 
 A fluid simulation: every group goes through compute, all-reduce, push, apply,
 pull and a second all-reduce. Groups in the same phase share the store's link
@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import json
+import pathlib
 
 _BYTES_PER_FLOAT = 4
 _GBIT = 1e9 / 8  # bytes
 _TRUNK = 27_558_016  # floats: ResNet-101 through block 3, trainable
 _MIN_WORK = 1e-12
+_COSTS = pathlib.Path(__file__).with_name("paper_costs.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,23 +152,25 @@ def _rate(
 
 
 def paper_groups(speed_up: float, gpus_per_machine: int) -> list[Group]:
-    """Returns the paper's 64 GPUs as 4 groups of 16.
+    """Returns the paper's 64 GPUs as a group for each of its tasks.
 
-    The appendix gives GPU hours (K40) per epoch: 350, 90 and 60 over the
-    1.28 M pictures of ImageNet; for motion 400 over videos of unknown number,
-    taken as as many frames. The batch per GPU is ours, 8.
+    `paper_costs.json` has what the appendix says of each task's cost.
+
+    Args:
+        speed_up: how many times a K40's speed a GPU has.
+        gpus_per_machine: each machine exchanges the trunk once.
     """
-    hours = {
-        "relative_position": 350,
-        "colorization": 90,
-        "exemplar": 60,
-        "motion_segmentation": 400,
-    }
+    costs = json.loads(_COSTS.read_text())
+    hours = costs["k40_hours_per_epoch"]
     return [
         Group(
             name,
-            8 * each * 3600 / 1_281_167 / speed_up,
-            16 // gpus_per_machine,
+            costs["batch_per_gpu"]
+            * each
+            * 3600
+            / costs["pictures_per_epoch"]
+            / speed_up,
+            costs["num_gpus"] // len(hours) // gpus_per_machine,
         )
         for name, each in hours.items()
     ]

@@ -1,4 +1,4 @@
-"""The distortions that make exemplars of a patch.
+"""Distortions of a patch that leave what it shows the same.
 
 Ranges are those of Dosovitskiy et al. 2014, sec. 3.1 (release), where nothing
 else is said. Geometry is one projective warp of the source picture, so that a

@@ -2,8 +2,8 @@
 
     frames -> flow -> camera -> tracks -> mask
 
-The motion-segmentation task and `tools/motion_masks.py` use this package. It
-needs NumPy and OpenCV alone, so that it starts at once and runs in workers.
+The source of clips and `tools/motion_masks.py` use this package. It needs
+NumPy and OpenCV alone, so that it starts at once and runs in workers.
 """
 
 from mtssl_tf.motion.config import config_digest

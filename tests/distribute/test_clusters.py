@@ -13,7 +13,7 @@ _SCRIPT = (
     pathlib.Path(__file__).parents[1] / "fixtures" / "distribute_scenarios.py"
 )
 _QUICK = ["workers_frozen", "turns", "never_starts", "deserted"]
-_SLOW = [
+_LONG = [
     "workers_synchronized",
     "elastic",
     "asynchronous",
@@ -51,7 +51,7 @@ def run_scenarios(tmp_path_factory):
 @pytest.fixture
 def outcome(request, run_scenarios):
     name = request.param
-    out = run_scenarios(_QUICK if name in _QUICK else _SLOW)
+    out = run_scenarios(_QUICK if name in _QUICK else _LONG)
     path = out / f"{name}.json"
     if not path.exists():
         pytest.fail((out / "log").read_text()[-3000:])
@@ -81,7 +81,7 @@ def test_two_workers_end_where_one_ends(outcome):
     assert outcome["count"] > 50
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @scenario("workers_synchronized")
 def test_two_workers_end_where_one_ends_with_synchronized_norms(outcome):
     check_codes(outcome, 0, 0)
@@ -106,7 +106,7 @@ def test_a_worker_whose_peer_never_connects_ends(outcome):
     assert outcome["codes"] == [-signal.SIGALRM] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @scenario("elastic")
 def test_the_number_of_workers_and_machines_may_change(outcome):
     check_codes(outcome, 0, 0)
@@ -116,14 +116,14 @@ def test_the_number_of_workers_and_machines_may_change(outcome):
     assert sum(after_last.values()) >= 14
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @scenario("asynchronous")
 def test_asynchronous_workers_share_trunk_and_head(outcome):
     check_codes(outcome, 0)
     assert outcome["steps"] == {COLOR: 6}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @scenario("calibration")
 def test_snapshots_are_named_by_what_they_cost(outcome):
     check_codes(outcome, 0, 0)
@@ -134,7 +134,7 @@ def test_snapshots_are_named_by_what_they_cost(outcome):
     assert {"checkpoints", "config.json", "facts"} <= set(outcome["files"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @scenario("faults")
 def test_a_group_or_the_store_may_die_and_the_others_go_on(outcome):
     check_codes(outcome, 128 + 15)
@@ -145,7 +145,7 @@ def test_a_group_or_the_store_may_die_and_the_others_go_on(outcome):
     assert "that were made since are lost" in said(outcome)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @scenario("disk_full")
 def test_a_full_disk_stops_all_with_one_message(outcome):
     check_codes(outcome, 2)

@@ -181,7 +181,6 @@ def test_digest_follows_every_setting():
     )
 
 
-@pytest.mark.slow
 def test_real_clips(shared_data):
     """A floor under what docs/motion_masks.md reports, on three clips."""
     import cv2
@@ -207,7 +206,6 @@ def test_real_clips(shared_data):
     assert np.mean(agreement) > 0.6
 
 
-@pytest.mark.slow
 def test_static_room_stays_still(shared_data):
     from mtssl_tf.motion import clips
 

@@ -220,7 +220,6 @@ class TestLoadPretrained:
             )
 
 
-@pytest.mark.slow
 class TestAgainstSlim:
     @pytest.mark.parametrize("version", ["V1", "V2"])
     def test_loads_what_tf_slim_saved(self, tmp_path, version):

@@ -43,7 +43,6 @@ def test_the_cost_of_a_step_by_hand():
     assert conv1 < cost.flops < 10 * conv1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(tasks.TASKS))
 def test_one_full_size_step_of_the_paper_preset(name):
     config = config_lib.preset_config("paper", [name])

@@ -71,7 +71,6 @@ def test_mean_square_starts_at_one():
     np.testing.assert_allclose(variables[1], 0.2 / 1.3**0.5, rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_ten_steps_of_a_trunk_against_tf_slim():
     """TF-Slim's trunk under TF1's optimizer, and ours under ours."""
     settings = (5e-3, 0.9, 0.9, 1e-8)
