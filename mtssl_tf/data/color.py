@@ -72,7 +72,8 @@ def from_lab(lab: tf.Tensor) -> tf.Tensor:
 def to_grey(rgb: tf.Tensor) -> tf.Tensor:
     """Returns Lab's lightness copied three times, in the range of the input.
 
-    This is what every task sees under `--harmonize` (paper, sec. 3.3). Three equal channels keep the trunk usable on colour pictures.
+    This is what every task sees under `--harmonize` (paper, sec. 3.3). Three
+    equal channels keep the trunk usable on colour pictures.
 
     Args:
         rgb: float32 [..., 3] in [0, 255].

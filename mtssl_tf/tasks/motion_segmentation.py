@@ -40,8 +40,8 @@ class MotionSegmentationConfig(base.TaskConfig):
         max_short_side_px: to here: there are fewer clips than pictures, and
             a network soon knows each by heart.
         crop_px: side of the random square the trunk sees; a multiple of 8.
-        color_strength: of colour distortions (`data/distort.py`), which the paper
-            suggests for all tasks (sec. 7); 0 leaves colours alone.
+        color_strength: of colour distortions (`data/distort.py`), which the
+            paper suggests for all tasks (sec. 7); 0 leaves colours alone.
         hidden_channels: of the head's 3x3 convolution.
     """
 

@@ -12,8 +12,6 @@ import trunk_comparison
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import trunk as trunk_lib
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def trunks():
