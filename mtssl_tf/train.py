@@ -18,8 +18,7 @@ from absl import logging
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import train_flags
-from mtssl_tf.distribute import cluster as cluster_lib
-from mtssl_tf.distribute import settings as settings_lib
+from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.training import run_directory
 
 EXIT_USER_ERROR = 2
@@ -36,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
         if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
             raise ValueError("--workdir is missing: name a run directory.")
         _check_paths(config)
-        cluster = _load_cluster()
+        cluster = train_flags.cluster_from_flags(config)
     except (ValueError, OSError) as error:
         _exit_with(error)
     _quiet_tensorflow()
@@ -48,105 +47,35 @@ def main(argv: Sequence[str]) -> None:
             print(dry_run.describe(config))
             return
         workdir = pathlib.Path(train_flags.WORKDIR.value)
-        if cluster is not None:
-            _run_role(*cluster, config, workdir)
         run_directory.prepare(workdir, config)
+        if cluster is not None:
+            _train_on_cluster(config, workdir, cluster)
+            return
         trainer = _build_trainer(config, workdir)
     except (ValueError, OSError) as error:
         _exit_with(error)
     _train(trainer)
 
 
-def prepare(argv: Sequence[str]) -> tuple[config_lib.RunConfig, pathlib.Path]:
-    """Parses flags and prepares the run directory, for the launcher.
-
-    Raises:
-        ValueError: something is unknown or does not fit together.
-        OSError: data is missing, or the directory cannot be written.
-    """
-    try:
-        rest = flags.FLAGS(argv)
-    except flags.Error as error:
-        raise ValueError(str(error)) from error
-    if len(rest) > 1:
-        raise ValueError(f"There are only flags here, got {rest[1:]}.")
-    if train_flags.CLUSTER.value or train_flags.ROLE.value:
-        raise ValueError(
-            "--cluster and --role behind -- are for starting one role of "
-            "several machines with mtssl_tf.train. Leave them out."
-        )
-    if train_flags.DRY_RUN.value:
-        raise ValueError(
-            "--dry_run describes one machine's run: give it to mtssl_tf.train."
-        )
-    if not train_flags.WORKDIR.value:
-        raise ValueError("--workdir is missing: name a run directory.")
-    config = train_flags.config_from_flags()
-    _check_paths(config)
-    _quiet_tensorflow()
-    config = _use_sample_set(config)
-    workdir = pathlib.Path(train_flags.WORKDIR.value)
-    run_directory.prepare(workdir, config)
-    return config, workdir
-
-
-def distributed_settings(
+def _train_on_cluster(
     config: config_lib.RunConfig,
     workdir: pathlib.Path,
-    cluster: cluster_lib.Cluster,
-    role: cluster_lib.Role,
-) -> settings_lib.Settings:
-    """Returns what a role is started with.
-
-    Raises:
-        ValueError: the cluster cannot run these settings.
-    """
-    return settings_lib.check(
-        settings_lib.Settings(
-            role,
-            cluster,
-            cluster_lib.load_secret(cluster),
-            config,
-            workdir,
-            train_flags.CALIBRATE.value,
-            train_flags.SNAPSHOT_EVERY.value,
-        )
-    )
-
-
-def _load_cluster() -> tuple[cluster_lib.Cluster, cluster_lib.Role] | None:
-    file, role = train_flags.CLUSTER.value, train_flags.ROLE.value
-    if bool(file) != bool(role):
-        raise ValueError(
-            f"--cluster={file} and --role={role} go together: the cluster "
-            "file, and which of its roles to run."
-        )
-    if not file:
-        for flag in (train_flags.CALIBRATE, train_flags.SNAPSHOT_EVERY):
-            if flag.value:
-                raise ValueError(
-                    f"--{flag.name} is for distributed runs. One machine has "
-                    "it with python -m mtssl_tf.distribute.launch."
-                )
-        return None
-    cluster = cluster_lib.load_cluster(file)
-    return cluster, cluster_lib.parse_role(role, cluster)
-
-
-def _run_role(
-    cluster: cluster_lib.Cluster,
-    role: cluster_lib.Role,
-    config: config_lib.RunConfig,
-    workdir: pathlib.Path,
+    options: options_lib.ClusterOptions,
 ) -> None:
-    """Runs one role of a cluster; does not return."""
-    settings = distributed_settings(config, workdir, cluster, role)
-    cluster_lib.check_bindable(role, cluster.address(role))
-    if str(role) == f"{cluster_lib.STORE}/0":
-        run_directory.prepare(workdir, config)
-    from mtssl_tf.distribute import roles
+    """Trains on Ray, which starts before TensorFlow is imported."""
+    from mtssl_tf.distribute import start_ray
 
-    roles.exit_now(roles.run_role(settings))
+    num_workers = sum(group.most for group in options.workers.values())
+    with start_ray.connected(options, num_workers + options.store_shards):
+        from mtssl_tf.distribute import run
+        from mtssl_tf.process import stop_signal
+
+        stop = stop_signal.StopSignal()  # after Ray, which has its own
+        message = run.ClusterRun(config, workdir, options).train(stop)
+    if message:
+        raise ValueError(message)
+    if stop.number is not None:
+        sys.exit(128 + stop.number)
 
 
 def _build_trainer(config: config_lib.RunConfig, workdir: pathlib.Path):

@@ -11,6 +11,7 @@ from absl import flags
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
+from mtssl_tf.distribute import options
 
 TASKS = flags.DEFINE_list(
     "tasks",
@@ -62,10 +63,43 @@ SET = flags.DEFINE_multi_string(
     "set", [], "Any other setting: section.key=value. See --dry_run."
 )
 CLUSTER = flags.DEFINE_string(
-    "cluster", "", "Cluster file of a distributed run (docs/distributed.md)."
+    "cluster",
+    "",
+    "Trains on a Ray cluster (docs/distributed.md): local starts one here, "
+    "auto joins the one that runs here, HOST:PORT that of another head.",
 )
-ROLE = flags.DEFINE_string(
-    "role", "", "With --cluster: this process, TASK/INDEX or store/INDEX."
+WORKERS = flags.DEFINE_string(
+    "workers",
+    "1",
+    "With --cluster: workers of each task's group, as 2, or 1-4 for as many "
+    "as fit, or TASK:2,TASK:1-4.",
+)
+STORE_SHARDS = flags.DEFINE_integer(
+    "store_shards", 1, "With --cluster: processes that share the trunk.", 1
+)
+MODE = flags.DEFINE_enum(
+    "mode",
+    options.MODES[0],
+    options.MODES,
+    "With --cluster: who waits for whom.",
+)
+BATCH_NORM = flags.DEFINE_enum(
+    "batch_norm",
+    options.BATCH_NORMS[0],
+    options.BATCH_NORMS,
+    "With --cluster: what a worker's batch norms normalise by.",
+)
+WIRE = flags.DEFINE_enum(
+    "wire",
+    options.WIRES[0],
+    options.WIRES,
+    "With --cluster: gradients as sent.",
+)
+OVERLAP = flags.DEFINE_bool(
+    "overlap",
+    False,
+    "With --cluster: a group computes its next batch while its gradient "
+    "travels.",
 )
 CALIBRATE = flags.DEFINE_bool(
     "calibrate", False, "With --cluster: measure seconds per step, then stop."
@@ -74,6 +108,14 @@ SNAPSHOT_EVERY = flags.DEFINE_float(
     "snapshot_every_gpu_hours",
     0.0,
     "With --cluster: GPU hours between snapshots, which are kept.",
+)
+DASHBOARD = flags.DEFINE_bool(
+    "dashboard", False, "With --cluster=local: start Ray's dashboard too."
+)
+ALLOW_OPEN = flags.DEFINE_bool(
+    "allow_open_cluster",
+    False,
+    "With --cluster: join a Ray that asks nobody for a token.",
 )
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print settings, size, cost and data; then stop."
@@ -106,6 +148,51 @@ def config_from_flags() -> config_lib.RunConfig:
     for assignment in SET.value:
         config = config_lib.override(config, assignment)
     return config
+
+
+def cluster_from_flags(
+    config: config_lib.RunConfig,
+) -> options.ClusterOptions | None:
+    """Returns how the run is spread, or None for one machine.
+
+    Raises:
+        ValueError: a flag does not fit the others or the settings.
+    """
+    if not CLUSTER.value:
+        of_clusters = (
+            WORKERS,
+            STORE_SHARDS,
+            MODE,
+            BATCH_NORM,
+            WIRE,
+            OVERLAP,
+            CALIBRATE,
+            SNAPSHOT_EVERY,
+            DASHBOARD,
+            ALLOW_OPEN,
+        )
+        for flag in of_clusters:
+            if flag.value != flag.default:
+                raise ValueError(
+                    f"--{flag.name} is for --cluster. Give --cluster=local "
+                    "too, or leave it out."
+                )
+        return None
+    cluster = options.ClusterOptions(
+        address=CLUSTER.value,
+        workers=options.parse_workers(WORKERS.value, list(config.tasks)),
+        store_shards=STORE_SHARDS.value,
+        mode=MODE.value,
+        batch_norm=BATCH_NORM.value,
+        wire=WIRE.value,
+        use_overlap=OVERLAP.value,
+        is_calibration=CALIBRATE.value,
+        snapshot_every=SNAPSHOT_EVERY.value,
+        has_dashboard=DASHBOARD.value,
+        allows_open=ALLOW_OPEN.value,
+    )
+    options.check_fits(cluster, config)
+    return cluster
 
 
 def _parse_profile(text: str) -> tuple[int, ...]:

@@ -1,205 +1,403 @@
-"""What the first shard decides: who is here, whose turn it is, when to save.
+"""Decides when commits go on: order, turns, the cut for a checkpoint, the end.
 
-A joined checkpoint is a cut through the whole run: from the moment it is due
-no commit is made, each group hands in its head as it is (a deposit), and once
-all have, the state is written. A group that is away holds the others up for
-`store_timeout_s` at most, and one that has ended not at all: then its last
-deposit stands in, and the log says so.
+A commit is numbered once every shard holds its gradient, and all shards apply
+commits in the order of their numbers: so a group that dies leaves no half of
+one, and one that is repeated is answered as done. A joint checkpoint is a cut
+through the whole run: from the moment it is due no commit is made, each group
+hands in its head as it is (a deposit), and once all have, the shards are
+copied and commits go on. Calls that wait return within seconds, to be made
+again; nothing here knows of processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import threading
 import time
 from typing import Any
 
-from absl import logging
-import numpy as np
-
-from mtssl_tf import config as config_lib
-from mtssl_tf.distribute import cluster as cluster_lib
-from mtssl_tf.distribute import roster
-from mtssl_tf.distribute import trunk_store
+from mtssl_tf.distribute import gpu_hours
+from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.training import schedule
 
-Reply = dict[str, Any]
-
+OK = "ok"
+WAIT = "wait"  # Ask again.
 DEPOSIT = "deposit"  # Hand in the head as it is now, then ask again.
+STALE = "stale"  # Of a former generation of its group: leave.
+AHEAD = "ahead"  # The store is at an earlier step: the group starts anew.
 END = "end"  # All is saved, or nothing can be: leave.
+
+_WAIT_S = 5.0  # ours: how long a call waits before it is to be made again
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the coordinator must know of a run.
+
+    Attributes:
+        num_steps: after which the run is over, over all tasks.
+        save_every: steps between joint checkpoints.
+        weights: task -> its share of the steps, for turns.
+        mode: of `options.MODES`.
+        num_shards: of the store.
+        away_timeout_s: how long a cut waits for a group that is away.
+        snapshot_every: GPU hours between snapshots; 0 for none.
+        seconds: task -> seconds of one of its steps, for GPU hours.
+    """
+
+    num_steps: int
+    save_every: int
+    weights: Mapping[str, float]
+    mode: str
+    num_shards: int
+    away_timeout_s: float
+    snapshot_every: float = 0.0
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What a worker is told.
+
+    Attributes:
+        status: one of the words above.
+        trunk: with OK to `begin`: what each shard's `version` gave.
+        message: why the run ends.
+    """
+
+    status: str
+    trunk: Any = None
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """The whole run at one moment.
+
+    Attributes:
+        steps: of each task.
+        deposits: task -> what its group owned, as it was handed in.
+        shards: what each shard's `dump` gave.
+        late: task -> step of its deposit, where that is an older one.
+        gpu_hours: what the run has cost, where this is a snapshot's cut.
+    """
+
+    steps: dict[str, int]
+    deposits: dict[str, Any]
+    shards: list[Any]
+    late: dict[str, int]
+    gpu_hours: float | None = None
+
+
+@dataclasses.dataclass
+class _Group:
+    """What is known of one task's workers."""
+
+    generation: int = 0
+    size: int = 1
+    is_away: bool = True
+    deposit: tuple[int, Any] = (0, None)
+    begun: tuple[int, Any] = (-1, None)  # step, and the trunk it was given
+
+
+@dataclasses.dataclass
+class _Pending:
+    """A gradient on its way into the shards."""
+
+    commit: shard_lib.Commit
+    shards: set[int]
 
 
 class Coordinator:
-    """Keeps the groups in step where they must be. Its caller locks."""
+    """Keeps groups in step where they must be; every method is thread-safe."""
 
     def __init__(
         self,
-        cluster: cluster_lib.Cluster,
-        config: config_lib.RunConfig,
-        num_steps: int,
+        plan: Plan,
+        call_shards: Callable[..., list[Any]],
+        steps: Mapping[str, int],
+        deposits: Mapping[str, Any],
     ) -> None:
-        """Starts before the first step.
+        """Starts at a state.
 
         Args:
-            cluster: the cluster file.
-            config: the run's settings.
-            num_steps: after which the run is over, over all tasks.
+            plan: of the run.
+            call_shards: (method, *arguments) -> what each shard returned.
+            steps: of each task.
+            deposits: task -> what its group owned then.
         """
-        self.roster = roster.Roster(cluster, config)
-        self.steps = {name: 0 for name in config.tasks}
-        self.message = ""
-        self._cluster = cluster
-        self._num_steps = num_steps
-        self._save_every = config.train.save_every
-        self._weights = {n: t.weight for n, t in config.tasks.items()}
-        self._deposits: dict[str, tuple[int, np.ndarray]] = {}
-        # Task -> step of the deposit that is arriving, and its parts.
-        self._partial: dict[str, tuple[int, dict[int, np.ndarray]]] = {}
-        self._begun: dict[str, int] = {}
+        self._plan = plan
+        self._call_shards = call_shards
+        self._groups = {
+            task: _Group(deposit=(steps[task], deposits[task]))
+            for task in plan.weights
+        }
+        self._committed: dict[str, int] = {}
+        self._steps = dict(steps)
+        self._pending: dict[str, _Pending] = {}
+        self._number = 0
+        self._trunk: tuple[int, Any] = (-1, None)  # commit number, versions
         self._held_since: float | None = None
-        self._is_stopping = False
-        self._is_over = False
+        self._is_stopping = self._is_over = False
+        self._is_cut = False
+        self._snapshot_hours: float | None = None
+        self._message = ""
+        self._reports: list[Any] = []
+        self._changed = threading.Condition()
+        if self._must_end():
+            self._is_over = True
 
-    @property
-    def num_done(self) -> int:
-        """Steps of all tasks."""
-        return sum(self.steps.values())
+    # From the command.
 
-    @property
-    def is_over(self) -> bool:
-        """Whether every process may leave."""
-        return self._is_over
+    def admit(self, task: str, size: int) -> tuple[int, int, Any]:
+        """Lets a new generation of a group in; its predecessor's calls end.
 
-    @property
-    def must_end(self) -> bool:
-        """Whether the run ends once it is saved."""
-        return self._is_stopping or self.num_done >= self._num_steps
+        Returns:
+            Its generation, the step it begins at, and its last deposit.
+        """
+        with self._changed:
+            group = self._groups[task]
+            group.generation += 1
+            group.size = size
+            group.is_away = False
+            for pusher in [p for p in self._pending if _task(p) == task]:
+                del self._pending[pusher]
+            if self._plan.mode == "asynchronous":
+                for rank in range(size):
+                    self._committed[f"{task}/{rank}"] = self._steps[task]
+            else:
+                self._committed[task] = self._steps[task]
+            self._changed.notify_all()
+            return group.generation, self._steps[task], group.deposit[1]
 
-    @property
-    def is_held(self) -> bool:
-        """Whether commits wait for a checkpoint."""
-        return self._held_since is not None
-
-    def start_at(
-        self,
-        steps: Mapping[str, int],
-        deposits: Mapping[str, tuple[int, np.ndarray]],
-    ) -> None:
-        """Goes to a state: steps of each task, deposits and their steps."""
-        self.steps = dict(steps)
-        self._partial.clear()
-        self._begun.clear()
-        self._deposits = dict(deposits)
-        self._held_since = None
+    def leave(self, task: str) -> None:
+        """Notes that a group is away, so that no cut waits for it long."""
+        with self._changed:
+            self._groups[task].is_away = True
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """Ends the run after a checkpoint."""
-        if not self.must_end:
+        with self._changed:
             self._is_stopping = True
-        self.hold()
+            self._hold()
 
     def fail(self, message: str) -> None:
         """Ends the run now, for a reason that everybody is told."""
-        self.message = self.message or message
-        self._is_over = True
-
-    def hold(self) -> None:
-        """Asks for a checkpoint."""
-        if self._held_since is None:
-            self._held_since = time.monotonic()
-
-    def release(self) -> None:
-        """Goes on after the checkpoint, or ends."""
-        self._held_since = None
-        if self.must_end:
+        with self._changed:
+            self._message = self._message or message
             self._is_over = True
+            self._changed.notify_all()
 
-    def may_go_on(self, task: str) -> Reply | None:
-        """Returns None where a task may commit its step, or what to do."""
-        if self._is_over:
-            return {"status": END, "message": self.message}
-        if self.is_held:
-            if self._deposits[task][0] != self.steps[task]:
-                return {"status": DEPOSIT, "step": self.steps[task]}
-            return {"status": trunk_store.WAITING, "message": "saving"}
-        return None
-
-    def is_turn_of(self, task: str) -> Reply | None:
-        """Like `may_go_on`, and for the task's turn too; for mode `turns`.
-
-        What one worker of a group was told holds for the others: it waits for
-        them in its all-reduce, whatever has happened since.
-        """
-        if self._begun.get(task) == self.steps[task]:
-            return None
-        reply = self.may_go_on(task)
-        next_task = schedule.next_task(self.steps, self._weights)
-        if reply is None and next_task != task:
-            reply = {
-                "status": trunk_store.WAITING,
-                "message": f"it is the turn of {next_task}",
+    def status(self) -> dict[str, Any]:
+        """Returns `steps`, `is_over`, `message` and the reports since."""
+        with self._changed:
+            reports, self._reports = self._reports, []
+            return {
+                "steps": dict(self._steps),
+                "is_over": self._is_over,
+                "message": self._message,
+                "reports": reports,
             }
-        if reply is None:
-            self._begun[task] = self.steps[task]
-        return reply
 
-    def count(self, steps: Mapping[str, int]) -> None:
-        """Takes over how many steps are committed."""
-        before = self.num_done
-        self.steps = dict(steps)
-        done = self.num_done
-        is_due = done // self._save_every > before // self._save_every
-        if done > before and (is_due or self.must_end):
-            self.hold()
+    def take_cut(self) -> Cut | None:
+        """Returns the state to save once there is one, and lets commits go on.
 
-    def deposit(
-        self, task: str, step: int, part: int, count: int, data: np.ndarray
-    ) -> None:
-        """Keeps a part of what a group owns; whole, it replaces the last.
+        At the run's end they do not; `end` comes after the last save.
+        """
+        with self._changed:
+            if self._held_since is None or self._is_cut or self._is_over:
+                return None
+            late = {
+                task: group.deposit[0]
+                for task, group in self._groups.items()
+                if group.deposit[0] != self._steps[task]
+            }
+            held_s = time.monotonic() - self._held_since
+            if late and held_s < self._plan.away_timeout_s:
+                if not (self._is_stopping and self._are_away(late)):
+                    return None
+            cut = Cut(
+                dict(self._steps),
+                {t: group.deposit[1] for t, group in self._groups.items()},
+                self._call_shards("dump"),
+                late,
+                self._snapshot_hours,
+            )
+            self._snapshot_hours = None
+            self._is_cut = self._must_end()
+            if not self._is_cut:
+                self._held_since = None
+            self._changed.notify_all()
+            return cut
 
-        One older than the last is from a process of the group's past, and one
-        from a step to come was sent to a store that has gone back since.
+    def end(self) -> None:
+        """Tells everybody to leave, once the last cut is saved."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    # From workers.
+
+    def begin(self, task: str, generation: int, step: int) -> Reply:
+        """Returns the trunk to compute a step with, the same to all ranks."""
+        deadline = time.monotonic() + _WAIT_S
+        with self._changed:
+            while True:
+                group = self._groups[task]
+                if self._is_over:
+                    return Reply(END, message=self._message)
+                if generation != group.generation:
+                    return Reply(STALE)
+                if group.begun[0] == step and self._plan.mode != "asynchronous":
+                    return Reply(OK, group.begun[1])
+                reply = self._hold_up(task)
+                if reply is None:
+                    group.begun = (step, self._newest_trunk())
+                    return Reply(OK, group.begun[1])
+                if reply.status == DEPOSIT or not self._wait(deadline):
+                    return reply
+
+    def commit(
+        self, commit: shard_lib.Commit, rank: int, shards: Sequence[int]
+    ) -> Reply:
+        """Returns OK once a gradient is applied on every shard.
 
         Args:
-            task: the group's.
-            step: of the task, at which the group handed it in.
-            part: index of this part.
-            count: of parts.
-            data: float32 [n].
+            commit: whose gradient it is.
+            rank: of the worker in its group.
+            shards: those that this worker has staged its gradient on.
         """
-        if not self._deposits[task][0] <= step <= self.steps[task]:
-            return
-        known, parts = self._partial.get(task, (step, {}))
-        if part == 0 or known != step:
-            parts = {}
-        parts[part] = data
-        self._partial[task] = (step, parts)
-        if len(parts) == count:
-            whole = np.concatenate([parts[i] for i in range(count)])
-            self._deposits[task] = (step, whole)
-            del self._partial[task]
+        deadline = time.monotonic() + _WAIT_S
+        with self._changed:
+            refusal = self._refuse(commit)
+            if refusal:
+                return refusal
+            pending = self._pending.get(commit.pusher)
+            if pending is None or pending.commit != commit:
+                pending = _Pending(commit, set())
+                self._pending[commit.pusher] = pending
+            pending.shards.update(shards)
+            while True:
+                refusal = self._refuse(commit)
+                if refusal:
+                    return refusal
+                if self._held_since is None:
+                    self._apply_what_is_whole()
+                    if self._committed[commit.pusher] > commit.step:
+                        return Reply(OK)
+                elif rank == 0 and self._owes_deposit(commit.task):
+                    return Reply(DEPOSIT)
+                if not self._wait(deadline):
+                    return Reply(WAIT)
 
-    def deposited(self, task: str) -> tuple[int, np.ndarray]:
-        """Returns the last deposit and its step."""
-        return self._deposits[task]
+    def deposit(
+        self, task: str, generation: int, step: int, vector: Any
+    ) -> None:
+        """Keeps what a group owns, as it was when the trunk had its step."""
+        with self._changed:
+            group = self._groups[task]
+            if generation == group.generation and step <= self._steps[task]:
+                group.deposit = (step, vector)
+                self._changed.notify_all()
 
-    def deposits_to_save(self) -> dict[str, np.ndarray] | None:
-        """Returns all deposits, or None while one is still to come."""
-        late = {
-            task: step
-            for task, (step, _) in self._deposits.items()
-            if step != self.steps[task]
-        }
-        if late:
-            held_s = time.monotonic() - (self._held_since or 0.0)
-            may_come = not all(self.roster.has_left(task) for task in late)
-            if may_come and held_s < self._cluster.store_timeout_s:
-                return None
-            for task, step in late.items():
-                logging.warning(
-                    "The group of %s is away: this checkpoint has its head "
-                    "as after %d of its steps, and %d of them in the trunk.",
-                    task,
-                    step,
-                    self.steps[task],
-                )
-        return {task: vector for task, (_, vector) in self._deposits.items()}
+    def report(self, record: Any, seconds_per_step: float) -> None:
+        """Passes a group's metrics on to the command."""
+        with self._changed:
+            self._reports.append((self._num_done(), record, seconds_per_step))
+
+    def _wait(self, deadline: float) -> bool:
+        """Waits for a change; returns false once it is time to answer."""
+        rest = deadline - time.monotonic()
+        return rest > 0 and bool(self._changed.wait(rest))
+
+    def _refuse(self, commit: shard_lib.Commit) -> Reply | None:
+        if self._is_over:
+            return Reply(END, message=self._message)
+        if commit.generation != self._groups[commit.task].generation:
+            return Reply(STALE)
+        committed = self._committed[commit.pusher]
+        if commit.step > committed:
+            return Reply(AHEAD)
+        if commit.step < committed:
+            return Reply(OK)
+        return None
+
+    def _hold_up(self, task: str) -> Reply | None:
+        """Returns None where a task may begin its step."""
+        if self._plan.mode != "turns":
+            return None
+        if self._held_since is not None:
+            return Reply(DEPOSIT if self._owes_deposit(task) else WAIT)
+        if schedule.next_task(self._steps, self._plan.weights) != task:
+            return Reply(WAIT)
+        return None
+
+    def _owes_deposit(self, task: str) -> bool:
+        return self._groups[task].deposit[0] != self._steps[task]
+
+    def _newest_trunk(self) -> Any:
+        if self._trunk[0] != self._number:
+            self._trunk = (-1, None)  # nobody needs it beside its successor
+            self._trunk = (self._number, self._call_shards("version"))
+        return self._trunk[1]
+
+    def _apply_what_is_whole(self) -> None:
+        whole = [
+            pending.commit
+            for pending in self._pending.values()
+            if len(pending.shards) == self._plan.num_shards
+        ]
+        if self._plan.mode == "synchronous":
+            if {commit.task for commit in whole} != set(self._groups):
+                return
+            # In the order in which the tasks are listed, whoever came first.
+            order = list(self._groups)
+            whole.sort(key=lambda commit: order.index(commit.task))
+        before = dict(self._steps)
+        for commit in whole:
+            self._number += 1
+            self._call_shards("apply", self._number, commit)
+            del self._pending[commit.pusher]
+            self._committed[commit.pusher] += 1
+            self._count(commit.task)
+        if whole:
+            self._hold_if_due(before)
+            self._changed.notify_all()
+
+    def _count(self, task: str) -> None:
+        # Asynchronous workers commit parts of a batch each.
+        counts = [n for p, n in self._committed.items() if _task(p) == task]
+        self._steps[task] = sum(counts) // len(counts)
+
+    def _hold_if_due(self, before: Mapping[str, int]) -> None:
+        every = self._plan.save_every
+        done = self._num_done()
+        is_due = done // every > sum(before.values()) // every
+        if self._plan.snapshot_every:
+            sizes = {task: g.size for task, g in self._groups.items()}
+            prices = gpu_hours.GpuHours(self._plan.seconds, sizes)
+            if prices.crosses(before, self._steps, self._plan.snapshot_every):
+                self._snapshot_hours = prices.of(self._steps)
+                is_due = True
+        if is_due or self._must_end():
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._held_since is None:
+            self._held_since = time.monotonic()
+        self._changed.notify_all()
+
+    def _must_end(self) -> bool:
+        return self._is_stopping or self._num_done() >= self._plan.num_steps
+
+    def _num_done(self) -> int:
+        return sum(self._steps.values())
+
+    def _are_away(self, tasks: Mapping[str, int]) -> bool:
+        return all(self._groups[task].is_away for task in tasks)
+
+
+def _task(pusher: str) -> str:
+    return pusher.split("/")[0]

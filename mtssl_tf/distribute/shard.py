@@ -1,136 +1,186 @@
-"""A shard of the store as a process: what it answers to whom."""
+"""One shard of the store: slices of the trunk, an RMSProp a task, in order.
+
+A gradient is staged, and waits until the coordinator numbers it; then it is
+applied with its task's slots. Nothing here knows of processes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+import copy
+import dataclasses
 import threading
-import time
 from typing import Any
 
-from absl import logging
-import tensorflow as tf
+import numpy as np
 
-from mtssl_tf.distribute import chunks
-from mtssl_tf.distribute import settings as settings_lib
-from mtssl_tf.distribute import store_server
-from mtssl_tf.distribute import trunk_store
-from mtssl_tf.process import stop_signal
+from mtssl_tf.lazy_imports import tf
 
-Reply = dict[str, Any]
+TRUNK = "trunk"
+VALUES = "values"
+SLOTS = ("mean_square", "momentum")
 
-_TICK_S = 0.1
-_GRACE_S = 60.0  # ours
-# For the answer to the message that ends this process.
-_LAST_WORDS_S = 0.5
-_OK = {"status": trunk_store.OK}
-_FROM_WORKERS = ("push", "prepare", "commit", "pull")
+
+@dataclasses.dataclass(frozen=True)
+class Rmsprop:
+    """Constants of one task's RMSProp but for its rate, which may change."""
+
+    decay: float
+    momentum: float
+    epsilon: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Commit:
+    """One gradient: whose it is, and of which step.
+
+    Attributes:
+        pusher: a task, or `TASK/RANK` where workers commit alone.
+        task: whose slots it is applied with.
+        generation: of the group; a former one's gradients are void.
+        step: of the pusher, from 0.
+        learning_rate: of that step.
+    """
+
+    pusher: str
+    task: str
+    generation: int
+    step: int
+    learning_rate: float
 
 
 class Shard:
-    """Answers for one shard of the store."""
+    """Slices of the store's segments."""
 
-    def __init__(self, settings: settings_lib.Settings) -> None:
-        """Starts to listen; the first shard sends what there is to keep."""
-        self._settings = settings
-        self._index = settings.role.index
-        self._made: trunk_store.TrunkStore | None = None
-        self._segments: dict[str, int] = {}
-        self._is_over = False
-        self._failure = ""
-        self._heard_at = time.monotonic()
-        self._lock = threading.RLock()
-        self._server = store_server.StoreServer(
-            settings.cluster.address(settings.role),
-            settings.secret,
-            self._handle,
+    def __init__(
+        self, rmsprop: Rmsprop, put: Callable[[Any], Any] = copy.deepcopy
+    ) -> None:
+        """Makes an empty shard.
+
+        Args:
+            rmsprop: of every task.
+            put: makes a copy that outlives the next commit, or a reference
+                to one.
+        """
+        self._rmsprop = rmsprop
+        self._put = put
+        self._variables: dict[tuple[str, str], tf.Variable] = {}
+        self._staged: dict[str, tuple[int, int, dict[str, np.ndarray]]] = {}
+        self._number = 0
+        self._lock = threading.Lock()
+
+    def load(self, arrays: Mapping[tuple[str, str], np.ndarray]) -> None:
+        """Sets (segment, `values` or `TASK/SLOT`) to float32 [n] each."""
+        with tf.device("CPU:0"):
+            self._variables = {
+                key: tf.Variable(np.array(array), trainable=False)
+                for key, array in arrays.items()
+            }
+
+    def stage(
+        self,
+        pusher: str,
+        generation: int,
+        step: int,
+        gradients: Mapping[str, np.ndarray],
+    ) -> None:
+        """Keeps a gradient until it is applied or replaced.
+
+        Args:
+            pusher: as in `Commit`.
+            generation: the same.
+            step: the same.
+            gradients: segment -> float32 [n], or its upper halves, uint16.
+        """
+        with self._lock:
+            known = self._staged.get(pusher)
+            if known is None or (generation, step) >= known[:2]:
+                whole = {name: from_wire(g) for name, g in gradients.items()}
+                self._staged[pusher] = (generation, step, whole)
+
+    def apply(self, number: int, commit: Commit) -> None:
+        """Applies what is staged, as the commit of that number.
+
+        Raises:
+            ValueError: another commit comes first, or nothing is staged.
+        """
+        with self._lock:
+            if number != self._number + 1:
+                raise ValueError(
+                    f"Commit {number} came after commit {self._number}."
+                )
+            generation, step, gradients = self._staged.pop(
+                commit.pusher, (0, -1, {})
+            )
+            if (generation, step) != (commit.generation, commit.step):
+                raise ValueError(
+                    f"{commit} is to be applied; step {step} of generation "
+                    f"{generation} is staged."
+                )
+            for segment, gradient in gradients.items():
+                self._apply(segment, gradient, commit)
+            self._number = number
+
+    def version(self) -> list[Any]:
+        """Returns, in a list, what `put` makes of {segment: values}."""
+        with self._lock:
+            return [
+                self._put(
+                    {
+                        segment: variable.numpy()
+                        for (segment, name), variable in self._variables.items()
+                        if name == VALUES
+                    }
+                )
+            ]
+
+    def dump(self) -> list[Any]:
+        """Returns, in a list, what `put` makes of all that `load` set."""
+        with self._lock:
+            return [
+                self._put(
+                    {key: v.numpy() for key, v in self._variables.items()}
+                )
+            ]
+
+    def _apply(
+        self, segment: str, gradient: np.ndarray, commit: Commit
+    ) -> None:
+        mean_square, momentum = (
+            self._variables[segment, f"{commit.task}/{slot}"].handle
+            for slot in SLOTS
+        )
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=self._variables[segment, VALUES].handle,
+            ms=mean_square,
+            mom=momentum,
+            lr=commit.learning_rate,
+            rho=self._rmsprop.decay,
+            momentum=self._rmsprop.momentum,
+            epsilon=self._rmsprop.epsilon,
+            grad=tf.constant(gradient),
+            use_locking=True,
         )
 
-    def serve(self, stop: stop_signal.StopSignal) -> str:
-        """Serves until the run is over; returns why it failed, or ''."""
-        while not self._is_over:
-            time.sleep(_TICK_S)
-            # The first shard says when nobody needs this one any more, and
-            # asks how it is until then. It may be gone itself.
-            patience_s = self._settings.cluster.start_timeout_s
-            if stop.is_requested:
-                patience_s = _GRACE_S
-            if time.monotonic() < self._heard_at + patience_s:
-                continue
-            if not stop.is_requested:
-                self._fail(f"store/0 was silent for {patience_s:.0f} s.")
-            break
-        time.sleep(_LAST_WORDS_S)
-        return self._failure
 
-    @property
-    def _store(self) -> trunk_store.TrunkStore:
-        if self._made is None:
-            raise ValueError(f"store/{self._index} is not set up yet.")
-        return self._made
+def to_wire(gradient: np.ndarray, wire: str) -> np.ndarray:
+    """Returns float32 [n] as it travels: bfloat16 as its bits, uint16."""
+    if wire == "float32":
+        return gradient
+    bits = gradient.view(np.uint32)
+    # To the nearest, ties to even, as processors do it.
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))
+    return (rounded >> np.uint32(16)).astype(np.uint16)
 
-    def _handle(
-        self, request: Reply, data: tf.Tensor
-    ) -> tuple[Reply, tf.Tensor | None]:
-        op = request.pop("op")
-        answer = getattr(self, f"_on_{op}", None)
-        if answer is None:
-            raise ValueError(f"there is no operation {op!r}.")
-        if op not in _FROM_WORKERS:
-            self._heard_at = time.monotonic()
-        if op in (*_FROM_WORKERS, "dump"):
-            if self._made is None or not self._made.is_open:
-                return {"status": trunk_store.LOADING}, None
-        return answer(request, data)
 
-    def _on_push(self, request: Reply, data: tf.Tensor) -> tuple:
-        return self._store.push(gradient=data, **request), None
+def from_wire(gradient: np.ndarray) -> np.ndarray:
+    """Returns float32 [n] of what `to_wire` made."""
+    if gradient.dtype == np.float32:
+        return gradient
+    return (gradient.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
-    def _on_prepare(self, request: Reply, data: tf.Tensor) -> tuple:
-        return self._store.prepare(**request), None
 
-    def _on_commit(self, request: Reply, data: tf.Tensor) -> tuple:
-        return self._store.commit(**request), None
-
-    def _on_pull(self, request: Reply, data: tf.Tensor) -> tuple:
-        return _OK, self._store.pull(request["chunk"])
-
-    def _on_dump(self, request: Reply, data: tf.Tensor) -> tuple:
-        return _OK, self._store.dump(request["name"], request["chunk"])
-
-    def _on_status(self, request: Reply, data: tf.Tensor) -> tuple:
-        is_open = self._made is not None and self._made.is_open
-        return {**_OK, "is_open": is_open}, None
-
-    def _on_setup(self, request: Reply, data: tf.Tensor) -> tuple:
-        """Makes an empty shard for these segments."""
-        self._make_store(request["segments"])
-        return _OK, None
-
-    def _on_load(self, request: Reply, data: tf.Tensor) -> tuple:
-        self._store.load(request["name"], request["chunk"], data)
-        return _OK, None
-
-    def _on_open(self, request: Reply, data: tf.Tensor) -> tuple:
-        """Opens the shard with what it has loaded."""
-        self._store.open(request["committed"])
-        return _OK, None
-
-    def _on_end(self, request: Reply, data: tf.Tensor) -> tuple:
-        self._is_over = True
-        return _OK, None
-
-    def _make_store(self, segments: dict[str, int]) -> None:
-        settings = self._settings
-        cluster = settings.cluster
-        self._segments = segments
-        self._made = trunk_store.TrunkStore(
-            chunks.ChunkLayout(segments, len(cluster.store)),
-            self._index,
-            cluster.pushers(),
-            trunk_store.rmsprops_of(settings.config),
-            # The others follow: what the first has committed counts.
-            cluster.mode == "synchronous" and self._index == 0,
-        )
-
-    def _fail(self, message: str) -> None:
-        self._failure = message
-        logging.error(message)
+def bounds(size: int, num_shards: int) -> list[tuple[int, int]]:
+    """Returns where each shard's slice of a vector starts and stops."""
+    edges = [size * index // num_shards for index in range(num_shards + 1)]
+    return list(zip(edges, edges[1:]))

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtssl_tf.distribute import group_variables
+from mtssl_tf.distribute import flat_variables
 from mtssl_tf.training import rmsprop as rmsprop_lib
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step as step_lib
@@ -37,7 +37,7 @@ class GroupStep:
             task: its name.
             batch_size: of the group.
             is_head_stored: whether the store updates the head too.
-            batch_norm: as in the cluster file.
+            batch_norm: of `options.BATCH_NORMS`.
             options: of the all-reduce.
         """
         self._strategy = run.strategy
@@ -49,13 +49,13 @@ class GroupStep:
         head = self._state.model.head
         self._head_state = self._build_head_state(run.config.train)
         rmsprop = self._head_state.optimizer
-        self.own_variables = group_variables.own_variables(
+        self.own_variables = flat_variables.own_variables(
             run.trunk, head, rmsprop._velocities, rmsprop._momentums
         )
         stored = self._state.variables[: self._num_stored]
-        self._stored = group_variables.FlatVariables(stored)
-        self._statistics = group_variables.FlatVariables(
-            group_variables.trunk_statistics(run.trunk)
+        self._stored = flat_variables.FlatVariables(stored)
+        self._statistics = flat_variables.FlatVariables(
+            flat_variables.trunk_statistics(run.trunk)
             + head.non_trainable_weights
         )
         for layer in self._state.model.model._flatten_layers():
@@ -74,6 +74,13 @@ class GroupStep:
         if self._is_head_stored:
             return len(self._state.variables)
         return self._num_trunk
+
+    def stored_sizes(self) -> list[int]:
+        """Returns the floats of the trunk, and of the head where stored."""
+        trunk = flat_variables.FlatVariables(
+            self._state.variables[: self._num_trunk]
+        ).size
+        return [trunk] + [self._stored.size - trunk] * self._is_head_stored
 
     def compute(self, batch: Any, step: int) -> tuple:
         """Returns what a batch gives, summed over the group.
@@ -95,13 +102,7 @@ class GroupStep:
             self._apply(head_gradients)
 
     def assign(self, vector: tf.Tensor) -> None:
-        """Takes over what the store has.
-
-        Args:
-            vector: float32 [P], this worker's part and zeros elsewhere. The
-                workers' sum is the whole: each part leaves the store once,
-                and all workers compute with the same trunk.
-        """
+        """Takes over what the store has, float32 [P]."""
         self._assign(vector)
 
     def set_step(self, step: int) -> None:
@@ -114,7 +115,7 @@ class GroupStep:
         with self._strategy.scope():
             rmsprop = rmsprop_lib.build_rmsprop(
                 variables,
-                self._state.task.config.learning_rate,
+                self._state.task.learning_rate(),
                 train.rms_decay,
                 train.momentum,
                 train.epsilon,
@@ -134,7 +135,7 @@ class GroupStep:
             is_finite = step_lib.are_finite(values, gradients)
             names[:] = list(values)
             parts = [
-                group_variables.flatten(gradients[: self._num_stored]),
+                flat_variables.flatten(gradients[: self._num_stored]),
                 self._statistics.read_in_graph() / num_replicas,
                 tf.stack(list(values.values())),
                 tf.stack([tf.cast(is_finite, tf.float32), step]),
@@ -173,12 +174,4 @@ class GroupStep:
         self._strategy.run(apply, (head_gradients,))
 
     def _assign_on_replicas(self, vector: tf.Tensor) -> None:
-        def assign(vector):
-            whole = tf.distribute.get_replica_context().all_reduce(
-                tf.distribute.ReduceOp.SUM,
-                tf.identity(vector),
-                options=self._options,
-            )
-            self._stored.write_in_graph(whole)
-
-        self._strategy.run(assign, (vector,))
+        self._strategy.run(self._stored.write_in_graph, (vector,))

@@ -1,0 +1,154 @@
+"""The whole run in one process, as one machine has it, to save and restore.
+
+The command builds it. Trunk and slots come from all shards, heads and
+statistics from the groups' deposits, and what is written is an ordinary
+checkpoint: any number of machines goes on from it, one included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from mtssl_tf.distribute import flat_variables
+from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import run as run_lib
+
+_OPTIMIZER_SLOTS = ("_velocities", "_momentums")  # Keras has no public name.
+
+
+class JointCheckpoint:
+    """Keras's variables of trunk, heads and optimizers."""
+
+    def __init__(
+        self,
+        run: run_lib.Run,
+        workdir: pathlib.Path,
+        num_shards: int,
+        has_heads: bool,
+    ) -> None:
+        """Takes a run as built.
+
+        Args:
+            run: all tasks, on this process's CPU.
+            workdir: the run directory.
+            num_shards: of the store.
+            has_heads: whether the store keeps heads as well as the trunk.
+        """
+        self._run = run
+        self._workdir = workdir
+        self._num_shards = num_shards
+        self._checkpoints = checkpoint.Checkpoints(
+            workdir, run.trunk, run.states
+        )
+        self._num_trunk = len(run.trunk.trainable_variables)
+        self._segments = [shard_lib.TRUNK, *(run.states if has_heads else ())]
+
+    def restore(self) -> dict[str, int]:
+        """Goes to the last checkpoint, or stays at the start.
+
+        Returns:
+            The steps that each task has done.
+        """
+        return self._checkpoints.restore() or {name: 0 for name in self._tasks}
+
+    def deposits(self) -> dict[str, np.ndarray]:
+        """Returns what each task's group owns, float32 [n]."""
+        return {name: self._own(name).read() for name in self._tasks}
+
+    def shard_arrays(self, index: int) -> dict[tuple[str, str], np.ndarray]:
+        """Returns what `Shard.load` takes."""
+        arrays = {}
+        for key, variables in self._stored().items():
+            start, stop = shard_lib.bounds(variables.size, self._num_shards)[
+                index
+            ]
+            arrays[key] = variables.read()[start:stop]
+        return arrays
+
+    def save(
+        self,
+        steps: Mapping[str, int],
+        deposits: Mapping[str, np.ndarray],
+        shards: Sequence[Mapping[tuple[str, str], np.ndarray]],
+        folder: pathlib.Path | None = None,
+    ) -> str:
+        """Writes a checkpoint.
+
+        Args:
+            steps: task -> its steps.
+            deposits: what each task's group owns.
+            shards: what each shard's `dump` gave.
+            folder: another run directory than this run's, for a snapshot.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        # Deposits first: of heads in the store they have an old copy.
+        for name, vector in deposits.items():
+            self._own(name).write(vector)
+        self._average_statistics(list(deposits.values()))
+        for key, variables in self._stored().items():
+            variables.write(np.concatenate([part[key] for part in shards]))
+        for name, state in self._run.states.items():
+            state.optimizer.iterations.assign(steps[name])
+        checkpoints = self._checkpoints
+        if folder:
+            checkpoints = checkpoint.Checkpoints(
+                folder, self._run.trunk, self._run.states
+            )
+        return checkpoints.save(steps)
+
+    @property
+    def _tasks(self) -> list[str]:
+        return list(self._run.states)
+
+    def _own(self, task: str) -> flat_variables.FlatVariables:
+        state = self._run.states[task]
+        return flat_variables.own_variables(
+            self._run.trunk,
+            state.model.head,
+            state.optimizer._velocities[self._num_trunk :],
+            state.optimizer._momentums[self._num_trunk :],
+        )
+
+    def _stored(self) -> dict[tuple[str, str], flat_variables.FlatVariables]:
+        """Returns what the store keeps, by segment and name."""
+        stored = {}
+        for segment in self._segments:
+            is_trunk = segment == shard_lib.TRUNK
+            model = self._run.trunk
+            if not is_trunk:
+                model = self._run.states[segment].model.head
+            stored[segment, shard_lib.VALUES] = model.trainable_variables
+            # The trunk has slots of every task, a head those of its own.
+            for task in self._tasks if is_trunk else [segment]:
+                for name, slots in self._slots(task).items():
+                    part = slice(0, self._num_trunk)
+                    if not is_trunk:
+                        part = slice(self._num_trunk, None)
+                    stored[segment, f"{task}/{name}"] = slots[part]
+        return {
+            key: flat_variables.FlatVariables(variables)
+            for key, variables in stored.items()
+        }
+
+    def _slots(self, task: str) -> dict[str, list[Any]]:
+        optimizer = self._run.states[task].optimizer
+        return {
+            name: getattr(optimizer, attribute)
+            for name, attribute in zip(shard_lib.SLOTS, _OPTIMIZER_SLOTS)
+        }
+
+    def _average_statistics(self, deposits: Sequence[np.ndarray]) -> None:
+        """Gives the trunk the mean of all groups' moving statistics."""
+        statistics = flat_variables.FlatVariables(
+            flat_variables.trunk_statistics(self._run.trunk)
+        )
+        if deposits and statistics.size:
+            tails = [vector[-statistics.size :] for vector in deposits]
+            statistics.write(np.mean(tails, axis=0))

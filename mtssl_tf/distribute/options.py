@@ -1,0 +1,166 @@
+"""How a run is spread over a cluster; plain Python, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import re
+
+from mtssl_tf import config as config_lib
+
+LOCAL = "local"
+AUTO = "auto"
+MODES = ("hybrid", "synchronous", "asynchronous", "turns")
+BATCH_NORMS = ("per_worker", "synchronized", "frozen")
+WIRES = ("float32", "bfloat16")
+
+_ADDRESS = re.compile(r"(?P<host>[\w.\-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
+_COUNT = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerRange:
+    """How many workers a group may have."""
+
+    least: int
+    most: int
+
+    def sizes(self, batch_size: int) -> list[int]:
+        """Returns the sizes that divide a batch, the largest first."""
+        return [
+            size
+            for size in range(self.most, self.least - 1, -1)
+            if batch_size % size == 0
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions:
+    """What the flags of a cluster say.
+
+    Attributes:
+        address: `local` starts a Ray of its own, `auto` joins the one that
+            runs here, HOST:PORT the one of that head.
+        workers: task -> how many workers its group may have.
+        store_shards: slices of the trunk, each with a process of its own.
+        mode: `hybrid` is the paper's. `synchronous` applies the gradients of
+            all tasks together, `asynchronous` those of each worker alone (both
+            paper, sec. 4), and in `turns` the tasks step in the order that
+            one machine would step in.
+        batch_norm: `per_worker` normalises by each worker's part of the
+            batch, `synchronized` by all of it, `frozen` by the moving
+            statistics, which then stay as they are.
+        wire: what gradients are sent as; the store computes in float32.
+        use_overlap: whether a group computes its next batch while its
+            gradient travels, on a trunk one step old.
+        is_calibration: whether to measure seconds per step and to save
+            nothing else.
+        snapshot_every: GPU hours between snapshots; 0 for none.
+        has_dashboard: whether Ray's dashboard runs; for `local`.
+        allows_open: whether a Ray that asks nobody for a token is joined.
+        peer_timeout_s: after which a silent process counts as dead.
+        away_timeout_s: how long a checkpoint waits for a group that is away.
+        deposit_every: steps of a task after which its head is kept in the
+            store: what a group that dies loses of its head at most.
+    """
+
+    address: str
+    workers: Mapping[str, WorkerRange]
+    store_shards: int = 1
+    mode: str = "hybrid"
+    batch_norm: str = "per_worker"
+    wire: str = "float32"
+    use_overlap: bool = False
+    is_calibration: bool = False
+    snapshot_every: float = 0.0
+    has_dashboard: bool = False
+    allows_open: bool = False
+    peer_timeout_s: float = 60.0  # ours
+    away_timeout_s: float = 120.0  # ours
+    deposit_every: int = 20  # ours
+
+    def __post_init__(self) -> None:
+        if self.address not in (LOCAL, AUTO):
+            parsed = _ADDRESS.fullmatch(self.address)
+            if not parsed or not 0 < int(parsed["port"]) < 65536:
+                raise ValueError(
+                    f"--cluster={self.address} is not {LOCAL}, {AUTO} or "
+                    "HOST:PORT, the address of a running Ray's head."
+                )
+        if self.store_shards < 1:
+            raise ValueError(
+                f"--store_shards={self.store_shards} must be 1 or above."
+            )
+        if self.snapshot_every < 0:
+            raise ValueError(
+                "snapshot_every_gpu_hours must be above 0, got "
+                f"{self.snapshot_every}."
+            )
+        if self.use_overlap and self.mode in ("synchronous", "turns"):
+            raise ValueError(
+                f"--overlap lets a group run ahead of its own gradient; "
+                f"--mode={self.mode} forbids that. Leave one of them out."
+            )
+
+
+def parse_workers(
+    text: str, task_names: Sequence[str]
+) -> dict[str, WorkerRange]:
+    """Reads `2`, `1-4`, or `TASK:2,TASK:1-4`; a task left out has one.
+
+    Raises:
+        ValueError: a count is no count, or a task is not trained.
+    """
+    if ":" not in text:
+        everywhere = _parse_range(text, text)
+        return {name: everywhere for name in task_names}
+    workers = {name: WorkerRange(1, 1) for name in task_names}
+    for part in text.split(","):
+        name, _, count = part.partition(":")
+        if name not in workers:
+            raise ValueError(
+                f"--workers={text}: {name!r} is not trained. --tasks has "
+                f"{', '.join(task_names)}."
+            )
+        workers[name] = _parse_range(count, text)
+    return workers
+
+
+def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
+    """Raises ValueError where a cluster cannot run these settings."""
+    for name, task in config.tasks.items():
+        workers = options.workers[name]
+        if not workers.sizes(task.batch_size):
+            raise ValueError(
+                f"{name}.batch_size={task.batch_size} cannot be divided over "
+                f"{workers.least} to {workers.most} workers. Choose a "
+                f"multiple of one of these, or other --workers."
+            )
+    if config.train.freeze_trunk:
+        raise ValueError(
+            "train.freeze_trunk=True leaves the store nothing to do. Train "
+            "frozen heads without --cluster."
+        )
+    for name in ("probe", "profile"):
+        if getattr(config.train, name):
+            raise ValueError(
+                f"--{name} is for one machine. Leave it out, and go on "
+                "from the checkpoint on one machine to have it."
+            )
+    if options.mode == "asynchronous" and config.train.use_lasso:
+        raise ValueError(
+            "--mode=asynchronous keeps heads in the store, which knows no "
+            "mix. Use --lasso with another mode."
+        )
+
+
+def _parse_range(count: str, text: str) -> WorkerRange:
+    parsed = _COUNT.fullmatch(count)
+    least = int(parsed[1]) if parsed else 0
+    most = int(parsed[2] or least) if parsed else 0
+    if not 1 <= least <= most:
+        raise ValueError(
+            f"--workers={text}: {count!r} is no number of workers. Write 2, "
+            "or 1-4 for as many as fit, or TASK:2,TASK:1-4."
+        )
+    return WorkerRange(least, most)

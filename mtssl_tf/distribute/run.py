@@ -1,0 +1,389 @@
+"""A run on a cluster: starts store and groups, shows progress, saves, ends.
+
+The command is the run's driver. It starts an *epoch* of the store (shards and
+coordinator) from the last joint checkpoint and a supervisor for each group,
+writes what groups report and what the coordinator has cut, and begins anew
+from the last checkpoint where a part of the store dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import time
+from typing import Any
+import uuid
+
+from absl import logging
+import ray
+from ray import exceptions
+from ray.util import scheduling_strategies
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import version
+from mtssl_tf.distribute import actors
+from mtssl_tf.distribute import coordinator as coordinator_lib
+from mtssl_tf.distribute import gpu_hours
+from mtssl_tf.distribute import group
+from mtssl_tf.distribute import joint_checkpoint
+from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.distribute import worker
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import progress
+from mtssl_tf.reports import run_log
+from mtssl_tf.training import run as run_lib
+
+STATUS_FILE = "status.json"
+_TICK_S = 0.1
+_STATUS_EVERY_S = 1.0
+_MAX_EPOCHS = 10  # ours, in a row without a checkpoint
+_END_TIMEOUT_S = 60.0
+
+
+class StoreLostError(RuntimeError):
+    """A part of the store is gone: all go back to the last checkpoint."""
+
+
+class ClusterRun:
+    """A run from its last joint checkpoint to its last step."""
+
+    def __init__(
+        self,
+        config: config_lib.RunConfig,
+        workdir: pathlib.Path,
+        options: options_lib.ClusterOptions,
+    ) -> None:
+        """Builds the run in this process, which saves it.
+
+        Raises:
+            ValueError: a host lacks something, or the settings cannot be run.
+            OSError: files are missing.
+        """
+        self._config = config
+        self._workdir = workdir
+        self._options = options
+        tf.config.set_visible_devices([], "GPU")
+        self._check_hosts()
+        self._run = run_lib.build_run(
+            config, workdir, tf.distribute.get_strategy()
+        )
+        self._joint = joint_checkpoint.JointCheckpoint(
+            self._run,
+            workdir,
+            options.store_shards,
+            options.mode == "asynchronous",
+        )
+        self._steps = self._joint.restore()
+        self._log: run_log.RunLog | None = None
+        if not options.is_calibration:
+            self._log = run_log.RunLog(workdir, sum(self._steps.values()))
+        self._seconds: dict[str, float] = {}
+        self._told: dict[str, Any] = {}
+        self._progress = progress.ProgressLine()
+
+    def train(self, stop: stop_signal.StopSignal) -> str:
+        """Trains; returns why the run failed, or ''."""
+        failures = 0
+        while True:
+            before = dict(self._steps)
+            try:
+                message = self._run_epoch(stop)
+                break
+            except (StoreLostError, exceptions.RayError) as error:
+                failures = 0 if self._steps != before else failures + 1
+                lost = sum(self._told.get("steps", before).values())
+                logging.warning(
+                    "%s The run goes on from its state after %d steps; %d "
+                    "that were made since are lost. It is saved every %d.",
+                    error,
+                    sum(self._steps.values()),
+                    lost - sum(self._steps.values()),
+                    self._config.train.save_every,
+                )
+                if failures > _MAX_EPOCHS:
+                    message = f"The store died {failures} times in a row."
+                    break
+        if self._seconds and self._options.is_calibration:
+            gpu_hours.save_seconds(self._workdir, self._seconds)
+        end = "done" if not stop.is_requested else f"stopped by {stop.name}"
+        self._progress.finish(
+            f"step {sum(self._steps.values())}: {message or f'saved, {end}'}."
+        )
+        if self._log:
+            self._log.close()
+        return message
+
+    def _run_epoch(self, stop: stop_signal.StopSignal) -> str:
+        """Runs store and groups until the run's end."""
+        with contextlib.ExitStack() as stack:
+            shards, coordinator = self._start_store(stack)
+            store = actors.RayStore(
+                coordinator, shards, self._options.peer_timeout_s
+            )
+            groups = {
+                name: group.GroupSupervisor(
+                    name,
+                    self._config.tasks[name].batch_size,
+                    self._options,
+                    _worker_resources(),
+                    coordinator,
+                    store,
+                    self._make_job,
+                )
+                for name in self._config.tasks
+            }
+            for each in groups.values():
+                stack.callback(each.close)
+                each.start()
+            return self._lead(coordinator, shards, groups, stop)
+
+    def _start_store(
+        self, stack: contextlib.ExitStack
+    ) -> tuple[list[Any], Any]:
+        """Starts an epoch of the store at the last joint checkpoint."""
+        self._steps = self._joint.restore()
+        train = self._config.train
+        num_workers = sum(w.most for w in self._options.workers.values())
+        shards = actors.start_shards(
+            self._options,
+            shard_lib.Rmsprop(train.rms_decay, train.momentum, train.epsilon),
+            num_workers,
+        )
+        for shard in shards:
+            stack.callback(ray.kill, shard)
+        ray.get(
+            [
+                shard.load.remote(self._joint.shard_arrays(index))
+                for index, shard in enumerate(shards)
+            ]
+        )
+        here = scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        coordinator = actors.CoordinatorActor.options(
+            num_cpus=0,
+            max_restarts=0,
+            max_concurrency=3 * num_workers + 16,
+            scheduling_strategy=here,
+        ).remote(
+            self._plan(),
+            actors.RayShards(shards),
+            self._steps,
+            self._joint.deposits(),
+        )
+        stack.callback(ray.kill, coordinator)
+        return shards, coordinator
+
+    def _plan(self) -> coordinator_lib.Plan:
+        options, train = self._options, self._config.train
+        num_steps, mode = train.steps, options.mode
+        weights = {n: t.weight for n, t in self._config.tasks.items()}
+        if options.is_calibration:
+            # In turns and evenly, so that nobody is in another's way.
+            num_steps = worker.CALIBRATION_STEPS * len(weights)
+            mode, weights = "turns", dict.fromkeys(weights, 1.0)
+        seconds = {}
+        if options.snapshot_every:
+            seconds = gpu_hours.load_seconds(self._workdir, weights)
+        return coordinator_lib.Plan(
+            num_steps,
+            train.save_every,
+            weights,
+            mode,
+            options.store_shards,
+            options.away_timeout_s,
+            options.snapshot_every,
+            seconds,
+        )
+
+    def _make_job(self, task, rank, size, generation, step, deposit):
+        return worker.Job(
+            self._config,
+            self._workdir,
+            self._options,
+            task,
+            rank,
+            size,
+            generation,
+            step,
+            deposit,
+        )
+
+    def _lead(
+        self,
+        coordinator: Any,
+        shards: list[Any],
+        groups: dict[str, group.GroupSupervisor],
+        stop: stop_signal.StopSignal,
+    ) -> str:
+        places = self._ask([each.where.remote() for each in shards])
+        roles = {f"store/{i}": place for i, place in enumerate(places)}
+        roles["coordinator"] = self._ask(coordinator.where.remote())
+        was_told = False
+        next_status = 0.0
+        while True:
+            if stop.is_requested and not was_told:
+                was_told = True
+                self._ask(coordinator.stop.remote())
+            told = self._told = self._ask(coordinator.status.remote())
+            self._write_reports(told)
+            if told["is_over"]:
+                break
+            self._save_if_cut(coordinator, stop)
+            if time.monotonic() > next_status:
+                next_status = time.monotonic() + _STATUS_EVERY_S
+                self._write_status(told, roles, groups)
+                self._ask([each.where.remote() for each in shards])
+            self._show(told)
+            time.sleep(_TICK_S)
+        self._wait_for(groups)
+        self._write_status(told, roles, groups)
+        return told["message"]
+
+    def _wait_for(self, groups: dict[str, group.GroupSupervisor]) -> None:
+        """Lets workers leave by themselves."""
+        deadline = time.monotonic() + _END_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if not any(each.is_running() for each in groups.values()):
+                return
+            time.sleep(_TICK_S)
+
+    def _save_if_cut(
+        self, coordinator: Any, stop: stop_signal.StopSignal
+    ) -> None:
+        cut = self._ask(coordinator.take_cut.remote())
+        if cut is None:
+            return
+        for task, step in cut.late.items():
+            logging.warning(
+                "The group of %s is away: this checkpoint has its head as "
+                "after %d of its steps, and %d of them in the trunk.",
+                task,
+                step,
+                cut.steps[task],
+            )
+        try:
+            if not self._options.is_calibration:
+                self._save(cut)
+        except OSError as error:
+            self._ask(coordinator.fail.remote(str(error)))
+            return
+        num_steps = self._plan().num_steps
+        if stop.is_requested or sum(cut.steps.values()) >= num_steps:
+            self._ask(coordinator.end.remote())
+
+    def _save(self, cut: coordinator_lib.Cut) -> None:
+        dumps = [self._ask(part[0]) for part in cut.shards]
+        folder = None
+        if cut.gpu_hours is not None:
+            folder = gpu_hours.snapshot_folder(self._workdir, cut.gpu_hours)
+            self._joint.save(cut.steps, cut.deposits, dumps, folder)
+        self._joint.save(cut.steps, cut.deposits, dumps)
+        self._steps = dict(cut.steps)
+
+    def _write_reports(self, told: dict[str, Any]) -> None:
+        for step, record, seconds in told["reports"]:
+            self._seconds[record.task] = seconds
+            self._last_record(record)
+            if self._log:
+                task = self._run.states[record.task].task
+                self._log.write(step, record, task.chance())
+
+    def _last_record(self, record: Any) -> None:
+        self._records = {**getattr(self, "_records", {}), record.task: record}
+
+    def _write_status(
+        self,
+        told: dict[str, Any],
+        roles: dict[str, Any],
+        groups: dict[str, group.GroupSupervisor],
+    ) -> None:
+        workers = {
+            f"{name}/{rank}": place
+            for name, each in groups.items()
+            for rank, place in enumerate(each.places())
+        }
+        status = {
+            "steps": told["steps"],
+            "is_over": told["is_over"],
+            "message": told["message"],
+            "roles": {**roles, **workers},
+        }
+        path = self._workdir / STATUS_FILE
+        partial = path.with_suffix(".partial")
+        with contextlib.suppress(OSError):  # a full disk only makes it old
+            partial.write_text(json.dumps(status, indent=1) + "\n")
+            partial.replace(path)
+
+    def _show(self, told: dict[str, Any]) -> None:
+        records = getattr(self, "_records", {})
+        tasks = "  ".join(
+            f"{name} {r.values['loss']:.3f}/"
+            f"{self._run.states[name].task.chance()['loss']:.3f} "
+            f"{r.rates['images_per_s']:.0f}/s"
+            for name, r in records.items()
+        )
+        done = sum(told["steps"].values())
+        self._progress.show(f"step {done}/{self._plan().num_steps}  {tasks}")
+
+    def _ask(self, calls: Any) -> Any:
+        """Waits for answers of the store.
+
+        Raises:
+            StoreLostError: a part of it is gone or frozen.
+        """
+        try:
+            return ray.get(calls, timeout=self._options.peer_timeout_s)
+        except (
+            exceptions.RayActorError,
+            exceptions.GetTimeoutError,
+            exceptions.ObjectLostError,
+        ) as error:
+            raise StoreLostError(
+                f"A part of the store is gone ({type(error).__name__})."
+            ) from error
+
+    def _check_hosts(self) -> None:
+        """Raises ValueError where a host lacks what the run needs."""
+        token = uuid.uuid4().hex
+        (self._workdir / actors.TOKEN_FILE).write_text(token)
+        data = {
+            kind: getattr(self._config.data, kind)
+            for kind in self._config.sources()
+            if ":" not in getattr(self._config.data, kind)
+        }
+        checks, versions = [], []
+        for node in ray.nodes():
+            if not node["Alive"]:
+                continue
+            there = scheduling_strategies.NodeAffinitySchedulingStrategy(
+                node["NodeID"], soft=False
+            )
+            versions.append(
+                actors.version_of_host.options(
+                    scheduling_strategy=there
+                ).remote()
+            )
+            checks.append(
+                actors.check_host.options(scheduling_strategy=there).remote(
+                    str(self._workdir.resolve()), token, data
+                )
+            )
+        others = set(ray.get(versions)) - {version.VERSION}
+        if others:
+            raise ValueError(
+                f"A host has version {', '.join(others)} of this package; "
+                f"this command has {version.VERSION}. Install the same."
+            )
+        lacking = [text for text in ray.get(checks) if text]
+        if lacking:
+            raise ValueError(lacking[0])
+
+
+def _worker_resources() -> group.Resources:
+    """Returns a GPU for each worker where the cluster has any."""
+    has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+    return group.Resources(1.0, 1.0 if has_gpus else 0.0)

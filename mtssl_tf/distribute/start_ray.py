@@ -1,0 +1,241 @@
+"""Starts a Ray of our own, or joins one that runs; to be imported before Ray.
+
+A Ray of our own listens on loopback, in a folder of mode 0700, asks for a
+token that only this user can read, and ends with the command, however that
+ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import ipaddress
+import os
+import pathlib
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+from absl import logging
+
+from mtssl_tf.distribute import options as options_lib
+
+# Unix sockets have 107 bytes: not inside a user's run directory.
+_FOLDER = "/tmp"
+_SHM_SHARE = 0.3  # Ray's own share of /dev/shm
+_MIN_SHM_BYTES = 512 << 20  # ours: trunk, slots and gradients of a small run
+_TRIES = 3
+
+
+@contextlib.contextmanager
+def connected(
+    options: options_lib.ClusterOptions, num_cpus: int
+) -> Iterator[None]:
+    """Connects this process to the cluster that the options name.
+
+    Args:
+        options: say which one.
+        num_cpus: that the run needs at least, for one of our own.
+
+    Raises:
+        ValueError: Ray is not installed, or there is no such cluster, or it
+            refuses this user, or asks nobody for a token.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if options.address == options_lib.LOCAL:
+        with _own(options, num_cpus):
+            yield
+        return
+    _check_installed()
+    if not options.allows_open:
+        _check_asks_for_token(options.address)
+    _join(options.address)
+    try:
+        yield
+    finally:
+        _ray().shutdown()
+
+
+def _ray() -> Any:
+    _check_installed()
+    import ray
+
+    return ray
+
+
+def _check_installed() -> None:
+    try:
+        import importlib.util
+
+        if importlib.util.find_spec("ray") is not None:
+            return
+    except ValueError:
+        pass
+    raise ValueError(
+        "--cluster needs Ray, which is not installed: pip install "
+        "'mtssl_tf[cluster]'."
+    )
+
+
+@contextlib.contextmanager
+def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
+    _check_installed()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="mtssl-", dir=_FOLDER))
+    token = folder / "token"
+    descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    # Keeps gcs_server and raylet on loopback.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    # One host of one user: who is short of memory is this run's own business.
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+    os.environ.pop("RAY_ADDRESS", None)
+    guard = _start_guard(folder)
+    ray = _ray()
+    _warn_of_small_shm()
+    try:
+        _init_with_patience(
+            ray,
+            address="local",
+            num_cpus=max(os.cpu_count() or 1, num_cpus),
+            include_dashboard=options.has_dashboard,
+            _temp_dir=str(folder),
+            _node_ip_address="127.0.0.1",
+            log_to_driver=True,
+            configure_logging=False,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        guard.stdin.close()
+        guard.wait()
+
+
+def _init_with_patience(ray: Any, **arguments: Any) -> None:
+    """Starts Ray; on a loaded machine its first try may be given up."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            ray.init(**arguments)
+            return
+        except Exception as error:  # Ray has no class of its own for this.
+            if attempt == _TRIES:
+                raise OSError(
+                    f"Ray did not start: {error}. Its logs are in "
+                    f"{arguments['_temp_dir']}; a loaded machine may need "
+                    "another try."
+                ) from error
+            logging.warning("Ray did not start (%s). Trying again.", error)
+            ray.shutdown()
+            time.sleep(attempt)
+
+
+def _join(address: str) -> None:
+    ray = _ray()
+    try:
+        ray.init(address=address, configure_logging=False)
+    except ConnectionError as error:
+        raise ValueError(
+            f"--cluster={address}: no Ray answers there ({_first(error)}). "
+            "Start one with `ray start --head`, or use --cluster=local."
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"--cluster={address}: Ray refused this command: {_first(error)}. "
+            "Give the cluster's token by RAY_AUTH_TOKEN_PATH, and the same "
+            "version of Ray."
+        ) from error
+
+
+def _check_asks_for_token(address: str) -> None:
+    """Refuses a Ray that lets strangers in, before sending any token."""
+    code = (
+        "import ray, sys\n"
+        f"ray.init(address={address!r}, configure_logging=False, "
+        "log_to_driver=False)\n"
+    )
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    environment.pop("RAY_AUTH_TOKEN_PATH", None)
+    asked = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True
+    )
+    if asked.returncode == 0:
+        raise ValueError(
+            f"--cluster={address} is a Ray that asks nobody for a token: who "
+            "reaches it runs code as you. Start it with RAY_AUTH_MODE=token, "
+            "or give --allow_open_cluster inside a network that you trust."
+        )
+
+
+def _start_guard(folder: pathlib.Path) -> subprocess.Popen:
+    """Starts a process that ends our Ray once this one is gone.
+
+    Two of Ray's agents outlive a command that is killed. The guard sees its
+    standard input close, however that comes about.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", _GUARD, str(folder)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+_GUARD = """
+import os, pathlib, shutil, signal, sys, time
+folder = sys.argv[1]
+sys.stdin.buffer.read()
+def find():
+    for path in pathlib.Path("/proc").iterdir():
+        if path.name.isdigit() and int(path.name) != os.getpid():
+            try:
+                command = (path / "cmdline").read_bytes()
+                surroundings = (path / "environ").read_bytes()
+            except OSError:
+                continue
+            if folder.encode() in command or folder.encode() in surroundings:
+                yield int(path.name)
+for kind in (signal.SIGTERM, signal.SIGKILL):
+    for number in find():
+        try:
+            os.kill(number, kind)
+        except OSError:
+            pass
+    time.sleep(1.0)
+shutil.rmtree(folder, ignore_errors=True)
+"""
+
+
+def _warn_of_small_shm() -> None:
+    """Says it where Ray will use the disk in place of shared memory."""
+    free = shutil.disk_usage("/dev/shm").free
+    if free * _SHM_SHARE < _MIN_SHM_BYTES:
+        logging.warning(
+            "/dev/shm has %d MB free; Ray falls back to the disk where its "
+            "share of it is used up, which is slow. In a container give "
+            "--shm-size=4g.",
+            free >> 20,
+        )
+
+
+def public_addresses() -> list[str]:
+    """Returns this host's addresses that the internet may reach."""
+    found = {
+        str(info[4][0])
+        for info in socket.getaddrinfo(socket.gethostname(), None)
+    }
+    return sorted(
+        address
+        for address in found
+        if ipaddress.ip_address(address.split("%")[0]).is_global
+    )
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,398 @@
+"""One worker of a task group: its loop from the first step to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import socket
+import time
+from typing import Any, Protocol
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf.distribute import coordinator
+from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.distribute import step as step_lib
+from mtssl_tf.process import memory
+from mtssl_tf.reports import metrics_record
+from mtssl_tf.reports import metrics_window
+from mtssl_tf.training import batches as batches_lib
+from mtssl_tf.training import loop
+from mtssl_tf.training import run as run_lib
+
+CALIBRATION_STEPS = 30  # ours, of each task
+_CALIBRATION_WARM_UP = 10  # ours: left out of the median
+_PAUSE_S = 0.02
+
+
+class GroupError(RuntimeError):
+    """The whole group must start again from what the store has."""
+
+
+class Store(Protocol):
+    """The store as a worker sees it; `ray_store.RayStore` is the real one."""
+
+    def begin(self, *arguments: Any) -> coordinator.Reply: ...
+
+    def commit(self, *arguments: Any) -> coordinator.Reply: ...
+
+    def deposit(self, *arguments: Any) -> None: ...
+
+    def report(self, *arguments: Any) -> None: ...
+
+    def stage(
+        self, gradients: dict[int, dict[str, np.ndarray]], *arguments: Any
+    ) -> None:
+        """Stages gradients, by shard and segment."""
+
+    def fetch(self, trunk: Any) -> list[dict[str, np.ndarray]]:
+        """Returns what each shard has, by segment."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a worker is started with.
+
+    Attributes:
+        config: the run's settings.
+        workdir: the run directory, which all hosts see.
+        options: of the cluster.
+        task: whose group this is.
+        rank: of the worker in it.
+        size: of the group.
+        generation: of the group.
+        step: that the task is at.
+        deposit: what the group owned when it last handed it in, float32 [n].
+    """
+
+    config: config_lib.RunConfig
+    workdir: pathlib.Path
+    options: options_lib.ClusterOptions
+    task: str
+    rank: int
+    size: int
+    generation: int
+    step: int
+    deposit: np.ndarray
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the worker commits without its group."""
+        return self.options.mode == "asynchronous"
+
+    @property
+    def pusher(self) -> str:
+        """The name that its gradients are committed under."""
+        return f"{self.task}/{self.rank}" if self.is_alone else self.task
+
+
+def find_free_port() -> int:
+    """Returns a port of this host that nobody has now."""
+    with socket.create_server(("", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def connect(
+    job: Job, addresses: Sequence[str]
+) -> tuple[
+    tf.distribute.Strategy, tf.distribute.experimental.CommunicationOptions
+]:
+    """Returns a worker's strategy, and options of its all-reduce.
+
+    To be called before all other use of TensorFlow. A peer that never comes
+    is the supervisor's business: it ends this process.
+    """
+    cores = os.cpu_count() or 1
+    # A thread that waits for a peer is a thread less: seen with one, a group
+    # of two workers waits for ever.
+    tf.config.threading.set_intra_op_parallelism_threads(max(2, cores))
+    tf.config.threading.set_inter_op_parallelism_threads(max(8, cores))
+    kinds = tf.distribute.experimental.CommunicationImplementation
+    gpus = tf.config.list_physical_devices("GPU")
+    options = tf.distribute.experimental.CommunicationOptions(
+        timeout_seconds=job.options.peer_timeout_s,
+        implementation=kinds.NCCL if gpus else kinds.RING,
+    )
+    os.environ.pop("TF_CONFIG", None)
+    if job.is_alone or job.size == 1:
+        return tf.distribute.get_strategy(), options
+    os.environ["TF_CONFIG"] = json.dumps(
+        {
+            "cluster": {"worker": list(addresses)},
+            "task": {"type": "worker", "index": job.rank},
+        }
+    )
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(
+        communication_options=options
+    )
+    return strategy, options
+
+
+class Worker:
+    """A worker that is connected to its group."""
+
+    def __init__(
+        self,
+        job: Job,
+        store: Store,
+        strategy: tf.distribute.Strategy,
+        options: tf.distribute.experimental.CommunicationOptions,
+    ) -> None:
+        """Builds the task and goes to the store's state of it."""
+        memory.keep_freed_memory()
+        self._job = job
+        self._store = store
+        self._config = job.config.tasks[job.task]
+        self._run = run_lib.build_run(
+            dataclasses.replace(job.config, tasks={job.task: self._config}),
+            job.workdir,
+            strategy,
+        )
+        self._state = self._run.states[job.task]
+        self._step_function = step_lib.GroupStep(
+            self._run,
+            job.task,
+            self._config.batch_size // (job.size if job.is_alone else 1),
+            job.is_alone,
+            job.options.batch_norm,
+            options,
+        )
+        self._step_function.own_variables.write(job.deposit)
+        self._step_function.set_step(job.step)
+        self._step = job.step
+        self._window = metrics_window.MetricsWindow()
+        self._threads = concurrent.futures.ThreadPoolExecutor(2)
+        self._end: coordinator.Reply | None = None
+
+    def train(self) -> str:
+        """Trains until the store ends the run; returns its word for it.
+
+        Raises:
+            NonFiniteLossError: a loss is not a number.
+            GroupError: the group must start anew from the store's state.
+        """
+        try:
+            self._train()
+        except tf.errors.OpError as error:
+            # Its message is a page, and says little more.
+            raise GroupError(
+                f"A worker of {self._job.task} is gone or frozen "
+                f"({type(error).__name__})."
+            ) from None
+        return self._end.message if self._end else ""
+
+    def _train(self) -> None:
+        batches = self._start_pipeline()
+        coming = self._threads.submit(self._begin, self._step)
+        travelling = None  # the commit under way, and what the head waits for
+        while True:
+            start = time.monotonic()
+            batch = next(batches)
+            waited = time.monotonic() - start
+            trunk = coming.result()
+            if trunk is None:
+                return
+            self._step_function.assign(tf.constant(trunk))
+            del trunk
+            values, gradient, head_gradients = self._compute(batch)
+            if travelling and not self._finish(*travelling):
+                return
+            commit = self._threads.submit(
+                self._commit, self._step, gradient.numpy()
+            )
+            travelling = (commit, head_gradients)
+            self._step += 1
+            if not self._job.options.use_overlap:
+                if not self._finish(*travelling):
+                    return
+                travelling = None
+            coming = self._threads.submit(self._begin, self._step)
+            self._window.add(
+                values,
+                self._config.batch_size,
+                waited,
+                time.monotonic() - start,
+            )
+            self._tell_store()
+
+    def _finish(
+        self, commit: concurrent.futures.Future, head_gradients: Any
+    ) -> bool:
+        """Steps the head once its gradient's commit is acknowledged."""
+        if not commit.result():
+            return False
+        self._step_function.apply(head_gradients)
+        return True
+
+    def _start_pipeline(self) -> Iterator[Any]:
+        return iter(
+            batches_lib.build_batches(
+                self._state.task,
+                self._run.source_of(self._state.task).training,
+                self._job.config.train.seed,
+                self._run.skipped,
+                self._step * self._config.batch_size,
+                part=(self._job.rank, self._job.size),
+            )
+        )
+
+    def _compute(self, batch: Any) -> tuple:
+        values, is_finite, is_in_step, gradient, head_gradients = (
+            self._step_function.compute(batch, self._step)
+        )
+        if not is_in_step:
+            raise GroupError(
+                f"Workers of {self._job.task} are at different steps."
+            )
+        if not is_finite:
+            path = self._job.workdir / loop.LAST_BATCH_FILE
+            np.savez(path, **{k: v.numpy() for k, v in batch.items()})
+            raise loop.NonFiniteLossError(
+                f"The loss of {self._job.task} at its step {self._step} is "
+                f"{float(values['loss'])}, or its gradient is not finite. A "
+                f"worker's part of the batch is in {path}. Lower "
+                f"{self._job.task}.learning_rate, or look at the batch."
+            )
+        return values, gradient, head_gradients
+
+    def _begin(self, step: int) -> np.ndarray | None:
+        """Returns the trunk (and stored head) to compute with, float32 [P]."""
+        while True:
+            reply = self._store.begin(
+                self._job.task, self._job.generation, step
+            )
+            if reply.status == coordinator.OK:
+                parts = self._store.fetch(reply.trunk)
+                # Copied: what is fetched may be memory that others share.
+                return np.concatenate(
+                    [
+                        part[segment]
+                        for segment in self._segments()
+                        for part in parts
+                    ]
+                )
+            if not self._answer(reply, step):
+                return None
+
+    def _segments(self) -> list[str]:
+        return [shard_lib.TRUNK] + [self._job.task] * self._job.is_alone
+
+    def _commit(self, step: int, gradient: np.ndarray) -> bool:
+        """Returns once a gradient is applied, or false where the run ends."""
+        job = self._job
+        commit = shard_lib.Commit(
+            job.pusher,
+            job.task,
+            job.generation,
+            step,
+            self._learning_rate(step),
+        )
+        slices = self._slices(gradient)
+        shards = list(slices)
+        self._store.stage(slices, job.pusher, job.generation, step)
+        while True:
+            reply = self._store.commit(commit, job.rank, shards)
+            if reply.status == coordinator.OK:
+                return True
+            if not self._answer(reply, step):
+                return False
+
+    def _slices(self, gradient: np.ndarray) -> dict[int, dict[str, np.ndarray]]:
+        """Returns this worker's part of a gradient by shard and segment.
+
+        Each shard gets the group's sum from one worker alone.
+        """
+        num_shards = self._job.options.store_shards
+        sizes = self._step_function.stored_sizes()
+        starts = np.cumsum([0, *sizes])
+        wire = self._job.options.wire
+        slices: dict[int, dict[str, np.ndarray]] = {}
+        for shard in range(num_shards):
+            if not self._job.is_alone and shard % self._job.size != (
+                self._job.rank
+            ):
+                continue
+            slices[shard] = {}
+            for segment, first, size in zip(self._segments(), starts, sizes):
+                start, stop = shard_lib.bounds(size, num_shards)[shard]
+                slices[shard][segment] = shard_lib.to_wire(
+                    gradient[first + start : first + stop], wire
+                )
+        return slices
+
+    def _learning_rate(self, step: int) -> float:
+        rate = self._state.task.learning_rate()
+        return float(rate(step)) if callable(rate) else float(rate)
+
+    def _answer(self, reply: coordinator.Reply, step: int) -> bool:
+        """Does what the store asks for meanwhile; returns whether to go on.
+
+        Raises:
+            GroupError: the group is not what the store takes it for.
+        """
+        if reply.status == coordinator.END:
+            self._end = reply
+            return False
+        if reply.status in (coordinator.STALE, coordinator.AHEAD):
+            raise GroupError(
+                f"The store has another state of {self._job.task} than its "
+                f"worker {self._job.rank} at step {step} ({reply.status})."
+            )
+        if reply.status == coordinator.DEPOSIT:
+            if self._job.rank == 0:
+                self._deposit(step)
+            else:
+                time.sleep(_PAUSE_S)
+        return True
+
+    def _tell_store(self) -> None:
+        """Sends, now and then, what is new."""
+        job = self._job
+        if job.rank:
+            return
+        is_due = self._step % job.options.deposit_every == 0
+        # With a gradient under way the head is a step behind the count.
+        if is_due and not (job.is_alone or job.options.use_overlap):
+            self._deposit(self._step)
+        every = job.config.train.log_every
+        if job.options.is_calibration:
+            every = CALIBRATION_STEPS
+        if self._step % every == 0:
+            record = metrics_record.MetricsRecord(
+                job.task,
+                self._step,
+                "train",
+                self._window.means(),
+                self._window.rates(),
+                self._state.model.mixing_weights(),
+            )
+            median_s = self._window.median_step_s(_CALIBRATION_WARM_UP)
+            self._store.report(record, median_s)
+            self._window.clear()
+
+    def _deposit(self, step: int) -> None:
+        self._store.deposit(
+            self._job.task,
+            self._job.generation,
+            step,
+            self._step_function.own_variables.read(),
+        )
+
+
+def log_listening(job: Job, address: str) -> None:
+    """Says what of a group is open to the network."""
+    if job.size > 1 and not job.is_alone:
+        logging.info(
+            "TensorFlow's collectives listen on every interface of this "
+            "host, at the port of %s, without any check of who connects. "
+            "Keep the port inside a private network.",
+            address,
+        )
