@@ -1,223 +1,243 @@
-"""Who may commit when, and who belongs to the run."""
+"""When commits go on: order, replays, turns, cuts and the end."""
 
-import dataclasses
+import threading
+import time
 
 import numpy as np
 import pytest
 
-from mtssl_tf import config as config_lib
-from mtssl_tf import version
-from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import coordinator as coordinator_lib
-from mtssl_tf.distribute import roster as roster_lib
-from mtssl_tf.distribute import trunk_store
+from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.training import schedule
 
-COLOR, EXEMPLAR = "colorization", "exemplar"
+A, B = "a", "b"
 
 
-@pytest.fixture
-def config():
-    config = config_lib.preset_config("tiny", [COLOR, EXEMPLAR])
-    return dataclasses.replace(
-        config, train=dataclasses.replace(config.train, save_every=10)
-    )
+class Shards:
+    """What the coordinator asks of the store, written down."""
+
+    def __init__(self):
+        self.applied = []
+        self.versions = 0
+
+    def __call__(self, method, *arguments):
+        if method == "apply":
+            number, commit = arguments
+            assert number == len(self.applied) + 1
+            self.applied.append((commit.pusher, commit.step))
+        if method == "version":
+            self.versions += 1
+        return [(method, len(self.applied))]
 
 
-def build_cluster(**settings):
-    return cluster_lib.Cluster(
-        {COLOR: ["h:1", "h:2"], EXEMPLAR: ["h:3"]}, ["h:4"], "s", **settings
-    )
-
-
-def build_coordinator(config, num_steps=100, **settings):
+def build(monkeypatch, mode="hybrid", num_steps=100, **plan):
+    monkeypatch.setattr(coordinator_lib, "_WAIT_S", 0.05)
+    shards = Shards()
+    plan = {"save_every": 1000, "num_shards": 2, "away_timeout_s": 0.3} | plan
     coordinator = coordinator_lib.Coordinator(
-        build_cluster(**settings), config, num_steps
+        coordinator_lib.Plan(
+            num_steps, weights={A: 1, B: 1}, mode=mode, **plan
+        ),
+        shards,
+        {A: 0, B: 0},
+        {A: "start of a", B: "start of b"},
     )
-    coordinator.start_at(
-        {COLOR: 0, EXEMPLAR: 0},
-        {COLOR: (0, np.zeros(1)), EXEMPLAR: (0, np.zeros(1))},
+    return coordinator, shards
+
+
+def commit(coordinator, pusher, step, generation=1, rank=0, shards=(0, 1)):
+    task = pusher.split("/")[0]
+    return coordinator.commit(
+        shard_lib.Commit(pusher, task, generation, step, 0.1), rank, shards
+    ).status
+
+
+def test_a_commit_waits_for_every_shard(monkeypatch):
+    coordinator, shards = build(monkeypatch)
+    coordinator.admit(A, 2)
+    assert commit(coordinator, A, 0, shards=[0]) == "wait"
+    assert shards.applied == []
+    # The other worker has the other shard's part.
+    assert commit(coordinator, A, 0, rank=1, shards=[1]) == "ok"
+    assert commit(coordinator, A, 0, shards=[0]) == "ok"
+    assert shards.applied == [(A, 0)]
+
+
+def test_a_replay_is_done_and_a_step_to_come_is_refused(monkeypatch):
+    coordinator, shards = build(monkeypatch)
+    coordinator.admit(A, 1)
+    for _ in range(3):
+        assert commit(coordinator, A, 0) == "ok"
+    assert shards.applied == [(A, 0)]
+    assert commit(coordinator, A, 5) == "ahead"
+    assert coordinator.status()["steps"] == {A: 1, B: 0}
+
+
+def test_a_new_generation_ends_its_predecessor(monkeypatch):
+    coordinator, shards = build(monkeypatch)
+    assert coordinator.admit(A, 1) == (1, 0, "start of a")
+    assert commit(coordinator, A, 0, shards=[0]) == "wait"
+    assert coordinator.admit(A, 1)[0] == 2
+    assert commit(coordinator, A, 0, generation=1, shards=[1]) == "stale"
+    assert coordinator.begin(A, 1, 0).status == "stale"
+    # Half a gradient of the dead is no half of the next one's.
+    assert commit(coordinator, A, 0, generation=2, shards=[1]) == "wait"
+    assert shards.applied == []
+
+
+def test_a_waiting_call_returns_when_its_group_is_renewed(monkeypatch):
+    coordinator, _ = build(monkeypatch)
+    monkeypatch.setattr(coordinator_lib, "_WAIT_S", 30.0)
+    coordinator.admit(A, 1)
+    said = []
+    waiter = threading.Thread(
+        target=lambda: said.append(commit(coordinator, A, 0, shards=[0]))
     )
-    return coordinator
+    waiter.start()
+    time.sleep(0.1)
+    coordinator.admit(A, 1)
+    waiter.join(5)
+    assert said == ["stale"]
 
 
-def hand_in(coordinator, task, value=1.0):
-    data = np.full(4, value)
-    step = coordinator.steps[task]
-    coordinator.deposit(task, step, 0, 2, data[:3])
-    coordinator.deposit(task, step, 1, 2, data[3:])
+def test_all_ranks_compute_with_the_same_trunk(monkeypatch):
+    coordinator, shards = build(monkeypatch)
+    coordinator.admit(A, 2)
+    coordinator.admit(B, 1)
+    first = coordinator.begin(A, 1, 0).trunk
+    assert commit(coordinator, B, 0) == "ok"
+    assert coordinator.begin(A, 1, 0).trunk is first
+    assert coordinator.begin(B, 1, 1).trunk is not first
+    # A version is put once, whoever asks for it.
+    assert commit(coordinator, A, 0) == "ok"
+    before = shards.versions
+    coordinator.begin(A, 1, 1)
+    coordinator.begin(B, 1, 1)
+    assert shards.versions == before + 1
 
 
-def test_a_checkpoint_is_a_cut_through_the_whole_run(config):
-    coordinator = build_coordinator(config)
-    coordinator.count({COLOR: 6, EXEMPLAR: 3})
-    assert coordinator.may_go_on(COLOR) is None
-    coordinator.count({COLOR: 7, EXEMPLAR: 3})
-    assert coordinator.may_go_on(COLOR) == {"status": "deposit", "step": 7}
-    hand_in(coordinator, COLOR)
-    assert coordinator.may_go_on(COLOR)["status"] == trunk_store.WAITING
-    assert coordinator.deposits_to_save() is None
-    hand_in(coordinator, EXEMPLAR, 2.0)
-    deposits = coordinator.deposits_to_save()
-    np.testing.assert_array_equal(deposits[EXEMPLAR], np.full(4, 2.0))
-    coordinator.release()
-    assert coordinator.may_go_on(COLOR) is None
-    assert not coordinator.is_over
+def test_synchronous_mode_applies_all_tasks_together(monkeypatch):
+    coordinator, shards = build(monkeypatch, "synchronous")
+    coordinator.admit(A, 1)
+    coordinator.admit(B, 1)
+    assert commit(coordinator, B, 0) == "wait"
+    assert commit(coordinator, A, 0) == "ok"
+    assert commit(coordinator, B, 0) == "ok"
+    assert shards.applied == [(A, 0), (B, 0)]
 
 
-def test_a_group_that_is_away_holds_the_others_up_for_so_long(config):
-    coordinator = build_coordinator(config, store_timeout_s=1e-3)
-    coordinator.count({COLOR: 7, EXEMPLAR: 3})
-    hand_in(coordinator, COLOR)
-    while coordinator.deposits_to_save() is None:
-        pass
-    assert len(coordinator.deposits_to_save()[EXEMPLAR]) == 1  # The last one.
-
-
-def test_a_deposit_of_the_past_is_left_aside(config):
-    coordinator = build_coordinator(config)
-    coordinator.count({COLOR: 5, EXEMPLAR: 0})
-    hand_in(coordinator, COLOR, 5.0)
-    coordinator.deposit(COLOR, 4, 0, 1, np.full(4, 4.0))
-    step, vector = coordinator.deposited(COLOR)
-    assert step == 5
-    np.testing.assert_array_equal(vector, np.full(4, 5.0))
-
-
-def test_a_deposit_from_steps_that_the_store_has_lost_is_left_aside(config):
-    coordinator = build_coordinator(config)
-    coordinator.count({COLOR: 5, EXEMPLAR: 0})
-    coordinator.deposit(COLOR, 50, 0, 1, np.full(4, 50.0))
-    assert coordinator.deposited(COLOR)[0] == 0
-    hand_in(coordinator, COLOR, 5.0)
-    assert coordinator.deposited(COLOR)[0] == 5
-
-
-def test_parts_of_two_deposits_are_never_joined(config):
-    coordinator = build_coordinator(config)
-    coordinator.count({COLOR: 5, EXEMPLAR: 0})
-    coordinator.deposit(COLOR, 5, 0, 2, np.full(3, 5.0))
-    coordinator.deposit(COLOR, 4, 1, 2, np.full(1, 4.0))  # Sent long ago.
-    assert coordinator.deposited(COLOR)[0] == 0
-    hand_in(coordinator, COLOR, 5.0)
-    step, vector = coordinator.deposited(COLOR)
-    assert step == 5
-    np.testing.assert_array_equal(vector, np.full(4, 5.0))
-
-
-def test_a_group_that_has_ended_holds_nobody_up(config):
-    coordinator = build_coordinator(config)
-    coordinator.count({COLOR: 7, EXEMPLAR: 3})
-    hand_in(coordinator, COLOR)
-    assert coordinator.deposits_to_save() is None
-    coordinator.roster.leave(f"{EXEMPLAR}/0")
-    assert set(coordinator.deposits_to_save()) == {COLOR, EXEMPLAR}
-
-
-def test_the_run_ends_after_its_last_step_is_saved(config):
-    coordinator = build_coordinator(config, num_steps=8)
-    coordinator.count({COLOR: 5, EXEMPLAR: 3})
-    for task in (COLOR, EXEMPLAR):
-        assert coordinator.may_go_on(task)["status"] == "deposit"
-        hand_in(coordinator, task)
-    assert coordinator.deposits_to_save() is not None
-    coordinator.release()
-    reply = coordinator.may_go_on(COLOR)
-    assert reply == {"status": "end", "message": ""}
-
-
-def test_a_failure_is_told_to_all(config):
-    coordinator = build_coordinator(config)
-    coordinator.fail("the disk is full")
-    coordinator.fail("something that followed from it")
-    assert coordinator.is_over
-    assert coordinator.may_go_on(COLOR)["message"] == "the disk is full"
-
-
-def test_turns_are_those_of_one_machine(config):
-    coordinator = build_coordinator(config, mode="turns")
-    steps = {COLOR: 0, EXEMPLAR: 0}
-    weights = {name: task.weight for name, task in config.tasks.items()}
+def test_turns_are_those_of_one_machine(monkeypatch):
+    coordinator, shards = build(monkeypatch, "turns")
+    coordinator.admit(A, 1)
+    coordinator.admit(B, 1)
+    steps = {A: 0, B: 0}
     for _ in range(6):
-        expected = schedule.next_task(steps, weights)
-        may = [t for t in steps if coordinator.is_turn_of(t) is None]
-        assert may == [expected]
-        steps[expected] += 1
-        coordinator.count(steps)
+        task = schedule.next_task(steps, {A: 1, B: 1})
+        other = B if task == A else A
+        assert coordinator.begin(other, 1, steps[other]).status == "wait"
+        assert coordinator.begin(task, 1, steps[task]).status == "ok"
+        assert commit(coordinator, task, steps[task]) == "ok"
+        steps[task] += 1
+    assert [task for task, _ in shards.applied] == [A, B] * 3
 
 
-def test_a_turn_that_one_worker_was_given_is_given_to_the_others(config):
-    coordinator = build_coordinator(config, mode="turns")
-    assert coordinator.is_turn_of(COLOR) is None
+def test_asynchronous_workers_commit_alone(monkeypatch):
+    coordinator, shards = build(monkeypatch, "asynchronous")
+    coordinator.admit(A, 2)
+    assert commit(coordinator, "a/0", 0) == "ok"
+    assert coordinator.status()["steps"][A] == 0  # half a batch
+    assert commit(coordinator, "a/1", 0, rank=1) == "ok"
+    assert coordinator.status()["steps"][A] == 1
+    assert commit(coordinator, "a/0", 1) == "ok"
+    assert shards.applied == [("a/0", 0), ("a/1", 0), ("a/0", 1)]
+
+
+def test_a_cut_holds_all_up_and_has_every_head(monkeypatch):
+    coordinator, shards = build(monkeypatch, save_every=2)
+    coordinator.admit(A, 2)
+    coordinator.admit(B, 1)
+    assert commit(coordinator, A, 0) == "ok"
+    assert coordinator.take_cut() is None
+    assert commit(coordinator, A, 1) == "ok"
+    # Two steps in all: the cut is due.
+    assert commit(coordinator, A, 2, rank=1) == "wait"
+    assert commit(coordinator, A, 2) == "deposit"
+    assert coordinator.take_cut() is None
+    coordinator.deposit(A, 1, 2, "head of a")
+    cut = coordinator.take_cut()
+    assert cut.steps == {A: 2, B: 0}
+    assert cut.deposits == {A: "head of a", B: "start of b"}
+    assert cut.shards == [("dump", 2)] and not cut.late
+    assert coordinator.take_cut() is None
+    assert commit(coordinator, A, 2) == "ok"
+    assert shards.applied[-1] == (A, 2)
+
+
+def test_a_group_that_is_away_holds_a_cut_up_for_a_while(monkeypatch):
+    coordinator, _ = build(monkeypatch, save_every=1)
+    coordinator.admit(A, 1)
+    assert commit(coordinator, A, 0) == "ok"
+    assert coordinator.take_cut() is None
+    time.sleep(0.4)
+    assert coordinator.take_cut().late == {A: 0}
+
+
+def test_late_deposits_of_the_past_and_the_future_are_refused(monkeypatch):
+    coordinator, _ = build(monkeypatch)
+    coordinator.admit(A, 1)
+    coordinator.admit(A, 1)
+    coordinator.deposit(A, 1, 0, "of the dead")
+    coordinator.deposit(A, 2, 7, "of a store that is gone")
+    assert coordinator.admit(A, 1)[2] == "start of a"
+
+
+def test_the_end_comes_after_the_last_save(monkeypatch):
+    coordinator, _ = build(monkeypatch, num_steps=1)
+    coordinator.admit(A, 1)
+    assert commit(coordinator, A, 0) == "ok"
+    assert commit(coordinator, A, 1) == "deposit"
+    coordinator.deposit(A, 1, 1, "last head")
+    assert coordinator.take_cut().deposits[A] == "last head"
+    assert commit(coordinator, A, 1) == "wait"  # it may not be saved yet
+    assert not coordinator.status()["is_over"]
+    coordinator.end()
+    assert commit(coordinator, A, 1) == "end"
+    assert coordinator.begin(A, 1, 1).status == "end"
+
+
+def test_a_stop_saves_first(monkeypatch):
+    coordinator, _ = build(monkeypatch)
+    coordinator.admit(A, 1)
     coordinator.stop()
-    assert coordinator.is_turn_of(COLOR) is None
-    assert coordinator.is_turn_of(EXEMPLAR)["status"] == trunk_store.WAITING
+    cut = coordinator.take_cut()
+    assert cut.steps == {A: 0, B: 0}
+    coordinator.end()
+    assert coordinator.status()["is_over"]
 
 
-def say_hello(roster, config, role, process, **changes):
-    return roster.hello(
-        {
-            "role": role,
-            "process": process,
-            "version": version.VERSION,
-            "config": config_lib.to_json(config),
-            "cluster": dataclasses.asdict(build_cluster()),
-            **changes,
-        }
+def test_a_failure_is_told_to_everybody(monkeypatch):
+    coordinator, _ = build(monkeypatch)
+    coordinator.admit(A, 1)
+    coordinator.fail("the disk is full")
+    coordinator.fail("because of that")
+    assert coordinator.begin(A, 1, 0).message == "the disk is full"
+    assert coordinator.status()["message"] == "the disk is full"
+
+
+def test_a_snapshot_is_due_where_the_cost_crosses_a_multiple(monkeypatch):
+    coordinator, _ = build(
+        monkeypatch, snapshot_every=2.0, seconds={A: 3600.0, B: 3600.0}
     )
+    coordinator.admit(A, 1)
+    assert commit(coordinator, A, 0) == "ok"
+    assert coordinator.take_cut() is None
+    assert commit(coordinator, A, 1) == "ok"
+    coordinator.deposit(A, 1, 2, np.zeros(1))
+    assert coordinator.take_cut().gpu_hours == pytest.approx(2.0)
 
 
-def test_a_group_starts_when_all_are_there(config):
-    roster = roster_lib.Roster(build_cluster(), config)
-    first = say_hello(roster, config, f"{COLOR}/0", "p0")
-    assert first == {"status": "gathering", "missing": [f"{COLOR}/1"]}
-    last = say_hello(roster, config, f"{COLOR}/1", "p1")
-    again = say_hello(roster, config, f"{COLOR}/0", "p0")
-    assert last["status"] == again["status"] == "go"
-    assert last["generation"] == again["generation"]
-    # Both restart: a later generation.
-    say_hello(roster, config, f"{COLOR}/0", "p2")
-    restarted = say_hello(roster, config, f"{COLOR}/1", "p3")
-    assert restarted["generation"] > last["generation"]
-
-
-def test_the_end_waits_for_everybody_or_for_who_is_at_work(config):
-    # A store that has restarted knows nobody, yet may be looked for.
-    roster = roster_lib.Roster(build_cluster(), config)
-    assert not roster.all_left()
-    assert roster.all_at_work_left()
-    roster.note_at_work(EXEMPLAR)
-    assert not roster.all_at_work_left()
-    roster.leave(f"{EXEMPLAR}/0")
-    assert roster.all_at_work_left()
-    assert roster.has_left(EXEMPLAR) and not roster.has_left(COLOR)
-    for index in (0, 1):
-        roster.leave(f"{COLOR}/{index}")
-    assert roster.all_left()
-    say_hello(roster, config, f"{COLOR}/0", "again")
-    assert not roster.all_left()
-
-
-def test_a_role_that_is_started_twice_is_refused(config):
-    roster = roster_lib.Roster(build_cluster(), config)
-    for process in ("one", "two", "one"):
-        reply = say_hello(roster, config, f"{COLOR}/0", process)
-        # So far it may be the last word of a process that has died.
-        assert reply["status"] == "gathering"
-    say_hello(roster, config, f"{COLOR}/0", "two")
-    reply = say_hello(roster, config, f"{COLOR}/0", "one")
-    assert reply["status"] == "refused"
-    assert "one" in reply["message"] and "two" in reply["message"]
-
-
-def test_what_differs_between_roles_is_named(config):
-    roster = roster_lib.Roster(build_cluster(), config)
-    other = config_lib.override(config, "exemplar.batch_size=64")
-    reply = say_hello(roster, other, f"{COLOR}/0", "p")
-    assert reply["status"] == "refused"
-    assert "exemplar.batch_size: 32 -> 64" in reply["message"]
-    reply = say_hello(roster, config, f"{COLOR}/0", "p", version="9.9")
-    assert "9.9" in reply["message"] and version.VERSION in reply["message"]
-    cluster = dataclasses.asdict(build_cluster(mode="synchronous"))
-    reply = say_hello(roster, config, f"{COLOR}/0", "p", cluster=cluster)
-    assert "synchronous" in reply["message"]
+def test_reports_are_passed_on_once(monkeypatch):
+    coordinator, _ = build(monkeypatch)
+    coordinator.report("a record", 0.1)
+    assert coordinator.status()["reports"] == [(0, "a record", 0.1)]
+    assert coordinator.status()["reports"] == []
