@@ -138,7 +138,8 @@ class Coordinator:
         self._pending: dict[str, _Pending] = {}
         self._number = 0
         self._trunk: tuple[int, Any] = (-1, None)  # commit number, versions
-        self._held_since: float | None = None
+        self._due_since: float | None = None  # when a cut became due
+        self._is_held = False  # no commit is made until it is taken
         self._is_stopping = self._is_over = False
         self._is_cut = False
         self._snapshot_hours: float | None = None
@@ -160,7 +161,7 @@ class Coordinator:
             group = self._groups[task]
             group.generation += 1
             group.size = size
-            group.is_away = False
+            group.is_away = True  # until its first step
             for pusher in [p for p in self._pending if _task(p) == task]:
                 del self._pending[pusher]
             if self._plan.mode == "asynchronous":
@@ -207,15 +208,15 @@ class Coordinator:
         At the run's end they do not; `end` comes after the last save.
         """
         with self._changed:
-            if self._held_since is None or self._is_cut or self._is_over:
+            self._hold_if_all_are_there()
+            if not self._is_held or self._is_cut or self._is_over:
                 return None
             late = {
                 task: group.deposit[0]
                 for task, group in self._groups.items()
                 if group.deposit[0] != self._steps[task]
             }
-            held_s = time.monotonic() - self._held_since
-            if late and held_s < self._plan.away_timeout_s:
+            if late and not self._is_overdue():
                 if not (self._is_stopping and self._are_away(late)):
                     return None
             cut = Cut(
@@ -228,7 +229,7 @@ class Coordinator:
             self._snapshot_hours = None
             self._is_cut = self._must_end()
             if not self._is_cut:
-                self._held_since = None
+                self._due_since, self._is_held = None, False
             self._changed.notify_all()
             return cut
 
@@ -250,6 +251,7 @@ class Coordinator:
                     return Reply(END, message=self._message)
                 if generation != group.generation:
                     return Reply(STALE)
+                group.is_away = False
                 if group.begun[0] == step and self._plan.mode != "asynchronous":
                     return Reply(OK, group.begun[1])
                 reply = self._hold_up(task)
@@ -283,7 +285,7 @@ class Coordinator:
                 refusal = self._refuse(commit)
                 if refusal:
                     return refusal
-                if self._held_since is None:
+                if not self._is_held:
                     self._apply_what_is_whole()
                     if self._committed[commit.pusher] > commit.step:
                         return Reply(OK)
@@ -328,7 +330,7 @@ class Coordinator:
         """Returns None where a task may begin its step."""
         if self._plan.mode != "turns":
             return None
-        if self._held_since is not None:
+        if self._is_held:
             return Reply(DEPOSIT if self._owes_deposit(task) else WAIT)
         if schedule.next_task(self._steps, self._plan.weights) != task:
             return Reply(WAIT)
@@ -385,9 +387,27 @@ class Coordinator:
             self._hold()
 
     def _hold(self) -> None:
-        if self._held_since is None:
-            self._held_since = time.monotonic()
-        self._changed.notify_all()
+        """Notes that a cut is due."""
+        if self._due_since is None:
+            self._due_since = time.monotonic()
+        self._hold_if_all_are_there()
+
+    def _hold_if_all_are_there(self) -> None:
+        """Closes admission for a cut that is due.
+
+        A group that is starting anew is waited for, and meanwhile the others
+        go on, unless the run is to end.
+        """
+        if self._due_since is None or self._is_held:
+            return
+        are_there = not any(group.is_away for group in self._groups.values())
+        if are_there or self._must_end() or self._is_overdue():
+            self._is_held = True
+            self._changed.notify_all()
+
+    def _is_overdue(self) -> bool:
+        held_s = time.monotonic() - (self._due_since or time.monotonic())
+        return held_s >= self._plan.away_timeout_s
 
     def _must_end(self) -> bool:
         return self._is_stopping or self._num_done() >= self._plan.num_steps

@@ -154,8 +154,9 @@ def test_asynchronous_workers_commit_alone(monkeypatch):
 
 def test_a_cut_holds_all_up_and_has_every_head(monkeypatch):
     coordinator, shards = build(monkeypatch, save_every=2)
-    coordinator.admit(A, 2)
-    coordinator.admit(B, 1)
+    for task in (A, B):
+        coordinator.admit(task, 2)
+        coordinator.begin(task, 1, 0)
     assert commit(coordinator, A, 0) == "ok"
     assert coordinator.take_cut() is None
     assert commit(coordinator, A, 1) == "ok"
@@ -173,9 +174,26 @@ def test_a_cut_holds_all_up_and_has_every_head(monkeypatch):
     assert shards.applied[-1] == (A, 2)
 
 
-def test_a_group_that_is_away_holds_a_cut_up_for_a_while(monkeypatch):
+def test_a_group_that_starts_anew_is_waited_for_while_others_go_on(
+    monkeypatch,
+):
+    coordinator, _ = build(monkeypatch, save_every=1)
+    for task in (A, B):
+        coordinator.admit(task, 1)
+    coordinator.begin(A, 1, 0)
+    assert commit(coordinator, A, 0) == "ok"
+    assert commit(coordinator, A, 1) == "ok"  # a cut is due, B is away
+    coordinator.begin(B, 1, 0)
+    assert coordinator.take_cut() is None
+    assert commit(coordinator, A, 2) == "deposit"
+    coordinator.deposit(A, 1, 2, "head of a")
+    assert coordinator.take_cut().steps == {A: 2, B: 0}
+
+
+def test_a_cut_is_taken_at_last_without_a_group_that_stays_away(monkeypatch):
     coordinator, _ = build(monkeypatch, save_every=1)
     coordinator.admit(A, 1)
+    coordinator.begin(A, 1, 0)
     assert commit(coordinator, A, 0) == "ok"
     assert coordinator.take_cut() is None
     time.sleep(0.4)
@@ -233,6 +251,7 @@ def test_a_snapshot_is_due_where_the_cost_crosses_a_multiple(monkeypatch):
     assert coordinator.take_cut() is None
     assert commit(coordinator, A, 1) == "ok"
     coordinator.deposit(A, 1, 2, np.zeros(1))
+    time.sleep(0.4)  # B never comes
     assert coordinator.take_cut().gpu_hours == pytest.approx(2.0)
 
 
