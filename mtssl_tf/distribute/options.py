@@ -7,6 +7,7 @@ import dataclasses
 import re
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import tasks
 
 LOCAL = "local"
 AUTO = "auto"
@@ -147,11 +148,29 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
                 f"--{name} is for one machine. Leave it out, and go on "
                 "from the checkpoint on one machine to have it."
             )
+    if options.mode == "asynchronous":
+        _check_parts(options, config)
     if options.mode == "asynchronous" and config.train.use_lasso:
         raise ValueError(
             "--mode=asynchronous keeps heads in the store, which knows no "
             "mix. Use --lasso with another mode."
         )
+
+
+def _check_parts(options: ClusterOptions, config: config_lib.RunConfig) -> None:
+    """Refuses parts of a batch in which nothing can be compared."""
+    for name, task in config.tasks.items():
+        most = options.workers[name].most
+        if (
+            tasks.find_task(name).compares_examples
+            and task.batch_size < 2 * most
+        ):
+            raise ValueError(
+                f"{name} compares the examples of a batch, and with "
+                f"--mode=asynchronous each of {most} workers has its own "
+                f"part: {name}.batch_size={task.batch_size} leaves some "
+                f"fewer than two. Set it to {2 * most} or above."
+            )
 
 
 def _parse_range(count: str, text: str) -> WorkerRange:

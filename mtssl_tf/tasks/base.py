@@ -60,6 +60,8 @@ class Task(abc.ABC):
         Config: its options, a `TaskConfig`.
         presets: preset name -> its options at that scale.
         is_harmonized: whether `--harmonize` turns on `grey_input`.
+        compares_examples: whether the loss of one example depends on the
+            others of its batch.
         is_pretext: whether it needs no labels; only such tasks are trained
             where `--tasks` is absent.
     """
@@ -69,6 +71,7 @@ class Task(abc.ABC):
     Config: ClassVar[type[TaskConfig]]
     presets: ClassVar[Mapping[str, TaskConfig]]
     is_harmonized: ClassVar[bool] = False
+    compares_examples: ClassVar[bool] = False
     is_pretext: ClassVar[bool] = True
 
     def __init__(

@@ -70,6 +70,7 @@ class Exemplar(base.Task):
 
     name: ClassVar[str] = "exemplar"
     source: ClassVar[str] = "images"
+    compares_examples: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ExemplarConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": ExemplarConfig(

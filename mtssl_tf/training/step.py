@@ -5,6 +5,7 @@ As functions for one replica, and compiled over all devices of a strategy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -69,8 +70,10 @@ def compute_gradients(
         the order of `state.variables`.
     """
     with tf.GradientTape() as tape:
-        prediction = predict(state, batch["views"])
-        per_example = state.task.loss(prediction, batch["target"])
+        prediction, target, own = _compared(
+            state.task, predict(state, batch["views"]), batch["target"]
+        )
+        per_example = own(state.task.loss(prediction, target))
         loss = tf.reduce_sum(per_example) / global_batch_size
         objective = loss + _share_of_penalties(state.model)
     gradients = tape.gradient(
@@ -78,10 +81,40 @@ def compute_gradients(
     )
     values = {"loss": loss}
     share = tf.cast(tf.shape(per_example)[0], tf.float32) / global_batch_size
-    metrics = state.task.metrics(prediction, batch["target"])
-    for name, metric in metrics.items():
-        values[name] = metrics_window.mean_without_nan(metric) * share
+    for name, metric in state.task.metrics(prediction, target).items():
+        values[name] = metrics_window.mean_without_nan(own(metric)) * share
     return values, gradients
+
+
+def _compared(
+    task: base.Task, prediction: tf.Tensor, target: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Returns what a loss compares examples with, and who has which.
+
+    A task that compares examples with one another gets those of all replicas,
+    with gradient, so that N replicas equal one.
+
+    Args:
+        task: the task.
+        prediction: of this replica's B examples.
+        target: of these.
+
+    Returns:
+        Prediction and target of all examples that count, and a function that
+        takes this replica's part, float32 [B], out of theirs.
+    """
+    replica = tf.distribute.get_replica_context()
+    count = replica.num_replicas_in_sync
+    if count == 1 or not task.compares_examples:
+        return prediction, target, lambda values: values
+
+    def take_own(values: tf.Tensor) -> tf.Tensor:
+        parts = tf.reshape(values, [count, -1])
+        return tf.gather(parts, replica.replica_id_in_sync_group)
+
+    # One by one: whole numbers lie on the host, predictions on the device.
+    whole = replica.all_gather(prediction, axis=0)
+    return whole, replica.all_gather(target, axis=0), take_own
 
 
 def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:

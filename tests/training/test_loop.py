@@ -8,6 +8,7 @@ import task_cases
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import tasks
 from mtssl_tf.data import sample_set
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
@@ -189,8 +190,11 @@ def test_tasks_share_the_trunk_and_not_the_slots(samples, tmp_path):
     assert first.task.config.output_stride != second.task.config.output_stride
 
 
-def test_a_step_on_two_replicas_equals_one_on_one(two_replicas):
-    config = task_cases.small_config("relative_position")
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_a_step_on_two_replicas_equals_one_on_one(two_replicas, name):
+    # A kind of fault: a loss that compares examples saw those of its own
+    # replica alone, so that more replicas meant fewer negatives.
+    config = task_cases.small_config(name)
     batch = None
     results = []
     for strategy in (tf.distribute.get_strategy(), two_replicas):
