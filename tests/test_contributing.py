@@ -1,4 +1,4 @@
-"""The worked example of CONTRIBUTING.md is a task like the others."""
+"""The worked examples of CONTRIBUTING.md work."""
 
 import importlib
 import pathlib
@@ -9,25 +9,37 @@ import pytest
 import task_cases
 
 from mtssl_tf import tasks
+from mtssl_tf.models import lasso_mix
+from mtssl_tf.training import batches
+from mtssl_tf.training import rmsprop
 from mtssl_tf.training import step
+from mtssl_tf.training import task_model
 
 _PAGE = pathlib.Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
+
+
+def _load_example(path, monkeypatch, tmp_path):
+    """Returns the module that stands under `<!-- example: PATH -->`."""
+    code = re.search(
+        rf"<!-- example: {re.escape(path)} -->\n```python\n(.*?)```",
+        _PAGE.read_text(),
+        re.S,
+    )
+    name = pathlib.Path(path).stem
+    (tmp_path / f"{name}.py").write_text(code[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module(name)
 
 
 @pytest.fixture
 def rotation(monkeypatch, tmp_path):
     """The example's class, registered while a test runs."""
-    code = re.search(
-        r"tasks/rotation.py -->\n```python\n(.*?)```", _PAGE.read_text(), re.S
-    )
-    (tmp_path / "rotation.py").write_text(code[1])
-    monkeypatch.syspath_prepend(tmp_path)
-    module = importlib.import_module("rotation")
+    module = _load_example("mtssl_tf/tasks/rotation.py", monkeypatch, tmp_path)
     monkeypatch.setitem(tasks.TASKS, "rotation", module.Rotation)
     return module.Rotation
 
 
-def test_the_example_trains(rotation):
+def test_the_task_trains(rotation):
     state = task_cases.build_state(task_cases.small_config("rotation"))
     batch = task_cases.batch(state.task)
     values, gradients = step.compute_gradients(
@@ -40,3 +52,26 @@ def test_the_example_trains(rotation):
         batch["views"].numpy(), batch["target"].numpy(), prediction
     )
     assert picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_the_trunk_carries_every_task(name, monkeypatch, tmp_path):
+    module = _load_example("plain_trunk.py", monkeypatch, tmp_path)
+    config = task_cases.small_config(name)
+    task = tasks.find_task(name)(config.tasks[name], config.contract)
+    trunk = module.build_plain_trunk(3, 16, task.config.output_stride)
+    model = task_model.build_task_model(
+        trunk,
+        task,
+        batches.views_shape(task)[1:],
+        lasso_mix.LassoMix(name="mix"),
+    )
+    variables = list(trunk.trainable_variables)
+    variables += model.head.trainable_variables
+    optimizer = rmsprop.build_rmsprop(variables, 1e-3, 0.9, 0.9, 1e-8)
+    state = step.TaskState(task, model, optimizer, variables)
+    values, gradients = step.compute_gradients(
+        state, task_cases.batch(task), task.config.batch_size
+    )
+    assert bool(step.are_finite(values, gradients))
+    assert all(gradient is not None for gradient in gradients)
