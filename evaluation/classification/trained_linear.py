@@ -25,6 +25,7 @@ from mtssl_tf.data import inception_augmentation
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import views
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.training import proximal
 
 _NORM_DECAY = 0.9  # ours: the features are frozen, so little is averaged
 
@@ -142,10 +143,7 @@ class LinearTrainer:
         self._optimizer.apply(
             tape.gradient(total, [variable.value for variable in variables])
         )
-        if self.mix is not None and self.mix.lasso.proximal:
-            self.mix.proximal_step(
-                self._optimizer.learning_rate / (1.0 - self._protocol.momentum)
-            )
+        proximal.take_proximal_step(self.mix, self._optimizer)
         return loss
 
     def _epoch_batches(self, epoch: int) -> tf.data.Dataset:

@@ -17,6 +17,7 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress as progress_lib
+from mtssl_tf.training import proximal
 
 _SAVE_EVERY_S = 300
 
@@ -41,6 +42,14 @@ class DepthTraining:
     def step(self) -> int:
         """Number of steps done."""
         return int(self.optimizer.iterations)
+
+    @property
+    def mix(self) -> lasso_mix.LassoMix | None:
+        """What the head reads, None where that is the last unit."""
+        for layer in self.model.layers:
+            if isinstance(layer, lasso_mix.LassoMix):
+                return layer
+        return None
 
 
 def build_training(
@@ -82,11 +91,8 @@ def train_step(
         objective = tf.add_n([loss, *model.losses])
     variables = model.trainable_variables
     gradients = tape.gradient(objective, [v.value for v in variables])
-    learning_rate = optimizer.learning_rate
     optimizer.apply_gradients(zip(gradients, variables))
-    for layer in model.layers:
-        if isinstance(layer, lasso_mix.LassoMix) and layer.lasso.proximal:
-            layer.proximal_step(learning_rate)
+    proximal.take_proximal_step(training.mix, optimizer)
     return loss
 
 

@@ -21,6 +21,9 @@ STRIDE_PX = 16  # paper: block 3, stride 16
 class VocDetectionProtocol(result.Protocol):
     """Settings; `--set=NAME=VALUE` changes one.
 
+    With a lasso the id also covers `result.PROXIMAL_STEP`; without one it is
+    what it was before that had to be told apart.
+
     Attributes:
         train_short_sides_px: scales drawn from in training, one a step.
         train_long_side_px: bound on the longer side in training.
@@ -167,6 +170,12 @@ class VocDetectionProtocol(result.Protocol):
             value = getattr(self, name)
             if value > 1:
                 raise ValueError(f"{name} must be at most 1, got {value}.")
+
+    def settings(self) -> dict[str, Any]:
+        settings = super().settings()
+        if self.use_lasso:
+            settings |= result.PROXIMAL_STEP
+        return settings
 
     def with_overrides(
         self, assignments: Sequence[str]

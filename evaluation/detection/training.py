@@ -16,6 +16,7 @@ from evaluation.detection import protocol as protocol_lib
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress as progress_lib
 from mtssl_tf.reports import tensorboard
+from mtssl_tf.training import proximal
 
 _SAVE_EVERY_S = 600
 _LOG_EVERY_STEPS = 20
@@ -115,8 +116,7 @@ class DetectorTraining:
             for gradient, variable in zip(gradients, self._variables)
         ]
         self._optimizer.apply_gradients(zip(decayed, self._variables))
-        if self.detector.mix is not None:
-            self.detector.mix.proximal_step(self._optimizer.learning_rate)
+        proximal.take_proximal_step(self.detector.mix, self._optimizer)
         return {**losses, "total": total, "gradient_norm": norm}
 
 

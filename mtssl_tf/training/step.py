@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from mtssl_tf.tasks import base
-from mtssl_tf.training import rmsprop
+from mtssl_tf.training import proximal
 from mtssl_tf.training import task_model
 
 
@@ -86,11 +86,7 @@ def compute_gradients(
 def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
     """Steps the task's optimizer, then the mix's proximal step."""
     state.optimizer.apply_gradients(zip(gradients, state.variables))
-    mix = state.model.mix
-    if mix is not None and mix.lasso.proximal:
-        mix.proximal_step(
-            rmsprop.rmsprop_step_sizes(state.optimizer, mix.raw_weights)
-        )
+    proximal.take_proximal_step(state.model.mix, state.optimizer)
 
 
 def mean_without_nan(values: tf.Tensor) -> tf.Tensor:

@@ -188,3 +188,19 @@ def test_the_trunk_stays_frozen_while_the_head_trains(folders, tmp_path):
     trainer.train(tmp_path)
     for old, new in zip(before, trunk.identity.trunk.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_step_without_gradient_shrinks_the_mix(folders):
+    # A kind of fault: the threshold followed the rate of the step to come.
+    protocol = dataclasses.replace(
+        _SMALL, lasso=model_config.LassoConfig(l1=0.5)
+    )
+    trainer = _trainer(folders, protocol)
+    trainer.mix.raw_weights.assign([0.6, 0.8])
+    # The linear layer starts at zero: it tells the mix nothing yet.
+    images, classes = next(iter(trainer._epoch_batches(0)))
+    trainer._take_step(images, classes)
+    shrunk = np.array([0.6, 0.8]) - 0.5 * 0.01 / (1 - 0.9)
+    np.testing.assert_allclose(
+        trainer.mix.mixing_weights(), shrunk / np.linalg.norm(shrunk), rtol=1e-5
+    )

@@ -61,13 +61,17 @@ def stop():
         signal.signal(number, handler)
 
 
-def _new_training(config=_CONFIG):
+def _new_training(config=_CONFIG, num_units=1, lasso=None):
     keras.utils.set_random_seed(1)
     trunk_config = model_config.TrunkConfig(
-        depth=50, num_units=(1, 1, 1), width=0.125, bn_decay=0.9
+        depth=50, num_units=(1, 1, num_units), width=0.125, bn_decay=0.9
     )
     model = model_lib.build_depth_model(
-        trunk.build_trunk(trunk_config), config.up_filters, config.bn_decay, 2.0
+        trunk.build_trunk(trunk_config),
+        config.up_filters,
+        config.bn_decay,
+        2.0,
+        lasso,
     )
     return training_lib.build_training(
         model, input_contract.InputContract(), config
@@ -157,3 +161,22 @@ def test_non_finite_loss_names_step_and_rate(tmp_path, stop):
             training, batches.DepthBatches(pairs, _CONFIG, 0), tmp_path, stop
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_step_without_gradient_shrinks_the_mix():
+    # A kind of fault: one copy of the lasso's step left out 1 - momentum, and
+    # the same penalty was ten times weaker than elsewhere.
+    lasso = model_config.LassoConfig(l1=0.5)
+    training = _new_training(num_units=2, lasso=lasso)
+    mix = training.model.get_layer("mix")
+    mix.raw_weights.assign([0.6, 0.8])
+    pictures, depths = batches.DepthBatches(_Pairs(), _CONFIG, 0).batch(0)
+    unknown = np.zeros_like(depths)  # nothing to learn from
+    assert training_lib.train_step(training, pictures, unknown) == 0.0
+    # The rate rises from 0, where nothing moves.
+    np.testing.assert_allclose(mix.mixing_weights(), [0.6, 0.8], rtol=1e-6)
+    training_lib.train_step(training, pictures, unknown)
+    shrunk = np.array([0.6, 0.8]) - 0.5 * (0.05 / 2) / (1 - 0.9)
+    np.testing.assert_allclose(
+        mix.mixing_weights(), shrunk / np.linalg.norm(shrunk), rtol=1e-5
+    )

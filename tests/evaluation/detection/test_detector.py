@@ -145,6 +145,38 @@ def test_lasso_mixes_all_units_with_norm_one(trained):
     assert np.linalg.norm(weights) == pytest.approx(1, abs=1e-6)
 
 
+class _NothingToLearn:
+    """Stands in for a detector whose losses have no gradient."""
+
+    def __init__(self, protocol):
+        self.mix = lasso_mix.LassoMix(protocol.lasso_l1, proximal=True)
+        self.mix.build([(None, 2, 2, 1)] * 2)
+        self.mix.raw_weights.assign([0.6, 0.8])
+        self.variables = [self.mix.raw_weights.value]
+        self.trainable_variables = self.variables
+
+    def losses(self, *unused_batch):
+        return {"class": tf.reduce_sum(0.0 * self.variables[0])}
+
+
+def test_a_step_without_gradient_shrinks_the_mix(batches):
+    # A kind of fault: one copy of the lasso's step left out 1 - momentum, and
+    # the same penalty was ten times weaker than elsewhere.
+    protocol = dataclasses.replace(
+        _PROTOCOL, use_lasso=True, lasso_l1=0.5, warmup_steps=2
+    )
+    detector = _NothingToLearn(protocol)
+    training = training_lib.DetectorTraining(detector, protocol, seed=0)
+    training.run_step(batches.at(0))
+    # The first of two steps of the rise, at half the rate.
+    shrunk = np.array([0.6, 0.8]) - 0.5 * (2e-2 / 2) / (1 - 0.9)
+    np.testing.assert_allclose(
+        detector.mix.mixing_weights(),
+        shrunk / np.linalg.norm(shrunk),
+        rtol=1e-5,
+    )
+
+
 def test_losses_fall_until_one_is_not_finite(trained, batches):
     training, _ = trained
     batch = batches.at(0)
