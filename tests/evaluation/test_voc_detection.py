@@ -72,8 +72,12 @@ def test_a_mistake_is_one_clear_line(flags, said, capsys):
         ("learning_rate=1", "learning_rate", 1.0),
         ("learning_rate=2e-3", "learning_rate", 2e-3),
         ("train_short_sides_px=64,96", "train_short_sides_px", (64, 96)),
+        ("train_short_sides_px=(64, 96)", "train_short_sides_px", (64, 96)),
+        ("train_short_sides_px=[64]", "train_short_sides_px", (64,)),
+        ("train_short_sides_px=64", "train_short_sides_px", (64,)),
         ("decay_steps=", "decay_steps", ()),
         ("freeze_batch_norm=false", "freeze_batch_norm", False),
+        ("freeze_batch_norm=False", "freeze_batch_norm", False),
     ],
 )
 def test_settings_are_read_by_type(assignment, name, value):
@@ -108,6 +112,19 @@ def test_a_setting_changes_the_protocols_id():
     assert protocol.id.startswith("voc_detection-v1-")
     assert protocol.id == protocol.with_overrides(["nms_iou=0.3"]).id
     assert protocol.id != protocol.with_overrides(["nms_iou=0.4"]).id
+
+
+def test_whole_ratios_give_the_id_of_floats():
+    # A kind of fault: values that are equal, and two ids.
+    protocol = protocol_lib.VocDetectionProtocol(anchor_ratios=(0.5, 1, 2))
+    assert protocol.id == protocol_lib.VocDetectionProtocol().id
+
+
+def test_settings_that_only_fit_together_are_changed_together():
+    protocol = protocol_lib.VocDetectionProtocol().with_overrides(
+        ["train_proposals=500,100", "roi_samples=64"]
+    )
+    assert protocol.train_proposals == (500, 100)
 
 
 def test_only_a_lasso_is_told_apart_from_before():
