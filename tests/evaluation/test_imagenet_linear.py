@@ -1,6 +1,8 @@
 """The frozen linear evaluation, from flags to `result.json`."""
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from evaluation import command
 from evaluation import imagenet_linear
 from evaluation import result
 from evaluation.classification import data as data_lib
@@ -204,3 +207,29 @@ def test_a_step_without_gradient_shrinks_the_mix(folders):
     np.testing.assert_allclose(
         trainer.mix.mixing_weights(), shrunk / np.linalg.norm(shrunk), rtol=1e-5
     )
+
+
+def test_other_training_pictures_do_not_go_on_from_a_checkpoint(
+    folders, tmp_path, capsys
+):
+    # A kind of fault: a folder that does not say what it was made from.
+    flags = {"full": True, "epochs": 1}
+    _evaluate(folders, tmp_path / "out", **flags)
+    assert "Goes on" not in capsys.readouterr().out
+    _evaluate(folders, tmp_path / "out", **flags)
+    assert "Goes on after epoch 1" in capsys.readouterr().out
+    class_folder_pictures.save_class_folders(tmp_path / "other", 2, seed=7)
+    other = _arguments(
+        folders, tmp_path / "out", train=tmp_path / "other", **flags
+    )
+    assert imagenet_linear.main(["imagenet_linear", *other]) == 2
+    assert "differs in ['train']" in capsys.readouterr().err
+
+
+def test_a_signal_stops_training_within_an_epoch(folders, tmp_path, stop):
+    # A kind of fault: of three fine-tunings one knew no signal.
+    trainer = _trainer(folders)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(command.Interrupted, match="SIGTERM in epoch 1"):
+        trainer.train(tmp_path, stop)
+    assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from evaluation.detection import pictures
 from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import scored_boxes
 from evaluation.detection import voc_data
+from tools import plot_mix
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -210,7 +211,10 @@ def test_a_whole_run_and_its_repetition(shared_data, tmp_path):
     assert names <= set(result["metrics"])
     assert result["trunk"]["source"] == "random"
     assert result["data"]["train"]["pictures"] == 37
-    assert len(result["mixing_weights"]) == 4
+    assert len(result["mixing_weights"]["voc_detection"]) == 4
+    assert result["unit_names"][0] == "unit_01"
+    # A kind of fault: three writers of one entry, and a reader of one form.
+    assert plot_mix.read_mixes([tmp_path]) == ({}, result["mixing_weights"])
     for name in ("detections.json", "saved_model", "tensorboard"):
         assert (tmp_path / name).exists()
     command[command.index("--set=steps=2")] = "--set=steps=3"

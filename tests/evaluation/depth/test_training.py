@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from evaluation import command
 from evaluation.depth import batches
 from evaluation.depth import config as depth_config
 from evaluation.depth import model as model_lib
@@ -49,16 +50,6 @@ class _Pairs:
 
     def fingerprint(self):
         return "eight"
-
-
-@pytest.fixture
-def stop():
-    """A stop signal whose handlers end with the test."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield stop_signal.StopSignal()
-    for number, handler in zip(numbers, before):
-        signal.signal(number, handler)
 
 
 def _new_training(config=_CONFIG, num_units=1, lasso=None):
@@ -105,10 +96,11 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, stop):
     assert whole.step == 4
 
     first = _new_training()
-    training_lib.train(
-        first, _StopAfter(_Pairs(), _CONFIG, 0), tmp_path / "parts", stop
-    )
-    assert stop.number == signal.SIGTERM
+    with pytest.raises(command.Interrupted, match="SIGTERM.*step") as stopped:
+        training_lib.train(
+            first, _StopAfter(_Pairs(), _CONFIG, 0), tmp_path / "parts", stop
+        )
+    assert stopped.value.number == stop.number == signal.SIGTERM
     assert 1 <= first.step < 4
 
     second = _new_training()
