@@ -26,7 +26,6 @@ from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
 from mtssl_tf.data import inception_augmentation
 from mtssl_tf.frozen import features
-from mtssl_tf.frozen import views
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.process import stop_signal
 from mtssl_tf.training import proximal
@@ -128,12 +127,8 @@ class LinearTrainer:
 
         start = time.perf_counter()
         logits, classes = [], []
-        batches = views.centre_view_batches(
-            self._data.test,
-            self._protocol.resize_px,
-            self._protocol.image_px,
-            self._protocol.batch_size,
-            self._data.skipped,
+        batches = data_lib.centre_views(
+            self._data.test, self._protocol, self._data.skipped
         )
         for images, numbers in command.until_stopped(
             batches, stop, "while testing"

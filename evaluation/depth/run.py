@@ -59,6 +59,7 @@ def run(
         command.Interrupted: a signal came.
     """
     started_at = time.monotonic()
+    stop = stop_signal.StopSignal()
     keras.utils.set_random_seed(seed)
     pretrained = pretrained_lib.load_pretrained(
         trunk_source,
@@ -76,7 +77,6 @@ def run(
     mean_depth_m = judging.mean_depth(data.train)
     training = _build(pretrained, config, lasso, mean_depth_m)
     batches = batches_lib.DepthBatches(data.train, config, seed)
-    stop = stop_signal.StopSignal()
     training_lib.train(training, batches, out_dir / "checkpoints", stop)
     _reestimate(training, batches, stop)
     predict = predictor.build_predictor(

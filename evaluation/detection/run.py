@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import concurrent.futures
 import pathlib
 import time
 
@@ -13,6 +12,7 @@ import tensorflow as tf
 
 from evaluation import command
 from evaluation import fine_tuning
+from evaluation import made_ahead
 from evaluation import result
 from evaluation import run_folder
 from evaluation.detection import batches as batches_lib
@@ -169,27 +169,26 @@ def detect_pictures(
             picture.load_rgb(), protocol, padding_rgb
         )
 
-    with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-        pending = ahead.submit(prepare, pictures[0])
-        coming = command.until_stopped(pictures, stop, "while testing")
-        for number, picture in enumerate(coming):
-            batch = pending.result()
-            if number + 1 < len(pictures):
-                pending = ahead.submit(prepare, pictures[number + 1])
-            shape = batch.images.shape
-            if shape not in by_shape:
-                by_shape[shape] = tf.function(detector.detect)
-            outputs = by_shape[shape](
-                tf.constant(batch.images), tf.constant(batch.sizes)
-            )
-            boxes = batch.placements[0].to_picture(
-                outputs["detection_boxes"][0].numpy().astype(np.float64)
-            )
-            parts.append(_to_detections(number, picture, outputs, boxes))
-            rate = (number + 1) / (time.monotonic() - started_at)
-            progress.show(
-                f"tested {number + 1}/{len(pictures)}  {rate:.1f} pictures/s"
-            )
+    coming = command.until_stopped(
+        zip(pictures, made_ahead.made_ahead(prepare, pictures)),
+        stop,
+        "while testing",
+    )
+    for number, (picture, batch) in enumerate(coming):
+        shape = batch.images.shape
+        if shape not in by_shape:
+            by_shape[shape] = tf.function(detector.detect)
+        outputs = by_shape[shape](
+            tf.constant(batch.images), tf.constant(batch.sizes)
+        )
+        boxes = batch.placements[0].to_picture(
+            outputs["detection_boxes"][0].numpy().astype(np.float64)
+        )
+        parts.append(_to_detections(number, picture, outputs, boxes))
+        rate = (number + 1) / (time.monotonic() - started_at)
+        progress.show(
+            f"tested {number + 1}/{len(pictures)}  {rate:.1f} pictures/s"
+        )
     progress.finish(f"tested {len(pictures)} pictures")
     return scored_boxes.join_detections(parts)
 
