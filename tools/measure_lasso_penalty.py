@@ -60,6 +60,7 @@ def fit(
     import tensorflow as tf
 
     from mtssl_tf.models import lasso_mix
+    from mtssl_tf.training import proximal as proximal_lib
     from mtssl_tf.training import rmsprop
 
     mix = lasso_mix.LassoMix(l1=l1, proximal=proximal)
@@ -74,10 +75,7 @@ def fit(
             error = mix(tf.unstack(units)) - target
             loss = tf.add_n([tf.reduce_mean(tf.square(error)), *mix.losses])
         optimizer.apply(tape.gradient(loss, [mix.raw_weights.value]))
-        if proximal:
-            mix.proximal_step(
-                rmsprop.rmsprop_step_sizes(optimizer, mix.raw_weights)
-            )
+        proximal_lib.take_proximal_step(mix, optimizer)
 
     for step in range(num_steps):
         start = step * _BATCH_SIZE % _NUM_EXAMPLES

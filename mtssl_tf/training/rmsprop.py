@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mtssl_tf.lazy_imports import keras
 
@@ -39,23 +38,3 @@ def build_rmsprop(
     for mean_square in optimizer._velocities:  # Keras has no public name.
         mean_square.assign(keras.ops.ones_like(mean_square))
     return optimizer
-
-
-def rmsprop_step_sizes(
-    optimizer: keras.optimizers.RMSprop, variable: keras.Variable
-) -> Any:
-    """The effective learning rate of every entry of `variable`.
-
-    Args:
-        optimizer: built for `variable` among others; not centered.
-        variable: what it updates.
-
-    Returns:
-        float32 of the variable's shape, positive.
-    """
-    index = optimizer._get_variable_index(variable)  # Keras has no public way.
-    mean_square = keras.ops.convert_to_tensor(optimizer._velocities[index])
-    return keras.ops.cast(optimizer.learning_rate, "float32") / (
-        (1.0 - optimizer.momentum)
-        * keras.ops.sqrt(mean_square + optimizer.epsilon)
-    )
