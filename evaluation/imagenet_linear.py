@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
-import os
 import pathlib
 import sys
 import time
@@ -22,6 +21,7 @@ from evaluation.classification import data as data_lib
 from evaluation.classification import protocol as protocol_lib
 from mtssl_tf import config as config_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.process import keras_settings
 
 EXIT_USER_ERROR = 2
 CONFUSION_FILE = "confusion.png"
@@ -145,6 +145,7 @@ def main(argv: Sequence[str]) -> int:
         if rest:
             raise ValueError(f"There are only flags here, got {rest}.")
         protocols = protocols_from_flags(values)
+        keras_settings.fix()
         data = data_lib.open_data(values.train, values.test)
         for number, (mode, protocol) in enumerate(protocols.items()):
             out = pathlib.Path(values.out)
@@ -168,7 +169,6 @@ def _evaluate(
     out: pathlib.Path,
 ) -> dict[str, Any]:
     """Runs one protocol, writes its result and returns its metrics."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Seconds of imports, which no mistake so far had to wait for.
     from evaluation.classification import confusion_picture
     from evaluation.classification import fast_linear

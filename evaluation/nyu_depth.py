@@ -9,7 +9,6 @@ and deviations. TensorFlow is imported once flags and data are in order.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import sys
 
@@ -18,6 +17,7 @@ from absl import flags
 from evaluation.depth import config as depth_config
 from evaluation.depth import data as data_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.process import keras_settings
 
 
 def define_flags() -> flags.FlagValues:
@@ -88,12 +88,12 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         config = _parse(values, argv)
+        keras_settings.fix()
         data = data_lib.load_depth_data(
             values.data,
             pathlib.Path(values.split) if values.split else None,
             values.test_share,
         )
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         # Seconds of imports, which no mistake above had to wait for.
         from evaluation.depth import run
 

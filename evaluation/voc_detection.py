@@ -24,6 +24,7 @@ from evaluation.detection import files
 from evaluation.detection import metrics
 from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import voc_data
+from mtssl_tf.process import keras_settings
 
 METRICS_FILE = "metrics.json"
 
@@ -103,6 +104,7 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         protocol = _parse(values, argv)
+        keras_settings.fix()
         if values.score:
             return _score(values)
         return _train(values, protocol)
