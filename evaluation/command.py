@@ -7,12 +7,12 @@ a mistake is answered at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-import os
 import sys
 from typing import TypeVar
 
 from absl import flags
 
+from mtssl_tf.process import keras_settings
 from mtssl_tf.process import stop_signal
 
 EXIT_USER_ERROR = 2
@@ -133,8 +133,7 @@ def run(
             raise ValueError(
                 f"There are only flags here, got {rest}. Try --help."
             )
-        # What must be settled before TensorFlow and Keras are imported.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        keras_settings.fix()
         work(values)
     except Interrupted as stopped:
         print(f"{name}: {stopped}; the same command goes on.", file=sys.stderr)

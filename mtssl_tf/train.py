@@ -20,6 +20,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import train_flags
 from mtssl_tf.distribute import cluster as cluster_lib
 from mtssl_tf.distribute import settings as settings_lib
+from mtssl_tf.process import keras_settings
 from mtssl_tf.training import run_directory
 
 EXIT_USER_ERROR = 2
@@ -221,8 +222,7 @@ def _use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
 
 def _quiet_tensorflow() -> None:
     """Keeps TensorFlow's start-up chatter out of the user's terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    keras_settings.fix()
     logging.set_verbosity(logging.INFO)
 
 

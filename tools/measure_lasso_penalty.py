@@ -15,6 +15,8 @@ from absl import app
 from absl import flags
 import numpy as np
 
+from mtssl_tf.process import keras_settings
+
 _NUM_UNITS = 23  # block 3 of ResNet-101
 _PLANTED = {2: 0.5, 9: -0.6, 17: 0.3, 22: 0.2}
 _NOISE = 0.1
@@ -85,6 +87,7 @@ def fit(
 
 
 def main(_: Sequence[str]) -> None:
+    keras_settings.fix()
     print("| units | l1 | step | largest error | exact zeros of 19 |")
     print("|---|---:|---|---:|---:|")
     for is_correlated in (False, True):

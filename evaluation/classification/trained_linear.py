@@ -58,7 +58,11 @@ class LinearTrainer:
         if protocol.lasso is not None:
             lasso = protocol.lasso
             self.mix = lasso_mix.LassoMix(
-                lasso.l1, lasso.group_l1, lasso.group_size, lasso.proximal
+                lasso.l1,
+                lasso.group_l1,
+                lasso.group_size,
+                lasso.proximal,
+                dtype="float32",
             )
         self.head = _build_head(
             len(trunk.unit_names), unit_shape, self.mix, data.train.num_classes
@@ -237,15 +241,21 @@ def _build_head(
 ) -> keras.Model:
     """Builds N x [B, h, w, C] -> logits [B, K]."""
     units = [
-        keras.Input(unit_shape, name=f"unit_{number:02d}")
+        keras.Input(unit_shape, name=f"unit_{number:02d}", dtype="float32")
         for number in range(1, num_units + 1)
     ]
     mixed = units[-1] if mix is None else mix(units)
-    x = keras.layers.Flatten()(features.pool_to_grid(mixed))
+    x = keras.layers.Flatten(data_format="channels_last", dtype="float32")(
+        features.pool_to_grid(mixed)
+    )
     x = keras.layers.BatchNormalization(
-        momentum=_NORM_DECAY, center=False, scale=False, name="standardise"
+        momentum=_NORM_DECAY,
+        center=False,
+        scale=False,
+        dtype="float32",
+        name="standardise",
     )(x)
     logits = keras.layers.Dense(
-        num_classes, kernel_initializer="zeros", name="linear"
+        num_classes, kernel_initializer="zeros", dtype="float32", name="linear"
     )(x)
     return keras.Model(units, logits, name="linear_head")

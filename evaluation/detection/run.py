@@ -123,7 +123,9 @@ def build_detector(
         pretrained.contract,
         protocol,
         len(voc_picture.CLASSES),
-        mix=lasso_mix.LassoMix(protocol.lasso_l1, proximal=True, name="mix")
+        mix=lasso_mix.LassoMix(
+            protocol.lasso_l1, proximal=True, dtype="float32", name="mix"
+        )
         if protocol.use_lasso
         else None,
     )
