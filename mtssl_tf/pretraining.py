@@ -54,7 +54,7 @@ def pretrain(
         videos: a folder of video files and of folders of numbered frames.
         preset: scale of trunk and training: tiny, small or paper.
         lasso: each task reads its own sparse mix of block-3 units.
-        harmonize: relative position sees grey, as colorization does.
+        harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         steps: training steps in all; None takes the preset's.
         precision: float32 or bfloat16, of activations.
         probe: a labelled folder on which the trunk is judged now and then.

@@ -20,8 +20,18 @@ import secrets
 import socket
 import sys
 
-from mtssl_tf.distribute import cluster as cluster_lib
+from absl import flags
+from absl import logging
 
+from mtssl_tf import config as config_lib
+from mtssl_tf import pretraining
+from mtssl_tf import train_flags
+from mtssl_tf.distribute import cluster as cluster_lib
+from mtssl_tf.distribute import settings as settings_lib
+from mtssl_tf.process import keras_settings
+from mtssl_tf.training import run_directory
+
+_EXIT_USER_ERROR = 2
 _SECRET_FILE = "secret"
 _LOCAL = "local:"
 _KERNELS_PORTS = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -87,12 +97,10 @@ def main(argv: Sequence[str]) -> int:
     """Starts the cluster; returns the exit code."""
     own, train_flags = _split(argv)
     options = _parse(own)
-    from mtssl_tf import train
-
     try:
         num_workers = _parse_local(options.cluster)
         # The cluster's flags are this program's own; roles come by fork.
-        config, workdir = train.prepare([sys.argv[0], *train_flags])
+        config, workdir = prepare([sys.argv[0], *train_flags])
         cluster = build_local_cluster(
             list(config.tasks),
             num_workers,
@@ -101,12 +109,12 @@ def main(argv: Sequence[str]) -> int:
             mode=options.mode,
             batch_norm=options.batch_norm,
         )
-        settings = train.distributed_settings(
+        settings = settings_lib.from_flags(
             config, workdir, cluster, cluster_lib.Role(cluster_lib.STORE, 0)
         )
     except (ValueError, OSError) as error:
         print(f"mtssl_tf.distribute.launch: {error}", file=sys.stderr)
-        return train.EXIT_USER_ERROR
+        return _EXIT_USER_ERROR
     from mtssl_tf.distribute import supervisor
 
     return supervisor.Supervisor(
@@ -116,6 +124,40 @@ def main(argv: Sequence[str]) -> int:
         ],
         options.max_restarts,
     ).run()
+
+
+def prepare(argv: Sequence[str]) -> tuple[config_lib.RunConfig, pathlib.Path]:
+    """Parses flags and prepares the run directory, for the launcher.
+
+    Raises:
+        ValueError: something is unknown or does not fit together.
+        OSError: data is missing, or the directory cannot be written.
+    """
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        raise ValueError(str(error)) from error
+    if len(rest) > 1:
+        raise ValueError(f"There are only flags here, got {rest[1:]}.")
+    if train_flags.CLUSTER.value or train_flags.ROLE.value:
+        raise ValueError(
+            "--cluster and --role behind -- are for starting one role of "
+            "several machines with mtssl_tf.train. Leave them out."
+        )
+    if train_flags.DRY_RUN.value:
+        raise ValueError(
+            "--dry_run describes one machine's run: give it to mtssl_tf.train."
+        )
+    if not train_flags.WORKDIR.value:
+        raise ValueError("--workdir is missing: name a run directory.")
+    config = train_flags.config_from_flags()
+    pretraining.check_paths(config)
+    keras_settings.fix()
+    logging.set_verbosity(logging.INFO)
+    config = pretraining.use_sample_set(config)
+    workdir = pathlib.Path(train_flags.WORKDIR.value)
+    run_directory.prepare(workdir, config)
+    return config, workdir
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

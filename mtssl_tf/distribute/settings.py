@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import train_flags
 from mtssl_tf.distribute import cluster as cluster_lib
 
 CALIBRATION_STEPS = 30  # ours, of each task
@@ -63,3 +64,27 @@ def check(settings: Settings) -> Settings:
             f"{settings.snapshot_every}."
         )
     return dataclasses.replace(settings, cluster=cluster, config=config)
+
+
+def from_flags(
+    config: config_lib.RunConfig,
+    workdir: pathlib.Path,
+    cluster: cluster_lib.Cluster,
+    role: cluster_lib.Role,
+) -> Settings:
+    """Returns what a role is started with.
+
+    Raises:
+        ValueError: the cluster cannot run these settings.
+    """
+    return check(
+        Settings(
+            role,
+            cluster,
+            cluster_lib.load_secret(cluster),
+            config,
+            workdir,
+            train_flags.CALIBRATE.value,
+            train_flags.SNAPSHOT_EVERY.value,
+        )
+    )
