@@ -4,10 +4,12 @@ import importlib
 import pathlib
 import re
 
+import class_folder_pictures
 import numpy as np
 import pytest
 import task_cases
 
+from evaluation import result
 from mtssl_tf import tasks
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.training import batches
@@ -75,3 +77,18 @@ def test_the_trunk_carries_every_task(name, monkeypatch, tmp_path):
     )
     assert bool(step.are_finite(values, gradients))
     assert all(gradient is not None for gradient in gradients)
+
+
+def test_the_evaluation_runs(monkeypatch, tmp_path, capsys):
+    module = _load_example("evaluation/retrieval.py", monkeypatch, tmp_path)
+    vectors = np.float32([[0, 1], [0.1, 1], [1, 0], [1, 0.2], [-1, -1]])
+    # The last one has no neighbour of its class.
+    assert module.nearest_is_alike(vectors, np.array([0, 0, 1, 1, 2])) == 80.0
+    pictures = class_folder_pictures.save_class_folders(tmp_path / "data", 6)
+    arguments = [f"--data={pictures}", f"--out={tmp_path / 'out'}"]
+    assert module.main(["retrieval", *arguments]) == 2
+    assert "--trunk is required" in capsys.readouterr().err
+    assert module.main(["retrieval", "--trunk=random", *arguments]) == 0
+    found = result.load_result(tmp_path / "out")
+    assert found["protocol_id"].startswith("retrieval-v1-")
+    assert found["metrics"]["nearest_is_alike"] > 60.0  # chance is 17
