@@ -7,9 +7,7 @@ there is work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import dataclasses
-import os
 import pathlib
 import sys
 import time
@@ -17,13 +15,14 @@ from typing import Any
 
 from absl import flags
 
+from evaluation import command
 from evaluation import result
 from evaluation.classification import data as data_lib
 from evaluation.classification import protocol as protocol_lib
 from mtssl_tf import config as config_lib
 from mtssl_tf.models import config as model_config
 
-EXIT_USER_ERROR = 2
+NAME = "imagenet_linear"
 CONFUSION_FILE = "confusion.png"
 _BOTH = "both"
 
@@ -32,27 +31,20 @@ LinearProtocol = protocol_lib.FastLinearProtocol | protocol_lib.LinearProtocol
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
-    values = flags.FlagValues()
-    for name, text in (
-        (
-            "trunk",
-            "A run directory, an export, a TF-Slim checkpoint, 'random', or "
-            "'pixels' for no trunk at all.",
-        ),
-        (
-            "train",
-            "Pictures to train the classifier on: a folder with a folder a "
-            "class, or tfds:NAME:SPLIT.",
-        ),
-        ("test", "Pictures to test with, of the same classes."),
-        ("out", "Folder for result.json and the confusion picture."),
-    ):
-        flags.DEFINE_string(name, None, text, flag_values=values)
-    flags.DEFINE_enum(
-        "preset",
-        "tiny",
-        list(protocol_lib.PRESETS),
-        "Scale of pictures and of a random trunk.",
+    values = command.define_shared_flags(
+        protocol_lib.PRESETS, "tiny", ", or 'pixels' for no trunk at all"
+    )
+    flags.DEFINE_string(
+        "train",
+        None,
+        "Pictures to train the classifier on: a folder with a folder a "
+        "class, or tfds:NAME:SPLIT.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "test",
+        None,
+        "Pictures to test with, of the same classes.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -60,12 +52,6 @@ def define_flags() -> flags.FlagValues:
         False,
         "The paper's protocol: trains on augmented views, for hours on "
         "ImageNet. Without it: features once, a fit in seconds.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "lasso",
-        False,
-        "Learns a sparse mix of the frozen units too.",
         flag_values=values,
     )
     flags.DEFINE_float(
@@ -85,9 +71,6 @@ def define_flags() -> flags.FlagValues:
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "seed", 0, "Of everything random.", 0, flag_values=values
-    )
-    flags.DEFINE_integer(
         "epochs",
         None,
         "With --full: passes over the training pictures.",
@@ -105,10 +88,7 @@ def protocols_from_flags(
     Raises:
         ValueError: a flag is missing or does not fit the others.
     """
-    names = ("trunk", "train", "test", "out")
-    missing = [f"--{name}" for name in names if not values[name].value]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} must be given; see --help.")
+    command.check_given(values, ("trunk", "train", "test", "out"))
     if values.epochs and not values.full:
         raise ValueError("--epochs is for --full: the fast fit has none.")
     if values.l1 is not None and not values.lasso:
@@ -134,41 +114,32 @@ def protocols_from_flags(
     }
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; 2 is a mistaken input."""
-    values = define_flags()
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{__doc__}\n{values.get_help()}")
-        return 0
-    try:
-        rest = values(argv)[1:]
-        if rest:
-            raise ValueError(f"There are only flags here, got {rest}.")
-        protocols = protocols_from_flags(values)
-        data = data_lib.open_data(values.train, values.test)
-        for number, (mode, protocol) in enumerate(protocols.items()):
-            out = pathlib.Path(values.out)
-            if number > 0:
-                out = out / mode
-            metrics = _evaluate(values, protocol, data, out)
-            print(
-                f"batch norm {mode}: top-1 {metrics['top1']:.1f} %, recall@5 "
-                f"{metrics['recall_at_5']:.1f} %"
-            )
-    except (flags.Error, ValueError, OSError, FloatingPointError) as error:
-        print(f"imagenet_linear: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    return 0
+    return command.run(NAME, __doc__, define_flags(), argv, _evaluate)
 
 
-def _evaluate(
-    values: flags.FlagValues,
+def _evaluate(values: flags.FlagValues) -> None:
+    protocols = protocols_from_flags(values)
+    data = data_lib.open_data(values.train, values.test)
+    for number, (mode, protocol) in enumerate(protocols.items()):
+        out = pathlib.Path(values.out)
+        if number > 0:
+            out = out / mode
+        metrics = _evaluate_by(protocol, values, data, out)
+        print(
+            f"batch norm {mode}: top-1 {metrics['top1']:.1f} %, recall@5 "
+            f"{metrics['recall_at_5']:.1f} %"
+        )
+
+
+def _evaluate_by(
     protocol: LinearProtocol,
+    values: flags.FlagValues,
     data: data_lib.LabelledData,
     out: pathlib.Path,
 ) -> dict[str, Any]:
     """Runs one protocol, writes its result and returns its metrics."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Seconds of imports, which no mistake so far had to wait for.
     from evaluation.classification import confusion_picture
     from evaluation.classification import fast_linear
@@ -191,13 +162,6 @@ def _evaluate(
         )
     else:
         outcome = fast_linear.run_fast(trunk, protocol, data, values.seed)
-    extra: dict[str, Any] = {
-        "pictures_per_s": outcome.pictures_per_s,
-        "bare_pictures_per_s": outcome.bare_pictures_per_s,
-    }
-    if outcome.mixing_weights is not None:
-        extra["mixing_weights"] = {"imagenet_linear": outcome.mixing_weights}
-        extra["unit_names"] = trunk.unit_names
     result.save_result(
         out,
         protocol,
@@ -206,7 +170,13 @@ def _evaluate(
         data=data.describe(),
         seed=values.seed,
         wall_time_s=time.perf_counter() - start,
-        extra=extra,
+        extra={
+            "pictures_per_s": outcome.pictures_per_s,
+            "bare_pictures_per_s": outcome.bare_pictures_per_s,
+            **result.mix_entries(
+                NAME, outcome.mixing_weights, trunk.unit_names
+            ),
+        },
     )
     confusion_picture.save_confusion(
         out / CONFUSION_FILE, outcome.confusion, data.test.class_names

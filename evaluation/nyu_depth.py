@@ -9,12 +9,12 @@ and deviations. TensorFlow is imported once flags and data are in order.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import sys
 
 from absl import flags
 
+from evaluation import command
 from evaluation.depth import config as depth_config
 from evaluation.depth import data as data_lib
 from mtssl_tf.models import config as model_config
@@ -22,34 +22,18 @@ from mtssl_tf.models import config as model_config
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
-    values = flags.FlagValues()
-    for name, text in (
-        ("trunk", "Run directory, export, TF-Slim checkpoint, or 'random'."),
-        (
-            "data",
-            "NYU's labelled .mat, tfds:nyu_depth_v2, or a folder of "
-            "rgb/ and depth/ (16-bit PNG, millimetres).",
-        ),
-        ("out", "Folder for results, pictures, checkpoints, SavedModel."),
-    ):
-        flags.DEFINE_string(name, None, text, flag_values=values)
+    values = command.define_shared_flags(sorted(depth_config.PRESETS), "tiny")
+    flags.DEFINE_string(
+        "data",
+        None,
+        "NYU's labelled .mat, tfds:nyu_depth_v2, or a folder of rgb/ and "
+        "depth/ (16-bit PNG, millimetres).",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "split",
         None,
         "The .mat file's official split; without it, the splits.mat beside it.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "preset",
-        "tiny",
-        sorted(depth_config.PRESETS),
-        "Size and length of training, and of a random trunk.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "lasso",
-        False,
-        "Reads a mix of all units of block 3.",
         flag_values=values,
     )
     flags.DEFINE_float(
@@ -74,58 +58,39 @@ def define_flags() -> flags.FlagValues:
         0.0,
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "seed", 0, "Of weights, order and augmentation.", 0, flag_values=values
-    )
     return values
 
 
 def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; 2 is a mistaken input."""
-    values = define_flags()
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{__doc__}\n{values.get_help()}")
-        return 0
-    try:
-        config = _parse(values, argv)
-        data = data_lib.load_depth_data(
-            values.data,
-            pathlib.Path(values.split) if values.split else None,
-            values.test_share,
-        )
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        # Seconds of imports, which no mistake above had to wait for.
-        from evaluation.depth import run
-
-        return run.run(
-            trunk_source=values.trunk,
-            data=data,
-            out_dir=pathlib.Path(values.out),
-            preset=values.preset,
-            config=config,
-            lasso=model_config.LassoConfig() if values.lasso else None,
-            seed=values.seed,
-        )
-    except (flags.Error, ValueError, OSError, FloatingPointError) as error:
-        print(f"nyu_depth: {error}", file=sys.stderr)
-        return 2
+    return command.run("nyu_depth", __doc__, define_flags(), argv, _evaluate)
 
 
-def _parse(
-    values: flags.FlagValues, argv: list[str]
-) -> depth_config.DepthConfig:
-    rest = values(argv)[1:]
-    if rest:
-        raise ValueError(f"Unknown arguments {rest}. Try --help.")
-    for name in ("trunk", "data", "out"):
-        if not values[name].value:
-            raise ValueError(f"--{name} is required. Try --help.")
+def _evaluate(values: flags.FlagValues) -> None:
+    command.check_given(values, ("trunk", "data", "out"))
     changes = {
         name: values[name].value
         for name in ("steps", "learning_rate")
         if values[name].value is not None
     }
-    return dataclasses.replace(depth_config.PRESETS[values.preset], **changes)
+    config = dataclasses.replace(depth_config.PRESETS[values.preset], **changes)
+    data = data_lib.load_depth_data(
+        values.data,
+        pathlib.Path(values.split) if values.split else None,
+        values.test_share,
+    )
+    # Seconds of imports, which no mistake above had to wait for.
+    from evaluation.depth import run
+
+    run.run(
+        trunk_source=values.trunk,
+        data=data,
+        out_dir=pathlib.Path(values.out),
+        preset=values.preset,
+        config=config,
+        lasso=model_config.LassoConfig() if values.lasso else None,
+        seed=values.seed,
+    )
 
 
 if __name__ == "__main__":

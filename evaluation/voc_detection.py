@@ -20,6 +20,7 @@ import sys
 
 from absl import flags
 
+from evaluation import command
 from evaluation.detection import files
 from evaluation.detection import metrics
 from evaluation.detection import protocol as protocol_lib
@@ -30,13 +31,8 @@ METRICS_FILE = "metrics.json"
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
-    values = flags.FlagValues()
+    values = command.define_shared_flags(sorted(protocol_lib.PRESETS), "paper")
     for name, default, text in (
-        (
-            "trunk",
-            None,
-            "Run directory, export, TF-Slim checkpoint, or 'random'.",
-        ),
         (
             "data",
             None,
@@ -46,12 +42,6 @@ def define_flags() -> flags.FlagValues:
         ("train", "trainval", "Split to train on."),
         ("test", "test", "Split to judge on."),
         (
-            "out",
-            None,
-            "Folder for results, detections, pictures, "
-            "checkpoints and the SavedModel.",
-        ),
-        (
             "score",
             None,
             "Scores these detections instead: a .json file, a "
@@ -59,19 +49,6 @@ def define_flags() -> flags.FlagValues:
         ),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
-    flags.DEFINE_enum(
-        "preset",
-        "paper",
-        sorted(protocol_lib.PRESETS),
-        "Settings to start from, and the size of a random trunk.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "lasso",
-        False,
-        "Reads a mix of all units of block 3.",
-        flag_values=values,
-    )
     flags.DEFINE_bool(
         "strict",
         False,
@@ -85,49 +62,29 @@ def define_flags() -> flags.FlagValues:
         "NAME=VALUE: changes a setting of the protocol; may be repeated.",
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "seed",
-        0,
-        "Of weights, order, scales and samples.",
-        0,
-        flag_values=values,
-    )
     return values
 
 
 def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; 2 is a mistaken input."""
-    values = define_flags()
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{__doc__}\n{values.get_help()}")
-        return 0
-    try:
-        protocol = _parse(values, argv)
-        if values.score:
-            return _score(values)
-        return _train(values, protocol)
-    except (flags.Error, ValueError, OSError) as error:
-        print(f"voc_detection: {error}", file=sys.stderr)
-        return 2
+    return command.run(
+        "voc_detection", __doc__, define_flags(), argv, _evaluate
+    )
 
 
-def _parse(
-    values: flags.FlagValues, argv: list[str]
-) -> protocol_lib.VocDetectionProtocol:
-    rest = values(argv)[1:]
-    if rest:
-        raise ValueError(f"Unknown arguments {rest}. Try --help.")
+def _evaluate(values: flags.FlagValues) -> None:
     needed = ("data",) if values.score else ("trunk", "data", "out")
-    for name in needed:
-        if not values[name].value:
-            raise ValueError(f"--{name} is required. Try --help.")
+    command.check_given(values, needed)
     protocol = protocol_lib.PRESETS[values.preset].with_overrides(values.set)
     if values.lasso:
         protocol = dataclasses.replace(protocol, use_lasso=True)
-    return protocol
+    if values.score:
+        _score(values)
+    else:
+        _train(values, protocol)
 
 
-def _score(values: flags.FlagValues) -> int:
+def _score(values: flags.FlagValues) -> None:
     split = voc_data.load_split(values.data, values.test, values.strict)
     _tell_skipped(split)
     found = files.load_detections(
@@ -151,12 +108,11 @@ def _score(values: flags.FlagValues) -> int:
             indent=2,
         )
         (out_dir / METRICS_FILE).write_text(text + "\n")
-    return 0
 
 
 def _train(
     values: flags.FlagValues, protocol: protocol_lib.VocDetectionProtocol
-) -> int:
+) -> None:
     splits = [
         voc_data.load_split(values.data, name, values.strict)
         for name in (values.train, values.test)
@@ -166,7 +122,7 @@ def _train(
     # Seconds of imports, which no mistake above had to wait for.
     from evaluation.detection import run
 
-    return run.run(
+    run.run(
         trunk_source=values.trunk,
         train_split=splits[0],
         test_split=splits[1],

@@ -6,15 +6,14 @@ is answered at once.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
-import types
 import typing
 from typing import Any
 
 from mtssl_tf import motion as motion_lib
+from mtssl_tf import settings
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
@@ -262,16 +261,8 @@ def override(config: RunConfig, assignment: str) -> RunConfig:
             f"--set {assignment!r}: there is no section {section!r}. Known: "
             f"{', '.join(sections)}."
         )
-    old = sections[section]
-    field_types = typing.get_type_hints(type(old))
-    if key not in field_types:
-        raise ValueError(
-            f"--set {assignment!r}: {section} has no setting {key!r}. Known: "
-            f"{', '.join(field_types)}."
-        )
-    value = _parse(text, field_types[key], assignment)
     try:
-        new = dataclasses.replace(old, **{key: value})
+        new = settings.replace(sections[section], key, text)
     except ValueError as error:
         raise ValueError(f"--set {assignment!r}: {error}") from error
     if section in config.tasks:
@@ -344,28 +335,3 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _parse(text: str, kind: Any, assignment: str) -> Any:
-    """Returns `text` as a value of the annotated type `kind`."""
-    if kind is str:
-        return text
-    try:
-        # `true` as people write it; everything else as Python does.
-        spelled = {"true": "True", "false": "False"}.get(text, text)
-        value = ast.literal_eval(spelled)
-    except (ValueError, SyntaxError):
-        value = text
-    options = (
-        typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    )
-    plain = tuple(typing.get_origin(option) or option for option in options)
-    if float in plain and type(value) is int:
-        value = float(value)
-    if type(value) not in plain:
-        names = " or ".join(option.__name__ for option in plain)
-        raise ValueError(
-            f"--set {assignment!r}: expected a value of type {names}, got "
-            f"{text!r}."
-        )
-    return value

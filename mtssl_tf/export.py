@@ -19,6 +19,7 @@ import numpy as np
 
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import keras_settings
 from mtssl_tf.training import run_directory
 
 SAVED_MODEL_FOLDER = "saved_model"
@@ -142,7 +143,7 @@ def main(argv: Sequence[str]) -> None:
             raise ValueError(f"There are only flags here, got {argv[1:]}.")
         if not _WORKDIR.value or not _OUT.value:
             raise ValueError("Both --workdir and --out must be named.")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        keras_settings.fix()
         out = pathlib.Path(_OUT.value)
         difference = export_trunk(pathlib.Path(_WORKDIR.value), out)
     except (ValueError, OSError, ArithmeticError) as error:

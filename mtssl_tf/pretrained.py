@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 import keras
@@ -40,6 +41,31 @@ class Pretrained:
     config: model_config.TrunkConfig
     source: str
     digest: str
+
+
+def load_trunk(
+    path: str | os.PathLike, output_stride: int | None = None
+) -> keras.Model:
+    """Loads a trained trunk as a Keras model.
+
+    Its input is what the run's `InputContract` (in `config.json`) makes of
+    RGB in 0..255: by default the means (123.68, 116.779, 103.939) subtracted.
+
+    Args:
+        path: a run directory, an export, or a TF-Slim checkpoint with its
+            input contract beside it, as `save_slim(..., contract=...)` and
+            `python -m mtssl_tf.slim_checkpoint` write it.
+        output_stride: 8, 16 or 32, to read the trunk at; its own if absent.
+
+    Returns:
+        A functional model from float32 [B, H, W, 3] to
+        {'unit_01': float32 [B, h, w, C], ...} in depth order.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: what is there is no trunk.
+    """
+    return load_pretrained(os.fspath(path), output_stride).trunk
 
 
 def load_pretrained(
@@ -112,6 +138,12 @@ def _build_random(config: model_config.TrunkConfig | None, seed: int) -> _Parts:
 
 
 def _load_run(folder: pathlib.Path) -> _Parts:
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"{folder} is a run, whose checkpoints Keras's TensorFlow back "
+            f"end reads; this process has {keras.backend.backend()!r}. Name "
+            "an export of it (python -m mtssl_tf.export)."
+        )
     config = _read_config(folder)
     path = checkpoint.latest(folder)
     trunk = trunk_lib.build_trunk(config.trunk)

@@ -21,6 +21,7 @@ from mtssl_tf import motion
 from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
+from mtssl_tf.process import keras_settings
 from mtssl_tf.training import run_directory
 
 REPORT_FILE = "import_report.txt"
@@ -30,8 +31,8 @@ EXIT_USER_ERROR = 2
 def main(argv: Sequence[str] | None = None):
     """Runs the command; a mistake is one line and exit code 2."""
     args = _parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        keras_settings.fix()
         args.run(args)
     except (ValueError, OSError) as error:
         print(f"mtssl_tf.slim_checkpoint: {error}", file=sys.stderr)

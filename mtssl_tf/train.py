@@ -7,8 +7,6 @@ when there is work, so that `--help` and a mistyped flag answer at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-import dataclasses
-import os
 import pathlib
 import sys
 
@@ -17,11 +15,15 @@ from absl import flags
 from absl import logging
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import pretraining
 from mtssl_tf import train_flags
+from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.process import keras_settings
 from mtssl_tf.training import run_directory
 
 EXIT_USER_ERROR = 2
+_FORMER_FLAGS = ("role", "strict_store")
 
 flags.adopt_module_key_flags(train_flags)  # `--help` shows them
 
@@ -34,21 +36,22 @@ def main(argv: Sequence[str]) -> None:
         config = train_flags.config_from_flags()
         if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
             raise ValueError("--workdir is missing: name a run directory.")
-        _check_paths(config)
+        pretraining.check_paths(config)
         cluster = train_flags.cluster_from_flags(config)
     except (ValueError, OSError) as error:
         _exit_with(error)
-    _quiet_tensorflow()
+    logging.set_verbosity(logging.INFO)
     try:
-        config = _use_sample_set(config)
+        keras_settings.fix()
+        config = pretraining.use_sample_set(config)
         if train_flags.DRY_RUN.value:
             from mtssl_tf.training import dry_run
 
             print(dry_run.describe(config))
             return
         workdir = pathlib.Path(train_flags.WORKDIR.value)
-        run_directory.prepare(workdir, config)
         if cluster is not None:
+            run_directory.prepare(workdir, config)
             _train_on_cluster(config, workdir, cluster)
             return
         trainer = _build_trainer(config, workdir)
@@ -81,13 +84,10 @@ def _train_on_cluster(
 def _build_trainer(config: config_lib.RunConfig, workdir: pathlib.Path):
     import tensorflow as tf
 
-    from mtssl_tf.training import loop
-    from mtssl_tf.training import run
-
     tf.config.threading.set_intra_op_parallelism_threads(
         config.train.intra_op_threads
     )
-    return loop.Trainer(run.build_run(config, workdir), workdir)
+    return pretraining.build_trainer(config, workdir)
 
 
 def _train(trainer) -> None:
@@ -111,50 +111,6 @@ def _exit_with(error: Exception) -> None:
     sys.exit(EXIT_USER_ERROR)
 
 
-def _check_paths(config: config_lib.RunConfig) -> None:
-    """Finds missing folders before TensorFlow is imported."""
-    named = {"images": config.data.images, "videos": config.data.videos}
-    if not any(named.values()):
-        return  # The sample set.
-    for kind in sorted(config.sources()):
-        path = named[kind]
-        if not path:
-            raise ValueError(
-                f"The tasks {', '.join(config.tasks)} need --{kind}. Name a "
-                "folder, or choose --tasks that do without."
-            )
-        is_remote = path.startswith(("tfds:", "tfrecord:"))
-        if not is_remote and not os.path.isdir(path):
-            raise FileNotFoundError(
-                f"--{kind}={path} is no folder that can be read."
-            )
-
-
-def _use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
-    """Fills in the built-in sample set where no data was named."""
-    if config.data.images or config.data.videos:
-        return config
-    from mtssl_tf.data import sample_set
-
-    logging.info("No --images and no --videos: using the sample set.")
-    samples = sample_set.build_sample_set(config.data.cache_dir)
-    return dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data,
-            images=str(samples.images),
-            videos=str(samples.videos),
-        ),
-    )
-
-
-def _quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up chatter out of the user's terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    logging.set_verbosity(logging.INFO)
-
-
 def run_main() -> None:
     """Parses flags; a mistake is one line and exit code 2."""
     try:
@@ -167,6 +123,9 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
+        flag = getattr(error, "flagname", "")
+        if flag in _FORMER_FLAGS:
+            _exit_with(ValueError(f"--{flag} is gone. {launch.INSTEAD}"))
         _exit_with(error)
         raise
 

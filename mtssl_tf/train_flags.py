@@ -5,17 +5,16 @@ Cheap to import: `--help` and a mistake are answered from here alone.
 
 from __future__ import annotations
 
-import dataclasses
-
 from absl import flags
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import pretraining
 from mtssl_tf import tasks
 from mtssl_tf.distribute import options
 
 TASKS = flags.DEFINE_list(
     "tasks",
-    [name for name, task in tasks.TASKS.items() if task.is_pretext],
+    pretraining.pretext_tasks(),
     f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
 )
 IMAGES = flags.DEFINE_string(
@@ -128,26 +127,19 @@ def config_from_flags() -> config_lib.RunConfig:
     Raises:
         ValueError: something is unknown or does not fit together.
     """
-    config = config_lib.preset_config(PRESET.value, TASKS.value)
-    if HARMONIZE.value:
-        config = config_lib.harmonize(config)
-    config = dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data, images=IMAGES.value, videos=VIDEOS.value
-        ),
-        train=dataclasses.replace(
-            config.train,
-            precision=PRECISION.value,
-            use_lasso=LASSO.value,
-            probe=PROBE.value,
-            profile=_parse_profile(PROFILE.value),
-            steps=STEPS.value or config.train.steps,
-        ),
+    return pretraining.build_config(
+        TASKS.value,
+        PRESET.value,
+        images=IMAGES.value,
+        videos=VIDEOS.value,
+        lasso=LASSO.value,
+        harmonize=HARMONIZE.value,
+        steps=STEPS.value,
+        precision=PRECISION.value,
+        probe=PROBE.value,
+        profile=_parse_profile(PROFILE.value),
+        assignments=SET.value,
     )
-    for assignment in SET.value:
-        config = config_lib.override(config, assignment)
-    return config
 
 
 def cluster_from_flags(

@@ -3,9 +3,10 @@
 import os
 import pathlib
 
-# Before TensorFlow is imported anywhere: quiet, and no GPU is needed.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+from mtssl_tf.process import keras_settings
+
+# Before TensorFlow is imported anywhere, as a command does it.
+keras_settings.fix()
 
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402

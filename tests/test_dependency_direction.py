@@ -16,15 +16,16 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # the folders of `mtssl_tf/` and its single files; `evaluation/` and `tools/`
 # are one each.
 _FLOORS = (
-    ("lazy_imports", "process", "version"),
-    ("models", "motion"),
-    ("reports", "data"),
-    ("frozen", "slim", "tasks"),
+    ("lazy_imports", "process", "settings", "version"),
+    ("models", "motion", "reports"),
+    ("data", "slim"),
+    ("frozen", "tasks"),
     ("config",),
-    ("train_flags", "training"),
-    ("pretrained", "pretrain"),
-    ("distribute", "model_card", "slim_checkpoint"),
-    ("export", "train"),
+    ("training",),
+    ("distribute", "pretrained"),
+    ("pretraining", "model_card", "slim_checkpoint"),
+    ("export", "train_flags"),
+    ("train",),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),
     ("tools",),

@@ -19,6 +19,8 @@ import time
 from absl import app
 from absl import flags
 
+from mtssl_tf.process import keras_settings
+
 _DEPTH = flags.DEFINE_enum("depth", "101", ["50", "101", "152"], "Trunk.")
 _WIDTH = flags.DEFINE_float("width", 1.0, "Factor on the trunk's channels.")
 _IMAGE_PX = flags.DEFINE_integer("image_px", 96, "Side of a picture.", 32)
@@ -138,6 +140,7 @@ def _status_bytes(process: pathlib.Path, entry: str) -> int:
 
 
 def main(_) -> None:
+    keras_settings.fix()
     result = measure(
         int(_DEPTH.value),
         _WIDTH.value,

@@ -15,6 +15,8 @@ from absl import app
 from absl import flags
 import numpy as np
 
+from mtssl_tf.process import keras_settings
+
 _NUM_UNITS = 23  # block 3 of ResNet-101
 _PLANTED = {2: 0.5, 9: -0.6, 17: 0.3, 22: 0.2}
 _NOISE = 0.1
@@ -60,6 +62,7 @@ def fit(
     import tensorflow as tf
 
     from mtssl_tf.models import lasso_mix
+    from mtssl_tf.training import proximal as proximal_lib
     from mtssl_tf.training import rmsprop
 
     mix = lasso_mix.LassoMix(l1=l1, proximal=proximal)
@@ -74,10 +77,7 @@ def fit(
             error = mix(tf.unstack(units)) - target
             loss = tf.add_n([tf.reduce_mean(tf.square(error)), *mix.losses])
         optimizer.apply(tape.gradient(loss, [mix.raw_weights.value]))
-        if proximal:
-            mix.proximal_step(
-                rmsprop.rmsprop_step_sizes(optimizer, mix.raw_weights)
-            )
+        proximal_lib.take_proximal_step(mix, optimizer)
 
     for step in range(num_steps):
         start = step * _BATCH_SIZE % _NUM_EXAMPLES
@@ -87,6 +87,7 @@ def fit(
 
 
 def main(_: Sequence[str]) -> None:
+    keras_settings.fix()
     print("| units | l1 | step | largest error | exact zeros of 19 |")
     print("|---|---:|---|---:|---:|")
     for is_correlated in (False, True):

@@ -33,7 +33,8 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
 
     Raises:
         FileNotFoundError: a folder holds neither a run nor a result.
-        ValueError: none of them has a mix.
+        ValueError: none of them has a mix, or a result is of an earlier
+            version.
     """
     folders = list(folders)
     if not folders:
@@ -52,8 +53,7 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
         for log in logs:
             runs[_row_prefix(folder, log)] = last_mixes(log.parent)
         for file in files:
-            mixes = result.load_result(file).get(_KEY) or {}
-            results[_row_prefix(folder, file)] = mixes
+            results[_row_prefix(folder, file)] = result.load_mixes(file)
     pretext, evaluation = _name_rows(runs), _name_rows(results)
     if not pretext and not evaluation:
         raise ValueError(

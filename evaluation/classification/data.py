@@ -6,9 +6,12 @@ import dataclasses
 from typing import Any
 
 from evaluation.classification import metrics
+from evaluation.classification import protocol as protocol_lib
 from mtssl_tf.data import open_source
 from mtssl_tf.data import pictures
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.frozen import views
+from mtssl_tf.lazy_imports import tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,33 @@ def open_data(train: str, test: str) -> LabelledData:
             f"{', '.join(data.train.class_names)}."
         )
     return data
+
+
+def centre_views(
+    source: pictures.PictureSource,
+    protocol: protocol_lib.FastLinearProtocol | protocol_lib.LinearProtocol,
+    skipped: skipped_lib.SkippedExamples,
+    shuffle_seed: int | None = None,
+) -> tf.data.Dataset:
+    """Streams one view of each usable picture, of the protocol's sizes.
+
+    Args:
+        source: where the pictures come from.
+        protocol: says how large view and batch are.
+        skipped: gets the names of the pictures that could not be used.
+        shuffle_seed: of the order; None keeps the source's.
+
+    Returns:
+        As `views.centre_view_batches` does.
+    """
+    return views.centre_view_batches(
+        source,
+        protocol.resize_px,
+        protocol.image_px,
+        protocol.batch_size,
+        skipped,
+        shuffle_seed,
+    )
 
 
 def _describe(source: pictures.PictureSource) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import knn
 from mtssl_tf.frozen import softmax_regression
-from mtssl_tf.frozen import views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +115,5 @@ def _extract(
     source: pictures.PictureSource,
     skipped: skipped_lib.SkippedExamples,
 ) -> tuple[np.ndarray, np.ndarray]:
-    batches = views.centre_view_batches(
-        source,
-        protocol.resize_px,
-        protocol.image_px,
-        protocol.batch_size,
-        skipped,
-    )
+    batches = data_lib.centre_views(source, protocol, skipped)
     return features.extract_all(trunk.extract, batches)

@@ -54,7 +54,11 @@ def learn_mix(
     """
     num_units = units.shape[1]
     mix = lasso_mix.LassoMix(
-        lasso.l1, lasso.group_l1, lasso.group_size, proximal=True
+        lasso.l1,
+        lasso.group_l1,
+        lasso.group_size,
+        proximal=True,
+        dtype="float32",
     )
     mix.build([(None, 1, 1, num_classes)] * num_units)
     take_steps = _build_mix_steps(mix, num_units, num_classes)

@@ -15,7 +15,6 @@ from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import raw_pixels
 from mtssl_tf import pretrained
 from mtssl_tf.frozen import features
-from mtssl_tf.frozen import views
 from mtssl_tf.models import config as model_config
 
 PIXELS = "pixels"
@@ -91,13 +90,8 @@ def _reestimate(
     seed: int,
 ) -> None:
     """Shows the trunk shuffled training pictures, without their classes."""
-    batches = views.centre_view_batches(
-        data.train,
-        protocol.resize_px,
-        protocol.image_px,
-        protocol.batch_size,
-        data.skipped,
-        shuffle_seed=seed,
+    batches = data_lib.centre_views(
+        data.train, protocol, data.skipped, shuffle_seed=seed
     )
     inputs = (
         loaded.contract.apply(images)

@@ -15,6 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from evaluation import command
+from evaluation import fine_tuning
+from evaluation import run_folder
 from evaluation.classification import data as data_lib
 from evaluation.classification import fast_linear
 from evaluation.classification import frozen_trunk
@@ -23,8 +26,9 @@ from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
 from mtssl_tf.data import inception_augmentation
 from mtssl_tf.frozen import features
-from mtssl_tf.frozen import views
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import stop_signal
+from mtssl_tf.training import proximal
 
 _NORM_DECAY = 0.9  # ours: the features are frozen, so little is averaged
 
@@ -54,7 +58,11 @@ class LinearTrainer:
         if protocol.lasso is not None:
             lasso = protocol.lasso
             self.mix = lasso_mix.LassoMix(
-                lasso.l1, lasso.group_l1, lasso.group_size, lasso.proximal
+                lasso.l1,
+                lasso.group_l1,
+                lasso.group_size,
+                lasso.proximal,
+                dtype="float32",
             )
         self.head = _build_head(
             len(trunk.unit_names), unit_shape, self.mix, data.train.num_classes
@@ -71,37 +79,50 @@ class LinearTrainer:
             self._take_step_eagerly, jit_compile=False, reduce_retracing=True
         )
 
-    def train(self, folder: pathlib.Path) -> None:
-        """Trains to the last epoch, from the last one saved in `folder`."""
+    def train(
+        self,
+        folder: pathlib.Path,
+        stop: stop_signal.StopSignal | None = None,
+    ) -> None:
+        """Trains to the last epoch, from the last one saved in `folder`.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+            command.Interrupted: `stop` was requested, which loses what was
+                done of an epoch.
+        """
         checkpoint = tf.train.Checkpoint(
             head=self.head, optimizer=self._optimizer, epoch=self._epoch
         )
-        manager = tf.train.CheckpointManager(
-            checkpoint, str(folder), max_to_keep=1
-        )
+        manager = fine_tuning.restore(checkpoint, folder)
         if manager.latest_checkpoint:
-            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
             print(f"Goes on after epoch {int(self._epoch)}.", flush=True)
-        while int(self._epoch) < self._protocol.epochs:
+        for epoch in range(int(self._epoch), self._protocol.epochs):
+            name = f"epoch {epoch + 1}"
+            batches = command.until_stopped(
+                self._epoch_batches(epoch), stop, f"in {name}"
+            )
             losses = [
-                self._take_step(images, classes)
-                for images, classes in self._epoch_batches(int(self._epoch))
+                self._take_step(images, classes) for images, classes in batches
             ]
             loss = float(tf.reduce_mean(losses))
-            if not np.isfinite(loss):
-                raise FloatingPointError(
-                    f"The loss is {loss} in epoch {int(self._epoch)}. Lower "
-                    "learning_rate."
-                )
+            fine_tuning.check_finite(
+                {"loss": loss}, name, "Lower learning_rate."
+            )
             self._epoch.assign_add(1)
             manager.save()
-            print(f"Epoch {int(self._epoch)}: loss {loss:.3f}.", flush=True)
+            print(f"Epoch {epoch + 1}: loss {loss:.3f}.", flush=True)
 
-    def score(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def score(
+        self, stop: stop_signal.StopSignal | None = None
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """Scores the central view of every test picture.
 
         Returns:
             (logits float32 [n, K], classes int32 [n], pictures a second).
+
+        Raises:
+            command.Interrupted: `stop` was requested.
         """
 
         @tf.function(jit_compile=False, reduce_retracing=True)
@@ -110,12 +131,11 @@ class LinearTrainer:
 
         start = time.perf_counter()
         logits, classes = [], []
-        for images, numbers in views.centre_view_batches(
-            self._data.test,
-            self._protocol.resize_px,
-            self._protocol.image_px,
-            self._protocol.batch_size,
-            self._data.skipped,
+        batches = data_lib.centre_views(
+            self._data.test, self._protocol, self._data.skipped
+        )
+        for images, numbers in command.until_stopped(
+            batches, stop, "while testing"
         ):
             logits.append(predict(images).numpy())
             classes.append(numbers.numpy())
@@ -142,10 +162,7 @@ class LinearTrainer:
         self._optimizer.apply(
             tape.gradient(total, [variable.value for variable in variables])
         )
-        if self.mix is not None and self.mix.lasso.proximal:
-            self.mix.proximal_step(
-                self._optimizer.learning_rate / (1.0 - self._protocol.momentum)
-            )
+        proximal.take_proximal_step(self.mix, self._optimizer)
         return loss
 
     def _epoch_batches(self, epoch: int) -> tf.data.Dataset:
@@ -192,10 +209,18 @@ def run_trained(
         data: pictures to train on, and to score.
         seed: of the linear layer, the order and the views.
         folder: for checkpoints.
+
+    Raises:
+        ValueError: other pictures were trained on there.
+        command.Interrupted: a signal came.
     """
+    stop = stop_signal.StopSignal()
     trainer = LinearTrainer(trunk, protocol, data, seed)
-    trainer.train(folder)
-    scores, classes, pictures_per_s = trainer.score()
+    # The linear layer can be tested on others: those make no other run.
+    digests = {"train": data.train.digest()}
+    run_folder.check_same_run(folder, protocol, trunk.identity, digests, seed)
+    trainer.train(folder, stop)
+    scores, classes, pictures_per_s = trainer.score(stop)
     mix = None if trainer.mix is None else trainer.mix.mixing_weights()
     return fast_linear.LinearOutcome(
         metrics.classification_metrics(scores, classes, data.test.class_names),
@@ -216,15 +241,21 @@ def _build_head(
 ) -> keras.Model:
     """Builds N x [B, h, w, C] -> logits [B, K]."""
     units = [
-        keras.Input(unit_shape, name=f"unit_{number:02d}")
+        keras.Input(unit_shape, name=f"unit_{number:02d}", dtype="float32")
         for number in range(1, num_units + 1)
     ]
     mixed = units[-1] if mix is None else mix(units)
-    x = keras.layers.Flatten()(features.pool_to_grid(mixed))
+    x = keras.layers.Flatten(data_format="channels_last", dtype="float32")(
+        features.pool_to_grid(mixed)
+    )
     x = keras.layers.BatchNormalization(
-        momentum=_NORM_DECAY, center=False, scale=False, name="standardise"
+        momentum=_NORM_DECAY,
+        center=False,
+        scale=False,
+        dtype="float32",
+        name="standardise",
     )(x)
     logits = keras.layers.Dense(
-        num_classes, kernel_initializer="zeros", name="linear"
+        num_classes, kernel_initializer="zeros", dtype="float32", name="linear"
     )(x)
     return keras.Model(units, logits, name="linear_head")

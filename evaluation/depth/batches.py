@@ -7,12 +7,12 @@ step n asks for batch n.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent import futures
 import functools
 
 import cv2
 import numpy as np
 
+from evaluation import made_ahead
 from evaluation.depth import augmentation
 from evaluation.depth import config as depth_config
 from evaluation.depth import pairs as pairs_lib
@@ -58,16 +58,8 @@ class DepthBatches:
     def batches(
         self, start: int, stop: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields the batches of steps, each made while the last one is used."""
-        if start >= stop:
-            return
-        with futures.ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.batch, start)
-            for step in range(start + 1, stop):
-                batch = coming.result()
-                coming = pool.submit(self.batch, step)
-                yield batch
-            yield coming.result()
+        """Yields the batches of steps, the next one made ahead."""
+        return made_ahead.made_ahead(self.batch, range(start, stop))
 
     def _example(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         epoch, place = divmod(position, len(self._pairs))

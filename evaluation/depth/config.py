@@ -105,6 +105,8 @@ class DepthProtocol(result.Protocol):
 
     Predictions are up-sampled bilinearly to the size of the true depth map
     and compared over the whole picture, and over Eigen's crop, pixels pooled.
+    With a lasso the id also covers `result.PROXIMAL_STEP`; without one it is
+    what it was before that had to be told apart.
 
     Attributes:
         split: how training and test pictures were told apart.
@@ -126,3 +128,9 @@ class DepthProtocol(result.Protocol):
         metrics.EIGEN_ROWS,
         metrics.EIGEN_COLUMNS,
     )
+
+    def settings(self) -> dict[str, Any]:
+        settings = super().settings()
+        if self.lasso is not None and self.lasso.proximal:
+            settings |= result.PROXIMAL_STEP
+        return settings

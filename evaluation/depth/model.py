@@ -72,13 +72,19 @@ def build_depth_model(
             lasso.group_l1,
             lasso.group_size,
             lasso.proximal,
+            dtype="float32",
             name="mix",
         )(units)
     x = keras.layers.Conv2D(
-        2 * up_filters[0], 1, use_bias=False, name="reduce"
+        2 * up_filters[0],
+        1,
+        use_bias=False,
+        data_format="channels_last",
+        dtype="float32",
+        name="reduce",
     )(features)
     x = keras.layers.BatchNormalization(
-        momentum=bn_decay, epsilon=1e-5, name="reduce_bn"
+        momentum=bn_decay, epsilon=1e-5, dtype="float32", name="reduce_bn"
     )(x)
     for index, filters in enumerate(up_filters, start=1):
         x = up_projection.build_up_projection(
@@ -91,7 +97,9 @@ def build_depth_model(
         # Starts at the mean depth: the first steps would only go there.
         kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
         bias_initializer=keras.initializers.Constant(mean_depth_m),
+        data_format="channels_last",
+        dtype="float32",
         name="depth",
     )(x)
-    depth = TrimToPicture(name="trim")(x, trunk.input)
+    depth = TrimToPicture(dtype="float32", name="trim")(x, trunk.input)
     return keras.Model(trunk.input, depth, name="depth_model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import time
 from typing import Any
@@ -11,7 +10,10 @@ import keras
 import tensorflow as tf
 
 from evaluation import batch_norm_statistics
+from evaluation import command
+from evaluation import fine_tuning
 from evaluation import result
+from evaluation import run_folder
 from evaluation.depth import batches as batches_lib
 from evaluation.depth import config as depth_config
 from evaluation.depth import judging
@@ -29,7 +31,6 @@ from mtssl_tf.process import stop_signal
 OUTPUT_STRIDE = 16  # paper, sec. 5: three up-projections reach half size
 PICTURES_FILE = "pictures.png"
 SAVED_MODEL = "saved_model"
-_RUN_FILE = "run.json"
 _NUM_PICTURES = 6
 
 
@@ -42,7 +43,7 @@ def run(
     config: depth_config.DepthConfig,
     lasso: model_config.LassoConfig | None,
     seed: int,
-) -> int:
+) -> None:
     """Fine-tunes a trunk on depth and writes everything into `out_dir`.
 
     Args:
@@ -54,10 +55,11 @@ def run(
         lasso: of the mix of units to read; None reads the last unit.
         seed: of everything random.
 
-    Returns:
-        The program's exit code.
+    Raises:
+        command.Interrupted: a signal came.
     """
     started_at = time.monotonic()
+    stop = stop_signal.StopSignal()
     keras.utils.set_random_seed(seed)
     pretrained = pretrained_lib.load_pretrained(
         trunk_source,
@@ -68,19 +70,19 @@ def run(
     protocol = depth_config.DepthProtocol(
         data.split, data.test_depth, lasso, config
     )
-    _check_same_run(out_dir, protocol, pretrained, data, seed)
+    summary = data.summary()
+    run_folder.check_same_run(
+        out_dir, protocol, pretrained, {"data": summary["digest"]}, seed
+    )
     mean_depth_m = judging.mean_depth(data.train)
     training = _build(pretrained, config, lasso, mean_depth_m)
     batches = batches_lib.DepthBatches(data.train, config, seed)
-    stop = stop_signal.StopSignal()
     training_lib.train(training, batches, out_dir / "checkpoints", stop)
-    if stop.number is not None:
-        return 128 + stop.number  # as a shell reports it
-    _reestimate(training, batches)
+    _reestimate(training, batches, stop)
     predict = predictor.build_predictor(
         training.model, training.contract, config
     )
-    metrics, baseline = judging.judge(predict, data.test, mean_depth_m)
+    metrics, baseline = judging.judge(predict, data.test, mean_depth_m, stop)
     _draw(predict, data.test, out_dir / PICTURES_FILE)
     predictor.export_predictor(training.model, predict, out_dir / SAVED_MODEL)
     result.save_result(
@@ -88,45 +90,15 @@ def run(
         protocol,
         metrics,
         trunk=pretrained,
-        data=data.summary(),
+        data=summary,
         seed=seed,
         wall_time_s=time.monotonic() - started_at,
         extra={
             "mean_depth_baseline": {"depth_m": mean_depth_m, **baseline},
-            **_mixing_weights(training.model),
+            **fine_tuning.mix_entries("nyu_depth", training.mix),
         },
     )
     print(_table(metrics, baseline))
-    return 0
-
-
-def _check_same_run(
-    out_dir: pathlib.Path,
-    protocol: depth_config.DepthProtocol,
-    pretrained: pretrained_lib.Pretrained,
-    data: pairs_lib.DepthData,
-    seed: int,
-) -> None:
-    """Writes what the run is, or checks that it is the one found there."""
-    wanted = {
-        "protocol_id": protocol.id,
-        "trunk": pretrained.digest,
-        "data": data.summary()["digest"],
-        "seed": seed,
-    }
-    path = out_dir / _RUN_FILE
-    if not path.is_file():
-        out_dir.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=2) + "\n")
-        return
-    found = json.loads(path.read_text())
-    changed = sorted(k for k in wanted if wanted[k] != found.get(k))
-    if changed:
-        raise ValueError(
-            f"{out_dir} holds a run that differs in {changed}: "
-            f"{[found.get(k) for k in changed]} there, "
-            f"{[wanted[k] for k in changed]} now. Choose another --out."
-        )
 
 
 def _build(
@@ -146,11 +118,17 @@ def _build(
 
 
 def _reestimate(
-    training: training_lib.DepthTraining, batches: batches_lib.DepthBatches
+    training: training_lib.DepthTraining,
+    batches: batches_lib.DepthBatches,
+    stop: stop_signal.StopSignal,
 ) -> None:
     """Averages BN statistics over the batches that training would see next."""
     steps = training.config.steps
-    coming = batches.batches(steps, steps + training.config.bn_batches)
+    coming = command.until_stopped(
+        batches.batches(steps, steps + training.config.bn_batches),
+        stop,
+        "while averaging statistics",
+    )
     batch_norm_statistics.reestimate_batch_norm(
         training.model,
         (training.contract.apply(pictures) for pictures, _ in coming),
@@ -167,11 +145,6 @@ def _draw(
         predict(tf.constant(pair.rgb[None]))[0].numpy() for pair in drawn
     ]
     pictures_lib.save_depth_pictures(drawn, predictions, path)
-
-
-def _mixing_weights(model: keras.Model) -> dict[str, Any]:
-    mixes = [layer for layer in model.layers if layer.name == "mix"]
-    return {"mixing_weights": mix.mixing_weights() for mix in mixes}
 
 
 def _table(metrics: dict[str, Any], baseline: dict[str, Any]) -> str:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
 import pathlib
-import time
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from evaluation import fine_tuning
 from evaluation.depth import batches as batches_lib
 from evaluation.depth import config as depth_config
 from evaluation.depth import reverse_huber
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.process import stop_signal
-from mtssl_tf.reports import progress as progress_lib
-
-_SAVE_EVERY_S = 300
+from mtssl_tf.training import proximal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +40,40 @@ class DepthTraining:
     def step(self) -> int:
         """Number of steps done."""
         return int(self.optimizer.iterations)
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps to do in all."""
+        return self.config.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures a step."""
+        return self.config.batch_size
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a loss that is not finite."""
+        return f"Lower --learning_rate, now {self.config.learning_rate}."
+
+    @property
+    def mix(self) -> lasso_mix.LassoMix | None:
+        """What the head reads, None where that is the last unit."""
+        for layer in self.model.layers:
+            if isinstance(layer, lasso_mix.LassoMix):
+                return layer
+        return None
+
+    def run_step(
+        self, batch: tuple[np.ndarray, np.ndarray]
+    ) -> dict[str, float]:
+        """Takes one compiled step on a batch of `DepthBatches`."""
+        pictures, depths = batch
+        return {"loss_m": float(self._compiled_step(pictures, depths))}
+
+    @functools.cached_property
+    def _compiled_step(self) -> tf.types.experimental.Callable:
+        return tf.function(functools.partial(train_step, self))
 
 
 def build_training(
@@ -82,11 +115,8 @@ def train_step(
         objective = tf.add_n([loss, *model.losses])
     variables = model.trainable_variables
     gradients = tape.gradient(objective, [v.value for v in variables])
-    learning_rate = optimizer.learning_rate
     optimizer.apply_gradients(zip(gradients, variables))
-    for layer in model.layers:
-        if isinstance(layer, lasso_mix.LassoMix) and layer.lasso.proximal:
-            layer.proximal_step(learning_rate)
+    proximal.take_proximal_step(training.mix, optimizer)
     return loss
 
 
@@ -106,48 +136,11 @@ def train(
 
     Raises:
         FloatingPointError: the loss is not finite.
+        command.Interrupted: `stop` was requested.
     """
-    manager = _restored_manager(training, folder)
-    run_step = tf.function(
-        lambda pictures, depths: train_step(training, pictures, depths)
-    )
-    config = training.config
-    progress, started_at = progress_lib.ProgressLine(), time.monotonic()
-    start, saved_at, text = training.step, started_at, ""
-    coming = batches.batches(start, config.steps)
-    for step, (pictures, depths) in enumerate(coming, start + 1):
-        loss = float(run_step(pictures, depths))
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"Depth prediction's loss is {loss} at step {step}. Lower "
-                f"--learning_rate, now {config.learning_rate}."
-            )
-        now = time.monotonic()
-        rate = (step - start) * config.batch_size / (now - started_at)
-        text = (
-            f"step {step}/{config.steps}  {rate:.1f} pictures/s  "
-            f"loss {loss:.3f} m"
-        )
-        progress.show(text)
-        if stop.is_requested:
-            text += f"  stopped by {stop.name}; the same command goes on"
-            break
-        if now - saved_at > _SAVE_EVERY_S:
-            manager.save(checkpoint_number=step)
-            saved_at = now
-    if text:  # there was a step to do
-        manager.save(checkpoint_number=training.step)
-        progress.finish(text)
-
-
-def _restored_manager(
-    training: DepthTraining, folder: pathlib.Path
-) -> tf.train.CheckpointManager:
     checkpoint = tf.train.Checkpoint(
         model=training.model, optimizer=training.optimizer
     )
-    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
-    if manager.latest_checkpoint:
-        status = checkpoint.restore(manager.latest_checkpoint)
-        status.assert_existing_objects_matched()
-    return manager
+    manager = fine_tuning.restore(checkpoint, folder)
+    coming = batches.batches(training.step, training.num_steps)
+    fine_tuning.fine_tune(training, coming, manager, stop)

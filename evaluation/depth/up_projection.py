@@ -58,7 +58,7 @@ class UpConvolution(keras.layers.Layer):
         # An even output meets the 5x5 kernel's taps 0, 2 and 4, of which the
         # first reaches one value back; an odd one meets taps 1 and 3.
         outputs = [
-            ops.conv(padded[:, y:, x:], part)
+            ops.conv(padded[:, y:, x:], part, data_format="channels_last")
             for (y, x), part in zip(_OFFSETS, self.parts)
         ]
         even_row = ops.stack(outputs[:2], axis=3)  # [B, h, w, 2, filters]
@@ -105,10 +105,15 @@ def build_up_projection(features, filters: int, bn_decay: float, name: str):
 
     def normalize(x, part: str):
         return keras.layers.BatchNormalization(
-            momentum=bn_decay, epsilon=1e-5, name=f"{name}_{part}_bn"
+            momentum=bn_decay,
+            epsilon=1e-5,
+            dtype="float32",
+            name=f"{name}_{part}_bn",
         )(x)
 
-    both = UpConvolution(2 * filters, name=f"{name}_up")(features)
+    both = UpConvolution(2 * filters, dtype="float32", name=f"{name}_up")(
+        features
+    )
     both = normalize(both, "up")  # [B, 2h, 2w, 2 * filters]
     main, projection = ops.split(both, 2, axis=-1)
     main = keras.layers.Conv2D(
@@ -117,6 +122,8 @@ def build_up_projection(features, filters: int, bn_decay: float, name: str):
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
+        data_format="channels_last",
+        dtype="float32",
         name=f"{name}_conv",
     )(ops.relu(main))
     return ops.relu(normalize(main, "conv") + projection)

@@ -8,12 +8,12 @@ and no iterator has to be saved.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-import concurrent.futures
 import dataclasses
 
 import cv2
 import numpy as np
 
+from evaluation import made_ahead
 from evaluation.detection import boxes as box_form
 from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import voc_picture
@@ -142,13 +142,7 @@ class TrainingBatches:
 
     def from_step(self, step: int, end: int) -> Iterator[DetectionBatch]:
         """Batches of steps `step` to `end` - 1, the next one made ahead."""
-        with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-            pending = ahead.submit(self.at, step) if step < end else None
-            while pending is not None:
-                batch = pending.result()
-                step += 1
-                pending = ahead.submit(self.at, step) if step < end else None
-                yield batch
+        return made_ahead.made_ahead(self.at, range(step, end))
 
     def _in_order(self, number: int) -> voc_picture.Picture:
         """The picture at a place in the endless, shuffled sequence."""

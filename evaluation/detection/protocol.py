@@ -13,6 +13,7 @@ import json
 from typing import Any, ClassVar
 
 from evaluation import result
+from mtssl_tf import settings as settings_lib
 
 STRIDE_PX = 16  # paper: block 3, stride 16
 
@@ -20,6 +21,9 @@ STRIDE_PX = 16  # paper: block 3, stride 16
 @dataclasses.dataclass(frozen=True)
 class VocDetectionProtocol(result.Protocol):
     """Settings; `--set=NAME=VALUE` changes one.
+
+    With a lasso the id also covers `result.PROXIMAL_STEP`; without one it is
+    what it was before that had to be told apart.
 
     Attributes:
         train_short_sides_px: scales drawn from in training, one a step.
@@ -109,9 +113,12 @@ class VocDetectionProtocol(result.Protocol):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             _check_type(field.name, value, field.default)
+            # One id for 4 and 4.0; official.vision also wants floats.
             if isinstance(field.default, float):
-                # One id for 4 and 4.0; official.vision also wants floats.
                 object.__setattr__(self, field.name, float(value))
+            elif field.name == "anchor_ratios":
+                ratios = tuple(float(ratio) for ratio in value)
+                object.__setattr__(self, field.name, ratios)
         self._check_counts()
         self._check_shares()
         if self.canvas_multiple_px % STRIDE_PX:
@@ -168,6 +175,12 @@ class VocDetectionProtocol(result.Protocol):
             if value > 1:
                 raise ValueError(f"{name} must be at most 1, got {value}.")
 
+    def settings(self) -> dict[str, Any]:
+        settings = super().settings()
+        if self.use_lasso:
+            settings |= result.PROXIMAL_STEP
+        return settings
+
     def with_overrides(
         self, assignments: Sequence[str]
     ) -> VocDetectionProtocol:
@@ -176,33 +189,19 @@ class VocDetectionProtocol(result.Protocol):
         Raises:
             ValueError: unknown name, or a value of another type.
         """
-        defaults = {
-            field.name: field.default for field in dataclasses.fields(self)
-        }
         changes = {}
         for assignment in assignments:
-            name, separator, text = assignment.partition("=")
-            if not separator or name not in defaults:
-                raise ValueError(
-                    f"--set={assignment}: expected NAME=VALUE with NAME one "
-                    f"of {', '.join(defaults)}."
-                )
-            changes[name] = _parse(name, text, defaults[name])
+            name, equals, text = assignment.partition("=")
+            if not equals:
+                raise ValueError(f"--set={assignment}: expected NAME=VALUE.")
+            try:
+                kind = settings_lib.field_type(type(self), name)
+            except ValueError as error:
+                raise ValueError(f"--set={assignment}: {error}") from error
+            # The protocol itself refuses another type, as it must anyhow.
+            changes[name] = settings_lib.read(text, kind)
+        # All at once: some values only fit together.
         return dataclasses.replace(self, **changes)
-
-
-def _parse(name: str, text: str, default: Any) -> Any:
-    """Reads a value of the default's type."""
-    text = text.strip().lower()
-    if isinstance(default, tuple):
-        text = f"[{text.strip('[]()').rstrip(',')}]"
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} takes a value like {_as_text(default)}, got {text!r}."
-        ) from error
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _as_text(value: Any) -> str:

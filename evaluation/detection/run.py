@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import concurrent.futures
-import json
 import pathlib
-import sys
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from evaluation import command
+from evaluation import fine_tuning
+from evaluation import made_ahead
 from evaluation import result
+from evaluation import run_folder
 from evaluation.detection import batches as batches_lib
 from evaluation.detection import export
 from evaluation.detection import faster_rcnn
@@ -33,7 +34,6 @@ from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress as progress_lib
 
 SAVED_MODEL = "saved_model"
-_RUN_FILE = "run.json"
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
     preset: str,
     protocol: protocol_lib.VocDetectionProtocol,
     seed: int,
-) -> int:
+) -> None:
     """Fine-tunes a detector and writes everything into `out_dir`.
 
     Args:
@@ -58,8 +58,8 @@ def run(
         protocol: settings.
         seed: of everything random.
 
-    Returns:
-        The program's exit code.
+    Raises:
+        command.Interrupted: a signal came.
     """
     started_at = time.monotonic()
     stop = stop_signal.StopSignal()
@@ -74,20 +74,22 @@ def run(
     )
     contract = pretrained.contract
     data = {"train": train_split.describe(), "test": test_split.describe()}
-    _check_same_run(out_dir, protocol, pretrained, data, seed)
+    run_folder.check_same_run(
+        out_dir,
+        protocol,
+        pretrained,
+        {name: split["digest"] for name, split in data.items()},
+        seed,
+    )
     batches = batches_lib.TrainingBatches(
         train_split.pictures, protocol, contract.means_rgb, seed
     )
     detector = build_detector(pretrained, protocol, batches)
     training = training_lib.DetectorTraining(detector, protocol, seed)
-    try:
-        training_lib.train(training, batches, out_dir, stop)
-        found = detect_pictures(
-            detector, test_split.pictures, protocol, contract.means_rgb, stop
-        )
-    except training_lib.Interrupted as stopped:
-        print(f"{stopped} The same command resumes.", file=sys.stderr)
-        return 128 + (stop.number or 0)
+    training_lib.train(training, batches, out_dir, stop)
+    found = detect_pictures(
+        detector, test_split.pictures, protocol, contract.means_rgb, stop
+    )
     export.export_detector(detector, protocol, contract, out_dir / SAVED_MODEL)
     score = save_judgement(out_dir, test_split, found)
     result.save_result(
@@ -98,10 +100,9 @@ def run(
         data=data,
         seed=seed,
         wall_time_s=time.monotonic() - started_at,
-        extra=_mixing_weights(detector),
+        extra=fine_tuning.mix_entries("voc_detection", detector.mix),
     )
     print(metrics.as_table(score.metrics))
-    return 0
 
 
 def build_detector(
@@ -122,7 +123,9 @@ def build_detector(
         pretrained.contract,
         protocol,
         len(voc_picture.CLASSES),
-        mix=lasso_mix.LassoMix(protocol.lasso_l1, proximal=True, name="mix")
+        mix=lasso_mix.LassoMix(
+            protocol.lasso_l1, proximal=True, dtype="float32", name="mix"
+        )
         if protocol.use_lasso
         else None,
     )
@@ -157,7 +160,7 @@ def detect_pictures(
     """Detections on all pictures, in the pictures' own coordinates.
 
     Raises:
-        Interrupted: `stop` was requested.
+        command.Interrupted: `stop` was requested.
     """
     by_shape: dict[tuple, tf.types.experimental.Callable] = {}
     progress, started_at = progress_lib.ProgressLine(), time.monotonic()
@@ -168,28 +171,26 @@ def detect_pictures(
             picture.load_rgb(), protocol, padding_rgb
         )
 
-    with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-        pending = ahead.submit(prepare, pictures[0])
-        for number, picture in enumerate(pictures):
-            batch = pending.result()
-            if number + 1 < len(pictures):
-                pending = ahead.submit(prepare, pictures[number + 1])
-            shape = batch.images.shape
-            if shape not in by_shape:
-                by_shape[shape] = tf.function(detector.detect)
-            outputs = by_shape[shape](
-                tf.constant(batch.images), tf.constant(batch.sizes)
-            )
-            boxes = batch.placements[0].to_picture(
-                outputs["detection_boxes"][0].numpy().astype(np.float64)
-            )
-            parts.append(_to_detections(number, picture, outputs, boxes))
-            rate = (number + 1) / (time.monotonic() - started_at)
-            progress.show(
-                f"tested {number + 1}/{len(pictures)}  {rate:.1f} pictures/s"
-            )
-            if stop is not None and stop.is_requested:
-                raise training_lib.Interrupted("Stopped while testing.")
+    coming = command.until_stopped(
+        zip(pictures, made_ahead.made_ahead(prepare, pictures)),
+        stop,
+        "while testing",
+    )
+    for number, (picture, batch) in enumerate(coming):
+        shape = batch.images.shape
+        if shape not in by_shape:
+            by_shape[shape] = tf.function(detector.detect)
+        outputs = by_shape[shape](
+            tf.constant(batch.images), tf.constant(batch.sizes)
+        )
+        boxes = batch.placements[0].to_picture(
+            outputs["detection_boxes"][0].numpy().astype(np.float64)
+        )
+        parts.append(_to_detections(number, picture, outputs, boxes))
+        rate = (number + 1) / (time.monotonic() - started_at)
+        progress.show(
+            f"tested {number + 1}/{len(pictures)}  {rate:.1f} pictures/s"
+        )
     progress.finish(f"tested {len(pictures)} pictures")
     return scored_boxes.join_detections(parts)
 
@@ -224,39 +225,3 @@ def save_judgement(
     score = metrics.score_detections(split.ground_truth(), found)
     pictures_lib.save_all(out_dir, split, found, score.curves)
     return score
-
-
-def _check_same_run(
-    out_dir: pathlib.Path,
-    protocol: protocol_lib.VocDetectionProtocol,
-    pretrained: pretrained_lib.Pretrained,
-    data: dict,
-    seed: int,
-) -> None:
-    """Writes what the run is, or checks that it is the one found there."""
-    wanted = {
-        "protocol_id": protocol.id,
-        "trunk": pretrained.digest,
-        "train": data["train"]["digest"],
-        "test": data["test"]["digest"],
-        "seed": seed,
-    }
-    path = out_dir / _RUN_FILE
-    if not path.is_file():
-        out_dir.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=2) + "\n")
-        return
-    found = json.loads(path.read_text())
-    changed = sorted(key for key in wanted if wanted[key] != found.get(key))
-    if changed:
-        raise ValueError(
-            f"{out_dir} holds a run that differs in {changed}: "
-            f"{[found.get(key) for key in changed]} there, "
-            f"{[wanted[key] for key in changed]} now. Choose another --out."
-        )
-
-
-def _mixing_weights(detector: faster_rcnn.FasterRcnn) -> dict:
-    if detector.mix is None:
-        return {}
-    return {"mixing_weights": detector.mix.mixing_weights()}

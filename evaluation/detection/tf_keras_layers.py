@@ -21,7 +21,7 @@ class _KerasThreeLayer(tf_keras.layers.Layer):
     """A tf_keras layer around Keras 3 models or layers."""
 
     def __init__(self, parts: list[keras.Layer], **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         # Functions hide the parts from tf_keras, which looks at attributes
         # and might come to know half of a Keras 3 model.
         self._parts = lambda: tuple(parts)
@@ -95,6 +95,7 @@ class BoxHead(_KerasThreeLayer):
             kernel_initializer=tf_keras.initializers.RandomNormal(
                 stddev=0.01  # Faster R-CNN
             ),
+            dtype="float32",
             name="class_scores",
         )
         self._box_offsets = tf_keras.layers.Dense(
@@ -102,6 +103,7 @@ class BoxHead(_KerasThreeLayer):
             kernel_initializer=tf_keras.initializers.RandomNormal(
                 stddev=0.001  # Faster R-CNN
             ),
+            dtype="float32",
             name="box_offsets",
         )
 

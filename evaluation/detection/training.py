@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+import contextlib
 import pathlib
-import time
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from evaluation import fine_tuning
 from evaluation.detection import batches as batches_lib
 from evaluation.detection import faster_rcnn
 from evaluation.detection import protocol as protocol_lib
 from mtssl_tf.process import stop_signal
-from mtssl_tf.reports import progress as progress_lib
 from mtssl_tf.reports import tensorboard
+from mtssl_tf.training import proximal
 
-_SAVE_EVERY_S = 600
 _LOG_EVERY_STEPS = 20
 _DECAY_FACTOR = 0.1  # Faster R-CNN
-
-
-class Interrupted(Exception):
-    """A signal came; what training has done is saved."""
 
 
 class DetectorTraining:
@@ -58,6 +54,22 @@ class DetectorTraining:
         """Steps done."""
         return int(self._step)
 
+    @property
+    def num_steps(self) -> int:
+        """Steps to do in all."""
+        return self.protocol.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures a step."""
+        return self.protocol.batch_size
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a loss that is not finite."""
+        rate = self.protocol.learning_rate
+        return f"Lower --set=learning_rate=, now {rate}."
+
     def checkpoint(self) -> tf.train.Checkpoint:
         """What has to be saved for going on to the bit."""
         return tf.train.Checkpoint(
@@ -67,11 +79,7 @@ class DetectorTraining:
         )
 
     def run_step(self, batch: batches_lib.DetectionBatch) -> dict[str, float]:
-        """Takes one step and returns the losses before it.
-
-        Raises:
-            FloatingPointError: a loss is not finite; names loss and step.
-        """
+        """Takes one step and returns the losses before it."""
         shape = batch.images.shape
         if shape not in self._run_by_shape:
             self._run_by_shape[shape] = tf.function(self._update)
@@ -84,16 +92,8 @@ class DetectorTraining:
             tf.constant(batch.classes),
             tf.constant([self._seed, self.step], tf.int32),
         )
-        values = {name: float(value) for name, value in losses.items()}
-        wrong = [name for name in values if not math.isfinite(values[name])]
-        if wrong:
-            raise FloatingPointError(
-                f"Detection losses {wrong} are not finite at step "
-                f"{self.step}: {values}. Lower --set=learning_rate=, now "
-                f"{self.protocol.learning_rate}."
-            )
         self._step.assign_add(1)
-        return values
+        return {name: float(value) for name, value in losses.items()}
 
     def _update(self, images, sizes, boxes, classes, seed):
         protocol = self.protocol
@@ -115,8 +115,7 @@ class DetectorTraining:
             for gradient, variable in zip(gradients, self._variables)
         ]
         self._optimizer.apply_gradients(zip(decayed, self._variables))
-        if self.detector.mix is not None:
-            self.detector.mix.proximal_step(self._optimizer.learning_rate)
+        proximal.take_proximal_step(self.detector.mix, self._optimizer)
         return {**losses, "total": total, "gradient_norm": norm}
 
 
@@ -177,44 +176,23 @@ def train(
 
     Raises:
         FloatingPointError: a loss is not finite.
-        Interrupted: `stop` was requested.
+        command.Interrupted: `stop` was requested.
     """
-    checkpoint = training.checkpoint()
-    manager = tf.train.CheckpointManager(
-        checkpoint, str(out_dir / "checkpoints"), max_to_keep=1
+    manager = fine_tuning.restore(
+        training.checkpoint(), out_dir / "checkpoints"
     )
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-    end = training.protocol.steps
-    first, started_at = training.step, time.monotonic()
-    if first >= end:
+    if training.step >= training.num_steps:
         return
-    saved_at = started_at
-    progress, board = (
-        progress_lib.ProgressLine(),
-        tensorboard.TensorBoardLog(out_dir),
-    )
     sums: dict[str, list[float]] = {}
-    for batch in batches.from_step(first, end):
-        losses = training.run_step(batch)
-        step, now = training.step, time.monotonic()
-        rate = (step - first) * len(batch.images) / (now - started_at)
+
+    def report(step: int, losses: Mapping[str, float]) -> None:
         for name, value in losses.items():
             sums.setdefault(name, []).append(value)
-        if step % _LOG_EVERY_STEPS == 0 or step == end:
+        if step % _LOG_EVERY_STEPS == 0 or step == training.num_steps:
             means = {name: float(np.mean(x)) for name, x in sums.items()}
             board.write_scalars(step, "detection", means)
-            sums = {}
-        text = f"step {step}/{end}  {rate:.1f} pictures/s  " + "  ".join(
-            f"{name} {x:.3f}" for name, x in losses.items()
-        )
-        progress.show(text)
-        is_stopped = stop is not None and stop.is_requested
-        if is_stopped or now - saved_at > _SAVE_EVERY_S or step == end:
-            manager.save(checkpoint_number=step)
-            saved_at = now
-        if is_stopped and step < end:
-            board.close()
-            raise Interrupted(f"Stopped and saved at step {step}.")
-    progress.finish(text)
-    board.close()
+            sums.clear()
+
+    coming = batches.from_step(training.step, training.num_steps)
+    with contextlib.closing(tensorboard.TensorBoardLog(out_dir)) as board:
+        fine_tuning.fine_tune(training, coming, manager, stop, report)

@@ -41,7 +41,13 @@ def pool_to_grid(features: Any, grid: int = GRID) -> Any:
         height - (grid - 1) * strides[0],
         width - (grid - 1) * strides[1],
     )
-    return keras.ops.max_pool(features, window, strides, padding="valid")
+    return keras.ops.max_pool(
+        features,
+        window,
+        strides,
+        padding="valid",
+        data_format="channels_last",
+    )
 
 
 def build_extractor(

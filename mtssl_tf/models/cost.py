@@ -42,7 +42,7 @@ def trunk_flops(trunk: keras.Model, input_shape: tuple[int, ...]) -> int:
     # Applies the same layers to an input of known size.
     keras.models.clone_model(
         trunk,
-        input_tensors=keras.Input(batch_shape=input_shape),
+        input_tensors=keras.Input(batch_shape=input_shape, dtype="float32"),
         clone_function=lambda layer: layer,
         call_function=apply,
     )

@@ -24,7 +24,8 @@ class TrunkLayers(abc.ABC):
     Where a layer with variables comes from is a subclass's business.
     """
 
-    def __init__(self, dtype: keras.DTypePolicy):
+    def __init__(self, dtype: str | keras.DTypePolicy):
+        """Takes the dtype policy of all layers that are made."""
         self._dtype = dtype
 
     @abc.abstractmethod
@@ -114,8 +115,8 @@ class TrunkLayers(abc.ABC):
 class NewLayers(TrunkLayers):
     """Applies layers with new variables, initialised as TF-Slim does."""
 
-    def __init__(self, bn_decay: float, bn_epsilon: float):
-        super().__init__(keras.config.dtype_policy())
+    def __init__(self, bn_decay: float, bn_epsilon: float, dtype: str):
+        super().__init__(dtype)
         self._bn_decay = bn_decay
         self._bn_epsilon = bn_epsilon
 
@@ -187,9 +188,11 @@ class SharedConv2D(keras.layers.Layer):
 
     def call(self, inputs):
         """Convolves float [B, H, W, C_in] to [B, H', W', C_out]."""
+        # Keras casts only within a layer's own call, and has none where it
+        # infers the shapes of a model inside another.
         outputs = keras.ops.conv(
             inputs,
-            self.source.kernel,
+            keras.ops.cast(self.source.kernel, inputs.dtype),
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
@@ -197,7 +200,8 @@ class SharedConv2D(keras.layers.Layer):
         )
         if self.source.bias is None:
             return outputs
-        return keras.ops.add(outputs, self.source.bias)
+        bias = keras.ops.cast(self.source.bias, inputs.dtype)
+        return keras.ops.add(outputs, bias)
 
 
 class SharedLayers(TrunkLayers):

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def build_trunk(
-    config: model_config.TrunkConfig, share: keras.Model | None = None
+    config: model_config.TrunkConfig,
+    share: keras.Model | None = None,
+    dtype: str = "float32",
 ) -> keras.Model:
     """Builds conv1 to block 3 as a model that returns all block-3 units.
 
@@ -33,6 +35,8 @@ def build_trunk(
         config: shape of the trunk.
         share: a trunk of the same shape whose variables the new one uses, at
             its own output stride. Such a trunk can't be saved: save `share`.
+        dtype: name of a Keras dtype policy, for new layers; shared ones keep
+            theirs. "mixed_bfloat16" has bfloat16 outputs.
 
     Returns:
         A model from float32 [B, H, W, 3] (an `InputContract` applied) to
@@ -42,7 +46,7 @@ def build_trunk(
     Raises:
         ValueError: `share` has other layers than `config` asks for.
     """
-    layers = _make_layers(config, share)
+    layers = _make_layers(config, share, dtype)
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     x = layers.conv(image, "conv1", config.root_channels, 7, stride=2)
     x = layers.max_pool(x, "pool1", 3, stride=2)  # [B, H/4, W/4, 64]
@@ -74,6 +78,7 @@ def build_block4(
     config: model_config.TrunkConfig,
     first_stride: int = 1,
     share: keras.Model | None = None,
+    dtype: str = "float32",
 ) -> keras.Model:
     """Builds block 4, which reads the last unit of block 3.
 
@@ -83,6 +88,7 @@ def build_block4(
         first_stride: 1 is TF-Slim's block 4. 2 strides in the first unit and
             dilates nowhere: the box head on features of stride 16.
         share: a block 4 whose variables the new one uses.
+        dtype: as in `build_trunk`.
 
     Returns:
         A model from float [B, h, w, C] to [B, h', w', 2 * C], ending in batch
@@ -99,9 +105,11 @@ def build_block4(
             "first_stride=2 replaces the stride that a trunk of output_stride "
             f"16 left out of block 3, got output_stride={config.output_stride}."
         )
-    layers = _make_layers(config, share)
+    layers = _make_layers(config, share, dtype)
     channels = config.unit_channels(4)
-    inputs = keras.Input((None, None, channels // 2), name="features")
+    inputs = keras.Input(
+        (None, None, channels // 2), name="features", dtype="float32"
+    )
     x = inputs
     for unit in range(1, model_config.NUM_BLOCK4_UNITS + 1):
         x = _build_unit(
@@ -152,8 +160,8 @@ def _build_unit(
 
 
 def _make_layers(
-    config: model_config.TrunkConfig, share: keras.Model | None
+    config: model_config.TrunkConfig, share: keras.Model | None, dtype: str
 ) -> layers_lib.TrunkLayers:
     if share is None:
-        return layers_lib.NewLayers(config.bn_decay, config.bn_epsilon)
+        return layers_lib.NewLayers(config.bn_decay, config.bn_epsilon, dtype)
     return layers_lib.SharedLayers(share)

@@ -155,25 +155,11 @@ class Colorization(base.Task):
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, h, w, 313] (layout: ours)."""
         x = heads.norm_relu(features, "head_features")
-        x = keras.layers.Conv2D(
-            self.config.hidden_channels,
-            3,
-            padding="same",
-            use_bias=False,
-            name="head_hidden",
-        )(x)
-        x = heads.norm_relu(x, "head_hidden")
+        x = heads.hidden_conv(x, self.config.hidden_channels, "head_hidden")
         guess = self._weighted_prior / self._weighted_prior.sum()
-        return keras.layers.Conv2D(
-            ab_bins.NUM_AB_BINS,
-            1,
-            kernel_initializer=heads.last_layer_initializer(),
-            bias_initializer=heads.constant_bias(
-                np.log(guess + 1e-6).astype(np.float32)
-            ),
-            dtype="float32",
-            name="head_logits",
-        )(x)
+        return heads.logits_per_place(
+            x, ab_bins.NUM_AB_BINS, np.log(guess + 1e-6).astype(np.float32)
+        )
 
     def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Rebalanced cross-entropy, mean over places, 0 for grey pictures.

@@ -117,11 +117,8 @@ class Exemplar(base.Task):
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns unit vectors, float32 [B, 2, embedding_size] (ours)."""
         x = heads.norm_relu(features, "head_features")
-        x = keras.layers.GlobalAveragePooling2D()(x)  # [B * 2, C]
-        x = keras.layers.Dense(
-            self.config.hidden_units, use_bias=False, name="head_hidden"
-        )(x)
-        x = heads.norm_relu(x, "head_hidden")
+        x = heads.average(x)  # [B * 2, C]
+        x = heads.hidden_dense(x, self.config.hidden_units, "head_hidden")
         x = keras.layers.Dense(
             self.config.embedding_size, dtype="float32", name="head_embedding"
         )(x)

@@ -164,15 +164,11 @@ class ImageLabels(base.Task):
                 width=features.shape[-1] / _FULL_WIDTH_CHANNELS,
                 output_stride=self.config.output_stride,
                 bn_decay=self.config.bn_decay,
-            )
+            ),
+            dtype=heads.dtype_policy(features.dtype),
         )
-        x = keras.layers.GlobalAveragePooling2D()(block4(features))  # [B, 2C]
-        return keras.layers.Dense(
-            self.num_classes,
-            kernel_initializer=heads.last_layer_initializer(),
-            dtype="float32",
-            name="head_logits",
-        )(x)
+        x = heads.average(block4(features))  # [B, 2C]
+        return heads.logits(x, self.num_classes)
 
     def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Softmax cross-entropy in nats, float32 [B]."""

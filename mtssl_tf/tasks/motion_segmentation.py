@@ -153,23 +153,9 @@ class MotionSegmentation(base.Task):
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, h, w] (layout: ours)."""
         x = heads.norm_relu(features, "head_features")
-        x = keras.layers.Conv2D(
-            self.config.hidden_channels,
-            3,
-            padding="same",
-            use_bias=False,
-            name="head_hidden",
-        )(x)
-        x = heads.norm_relu(x, "head_hidden")
+        x = heads.hidden_conv(x, self.config.hidden_channels, "head_hidden")
         share = self._moving_share
-        x = keras.layers.Conv2D(
-            1,
-            1,
-            kernel_initializer=heads.last_layer_initializer(),
-            bias_initializer=heads.constant_bias(math.log(share / (1 - share))),
-            dtype="float32",
-            name="head_logits",
-        )(x)
+        x = heads.logits_per_place(x, 1, math.log(share / (1 - share)))
         return keras.ops.squeeze(x, -1)
 
     def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

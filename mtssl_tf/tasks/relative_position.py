@@ -195,18 +195,11 @@ class RelativePosition(base.Task):
         """Returns logits float32 [B, 8] (layout: ours)."""
         width = self.config.hidden_units
         x = heads.norm_relu(features, "head_features")
-        x = keras.layers.Flatten()(x)  # [B * 2, h' * w' * C]
-        x = keras.layers.Dense(width, use_bias=False, name="head_patch")(x)
-        x = heads.norm_relu(x, "head_patch")
+        x = heads.flatten(x)  # [B * 2, h' * w' * C]
+        x = heads.hidden_dense(x, width, "head_patch")
         x = keras.ops.reshape(x, (-1, 2 * width))  # [B, 2 * width]
-        x = keras.layers.Dense(width, use_bias=False, name="head_hidden")(x)
-        x = heads.norm_relu(x, "head_hidden")
-        return keras.layers.Dense(
-            len(DIRECTIONS),
-            kernel_initializer=heads.last_layer_initializer(),
-            dtype="float32",
-            name="head_logits",
-        )(x)
+        x = heads.hidden_dense(x, width, "head_hidden")
+        return heads.logits(x, len(DIRECTIONS))
 
     def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Softmax cross-entropy in nats, float32 [B]."""

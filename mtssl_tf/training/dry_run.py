@@ -119,7 +119,9 @@ def _count_activations(
     keras.models.clone_model(
         model,
         input_tensors=(
-            keras.Input(batch_shape=(1, *input_shape)) if input_shape else None
+            keras.Input(batch_shape=(1, *input_shape), dtype="float32")
+            if input_shape
+            else None
         ),
         clone_function=lambda layer: layer,
         call_function=count,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mtssl_tf.lazy_imports import keras
 
@@ -32,30 +31,36 @@ def build_rmsprop(
         A built optimizer. Inside a distribution strategy call this in its
         scope.
     """
+    is_fixed = isinstance(learning_rate, float)
     optimizer = keras.optimizers.RMSprop(
-        learning_rate, rho=decay, momentum=momentum, epsilon=epsilon
+        (lambda: learning_rate) if is_fixed else learning_rate,
+        rho=decay,
+        momentum=momentum,
+        epsilon=epsilon,
     )
+    if is_fixed:
+        _keep_rate(optimizer, learning_rate)
     optimizer.build(variables)
     for mean_square in optimizer._velocities:  # Keras has no public name.
         mean_square.assign(keras.ops.ones_like(mean_square))
     return optimizer
 
 
-def rmsprop_step_sizes(
-    optimizer: keras.optimizers.RMSprop, variable: keras.Variable
-) -> Any:
-    """The effective learning rate of every entry of `variable`.
+def _keep_rate(
+    optimizer: keras.optimizers.RMSprop, learning_rate: float
+) -> None:
+    """Keeps the rate in a float32 variable, where checkpoints have it.
 
-    Args:
-        optimizer: built for `variable` among others; not centered.
-        variable: what it updates.
-
-    Returns:
-        float32 of the variable's shape, positive.
+    The one that Keras makes has the type that the user set for all of Keras:
+    in float16 a rate of 1e-8 is 0.
     """
-    index = optimizer._get_variable_index(variable)  # Keras has no public way.
-    mean_square = keras.ops.convert_to_tensor(optimizer._velocities[index])
-    return keras.ops.cast(optimizer.learning_rate, "float32") / (
-        (1.0 - optimizer.momentum)
-        * keras.ops.sqrt(mean_square + optimizer.epsilon)
+    variable = keras.Variable(
+        learning_rate,
+        dtype="float32",
+        trainable=False,
+        aggregation="only_first_replica",
+        name="learning_rate",
     )
+    # As Keras's own constructor does; it has no public way.
+    optimizer._track_variable(variable)
+    optimizer._learning_rate = variable

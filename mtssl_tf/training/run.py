@@ -18,6 +18,7 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import heads
 from mtssl_tf.training import batches
 from mtssl_tf.training import rmsprop as rmsprop_lib
 from mtssl_tf.training import run_directory
@@ -126,15 +127,14 @@ def build_states(
     config: config_lib.RunConfig, tasks: Mapping[str, base.Task]
 ) -> tuple[keras.Model, dict[str, step.TaskState]]:
     """Builds the trunk and every task's state on it."""
-    is_mixed = config.train.precision == "bfloat16"
-    keras.config.set_dtype_policy("mixed_bfloat16" if is_mixed else "float32")
-    shared = task_model.TrunkAtStrides(config.trunk)
+    dtype = heads.dtype_policy(config.train.precision)
+    shared = task_model.TrunkAtStrides(config.trunk, dtype)
     states = {}
     for name, task in tasks.items():
         mix = None
         if config.train.use_lasso:
             mix = lasso_mix.LassoMix(
-                **dataclasses.asdict(config.lasso), name="mix"
+                **dataclasses.asdict(config.lasso), dtype=dtype, name="mix"
             )
         trunk = shared.at(task.config.output_stride)
         model = task_model.build_task_model(

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.tasks import base
-from mtssl_tf.training import rmsprop
+from mtssl_tf.training import proximal
 from mtssl_tf.training import task_model
 
 
@@ -120,11 +120,7 @@ def _compared(
 def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
     """Steps the task's optimizer, then the mix's proximal step."""
     state.optimizer.apply_gradients(zip(gradients, state.variables))
-    mix = state.model.mix
-    if mix is not None and mix.lasso.proximal:
-        mix.proximal_step(
-            rmsprop.rmsprop_step_sizes(state.optimizer, mix.raw_weights)
-        )
+    proximal.take_proximal_step(state.model.mix, state.optimizer)
 
 
 def are_finite(

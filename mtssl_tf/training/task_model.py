@@ -37,8 +37,9 @@ class TaskModel:
 class TrunkAtStrides:
     """One trunk, read at several output strides with the same weights."""
 
-    def __init__(self, config: model_config.TrunkConfig) -> None:
-        self.trunk = trunk_lib.build_trunk(config)
+    def __init__(self, config: model_config.TrunkConfig, dtype: str) -> None:
+        """Builds the trunk; `dtype` as in `build_trunk`."""
+        self.trunk = trunk_lib.build_trunk(config, dtype=dtype)
         self._config = config
         self._by_stride = {config.output_stride: self.trunk}
 

@@ -1,6 +1,8 @@
 """The frozen linear evaluation, from flags to `result.json`."""
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from evaluation import command
 from evaluation import imagenet_linear
 from evaluation import result
 from evaluation.classification import data as data_lib
@@ -188,3 +191,45 @@ def test_the_trunk_stays_frozen_while_the_head_trains(folders, tmp_path):
     trainer.train(tmp_path)
     for old, new in zip(before, trunk.identity.trunk.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_step_without_gradient_shrinks_the_mix(folders):
+    # A kind of fault: the threshold followed the rate of the step to come.
+    protocol = dataclasses.replace(
+        _SMALL, lasso=model_config.LassoConfig(l1=0.5)
+    )
+    trainer = _trainer(folders, protocol)
+    trainer.mix.raw_weights.assign([0.6, 0.8])
+    # The linear layer starts at zero: it tells the mix nothing yet.
+    images, classes = next(iter(trainer._epoch_batches(0)))
+    trainer._take_step(images, classes)
+    shrunk = np.array([0.6, 0.8]) - 0.5 * 0.01 / (1 - 0.9)
+    np.testing.assert_allclose(
+        trainer.mix.mixing_weights(), shrunk / np.linalg.norm(shrunk), rtol=1e-5
+    )
+
+
+def test_other_training_pictures_do_not_go_on_from_a_checkpoint(
+    folders, tmp_path, capsys
+):
+    # A kind of fault: a folder that does not say what it was made from.
+    flags = {"full": True, "epochs": 1}
+    _evaluate(folders, tmp_path / "out", **flags)
+    assert "Goes on" not in capsys.readouterr().out
+    _evaluate(folders, tmp_path / "out", **flags)
+    assert "Goes on after epoch 1" in capsys.readouterr().out
+    class_folder_pictures.save_class_folders(tmp_path / "other", 2, seed=7)
+    other = _arguments(
+        folders, tmp_path / "out", train=tmp_path / "other", **flags
+    )
+    assert imagenet_linear.main(["imagenet_linear", *other]) == 2
+    assert "differs in ['train']" in capsys.readouterr().err
+
+
+def test_a_signal_stops_training_within_an_epoch(folders, tmp_path, stop):
+    # A kind of fault: of three fine-tunings one knew no signal.
+    trainer = _trainer(folders)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(command.Interrupted, match="SIGTERM in epoch 1"):
+        trainer.train(tmp_path, stop)
+    assert not list(tmp_path.iterdir())

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import signal
 import subprocess
 import sys
 
@@ -15,16 +14,7 @@ from evaluation import nyu_depth
 from evaluation.depth import config as depth_config
 from evaluation.depth import metrics as metrics_lib
 from mtssl_tf.models import config as model_config
-
-
-@pytest.fixture(autouse=True)
-def signal_handlers():
-    """Puts back the handlers that a run sets."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before):
-        signal.signal(number, handler)
+from tools import plot_mix
 
 
 @pytest.fixture
@@ -100,7 +90,11 @@ def test_a_run_and_its_repetition(folder, tmp_path, quick_preset, capsys):
     assert set(metrics["eigen_crop"]) == set(metrics_lib.METRICS)
     assert result["protocol_id"].startswith("nyu-depth-v1-")
     assert result["protocol"]["lasso"]["l1"] == model_config.LassoConfig().l1
-    assert np.linalg.norm(result["mixing_weights"]) == pytest.approx(1.0)
+    mix = result["mixing_weights"]["nyu_depth"]
+    assert np.linalg.norm(mix) == pytest.approx(1.0)
+    assert len(result["unit_names"]) == len(mix)
+    # A kind of fault: three writers of one entry, and a reader of one form.
+    assert plot_mix.read_mixes([out]) == ({}, {"nyu_depth": mix})
     assert result["protocol"]["training"]["steps"] == 2
     assert result["data"]["num_train"] == 6
     assert result["data"]["num_test"] == 2

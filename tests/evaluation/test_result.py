@@ -63,13 +63,15 @@ def test_result_comes_back_as_it_was_saved(tmp_path):
     path = _save(
         tmp_path / "new",
         {"top1": np.float32(42.5), "per_class": np.array([1.0, 2.0])},
-        extra={"mixing_weights": {"linear": np.array([0.6, 0.8])}},
+        extra=result.mix_entries("linear", np.array([0.6, 0.8]), ["a", "b"]),
     )
     assert path == tmp_path / "new" / "result.json"
     record = result.load_result(path.parent)
     assert record == result.load_result(path)
     assert record["metrics"] == {"top1": 42.5, "per_class": [1.0, 2.0]}
     assert record["mixing_weights"] == {"linear": [0.6, 0.8]}
+    assert record["unit_names"] == ["a", "b"]
+    assert result.load_mixes(path) == {"linear": [0.6, 0.8]}
     assert record["protocol_id"] == _Protocol().id
     assert record["protocol"] == {"image_px": 96, "scales": [1, 2]}
     assert record["trunk"] == {
@@ -82,6 +84,12 @@ def test_result_comes_back_as_it_was_saved(tmp_path):
     assert record["wall_time_s"] == 1.5
     assert record["version"] == version_lib.VERSION
     assert "pytest" in record["command"]
+
+
+def test_a_result_without_a_mix_has_no_entry_of_one(tmp_path):
+    path = _save(tmp_path, {}, extra=result.mix_entries("linear", None, []))
+    assert "mixing_weights" not in result.load_result(path)
+    assert result.load_mixes(path) == {}
 
 
 def test_a_number_that_is_not_finite_becomes_null(tmp_path):

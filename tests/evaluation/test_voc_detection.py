@@ -1,5 +1,6 @@
 """The program: flags, mistakes, scoring, and a whole small run."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -14,6 +15,7 @@ from evaluation.detection import pictures
 from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import scored_boxes
 from evaluation.detection import voc_data
+from tools import plot_mix
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -71,8 +73,12 @@ def test_a_mistake_is_one_clear_line(flags, said, capsys):
         ("learning_rate=1", "learning_rate", 1.0),
         ("learning_rate=2e-3", "learning_rate", 2e-3),
         ("train_short_sides_px=64,96", "train_short_sides_px", (64, 96)),
+        ("train_short_sides_px=(64, 96)", "train_short_sides_px", (64, 96)),
+        ("train_short_sides_px=[64]", "train_short_sides_px", (64,)),
+        ("train_short_sides_px=64", "train_short_sides_px", (64,)),
         ("decay_steps=", "decay_steps", ()),
         ("freeze_batch_norm=false", "freeze_batch_norm", False),
+        ("freeze_batch_norm=False", "freeze_batch_norm", False),
     ],
 )
 def test_settings_are_read_by_type(assignment, name, value):
@@ -107,6 +113,27 @@ def test_a_setting_changes_the_protocols_id():
     assert protocol.id.startswith("voc_detection-v1-")
     assert protocol.id == protocol.with_overrides(["nms_iou=0.3"]).id
     assert protocol.id != protocol.with_overrides(["nms_iou=0.4"]).id
+
+
+def test_whole_ratios_give_the_id_of_floats():
+    # A kind of fault: values that are equal, and two ids.
+    protocol = protocol_lib.VocDetectionProtocol(anchor_ratios=(0.5, 1, 2))
+    assert protocol.id == protocol_lib.VocDetectionProtocol().id
+
+
+def test_settings_that_only_fit_together_are_changed_together():
+    protocol = protocol_lib.VocDetectionProtocol().with_overrides(
+        ["train_proposals=500,100", "roi_samples=64"]
+    )
+    assert protocol.train_proposals == (500, 100)
+
+
+def test_only_a_lasso_is_told_apart_from_before():
+    # A kind of fault: code changes what a setting means, and the id stays.
+    protocol = protocol_lib.VocDetectionProtocol()
+    assert protocol.id == "voc_detection-v1-b0207ac0"
+    mixed = dataclasses.replace(protocol, use_lasso=True)
+    assert "1 - momentum" in mixed.settings()["proximal_step"]
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +211,10 @@ def test_a_whole_run_and_its_repetition(shared_data, tmp_path):
     assert names <= set(result["metrics"])
     assert result["trunk"]["source"] == "random"
     assert result["data"]["train"]["pictures"] == 37
-    assert len(result["mixing_weights"]) == 4
+    assert len(result["mixing_weights"]["voc_detection"]) == 4
+    assert result["unit_names"][0] == "unit_01"
+    # A kind of fault: three writers of one entry, and a reader of one form.
+    assert plot_mix.read_mixes([tmp_path]) == ({}, result["mixing_weights"])
     for name in ("detections.json", "saved_model", "tensorboard"):
         assert (tmp_path / name).exists()
     command[command.index("--set=steps=2")] = "--set=steps=3"

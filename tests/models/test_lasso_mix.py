@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.training import proximal as proximal_lib
 from mtssl_tf.training import rmsprop
 
 _NUM_UNITS = 23
@@ -154,7 +155,6 @@ def _fit(mix, units, target, num_steps, after_step=lambda: None):
     optimizer = rmsprop.build_rmsprop(
         mix.trainable_variables, 1e-3, 0.9, 0.9, 1e-8
     )
-    is_proximal = mix.lasso.proximal
 
     @tf.function(jit_compile=False)
     def step(units, target):
@@ -163,9 +163,7 @@ def _fit(mix, units, target, num_steps, after_step=lambda: None):
             loss = tf.add_n([tf.reduce_mean(tf.square(error))] + mix.losses)
         gradients = tape.gradient(loss, mix.trainable_variables)
         optimizer.apply(gradients)
-        if is_proximal:
-            sizes = rmsprop.rmsprop_step_sizes(optimizer, mix.raw_weights)
-            mix.proximal_step(sizes)
+        proximal_lib.take_proximal_step(mix, optimizer)
 
     num_batches = target.shape[0] // 16
     batches = [
@@ -232,9 +230,7 @@ def test_two_replicas_agree_with_one(two_replicas, proximal):
                 loss = tf.add_n([tf.reduce_mean(tf.square(error))] + mix.losses)
                 loss /= num_replicas
             optimizer.apply(tape.gradient(loss, mix.trainable_variables))
-            if proximal:
-                sizes = rmsprop.rmsprop_step_sizes(optimizer, mix.raw_weights)
-                mix.proximal_step(sizes)
+            proximal_lib.take_proximal_step(mix, optimizer)
 
         @tf.function(jit_compile=False)
         def run():

@@ -154,11 +154,7 @@ class TestSharing:
         assert trunk_comparison.worst_error(again(image), trunk(image)) == 0
 
     def test_keeps_the_precision(self):
-        keras.config.set_dtype_policy("mixed_bfloat16")
-        try:
-            trunk = trunk_lib.build_trunk(TINY)
-        finally:
-            keras.config.set_dtype_policy("float32")
+        trunk = trunk_lib.build_trunk(TINY, dtype="mixed_bfloat16")
         config = dataclasses.replace(TINY, output_stride=8)
         shared = trunk_lib.build_trunk(config, share=trunk)
         image = slim_reference.random_image(64, 64)

@@ -172,11 +172,31 @@ def test_a_task_is_incomplete_without_its_methods():
 def test_tasks_run_in_bfloat16_with_losses_in_float32():
     name = sorted(tasks.TASKS)[0]
     config = task_cases.small_config(name, precision="bfloat16")
-    try:
-        state = task_cases.build_state(config)
-        batch = task_cases.batch(state.task)
-        prediction = step_lib.predict(state, batch["views"])
-        assert prediction.dtype == tf.float32
-        assert state.task.loss(prediction, batch["target"]).dtype == tf.float32
-    finally:
-        keras.config.set_dtype_policy("float32")
+    state = task_cases.build_state(config)
+    batch = task_cases.batch(state.task)
+    prediction = step_lib.predict(state, batch["views"])
+    assert prediction.dtype == tf.float32
+    assert state.task.loss(prediction, batch["target"]).dtype == tf.float32
+    # Kind of fault: global settings leak out, into the user's own models.
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("name", sorted(tasks.TASKS))
+def test_a_head_takes_its_type_from_the_features(name):
+    task = tasks.TASKS[name](tasks.TASKS[name].presets["tiny"])
+    for dtype in ("float32", "bfloat16"):
+        features = keras.Input((4, 4, 16), dtype=dtype)
+        head = keras.Model(features, task.build_head(features))
+        assert head.output.dtype == "float32"
+        with_weights = [
+            layer for layer in head._flatten_layers() if layer.weights
+        ]
+        hidden, last = with_weights[:-1], with_weights[-1]
+        assert last.compute_dtype == "float32"
+        kinds = [type(layer).__name__ for layer in with_weights]
+        assert {
+            layer.compute_dtype
+            for layer in hidden
+            if not isinstance(layer, keras.Model)
+        } == {dtype}, kinds
+        assert {v.dtype for v in head.weights} == {"float32"}

@@ -51,6 +51,16 @@ def test_pretext_and_evaluation_are_told_apart(tmp_path):
     )
 
 
+def test_a_mix_without_a_name_is_one_line_with_the_remedy(tmp_path):
+    # A kind of fault: two forms of one entry, and a traceback at the second.
+    folder = _result_folder(tmp_path / "voc", mixing_weights=[0.6, 0.8])
+    done = _call(f"--workdir={folder}", f"--out={tmp_path / 'mix.png'}")
+    (line,) = _messages(done)
+    assert done.returncode == 2
+    assert str(folder / "result.json") in line
+    assert "--lasso into another --out" in line
+
+
 def test_rows_of_several_folders_carry_the_folders_name(tmp_path):
     for name in ("one", "two"):
         _run_folder(tmp_path / "all" / name, {"exemplar": [1.0, 0.0]})
@@ -76,6 +86,14 @@ def _call(*arguments):
     )
 
 
+def _messages(done):
+    return [
+        line
+        for line in done.stderr.splitlines()
+        if not line.startswith("import time:")
+    ]
+
+
 def test_command_draws_and_says_how_many_units_are_off(tmp_path):
     run = _run_folder(tmp_path / "run", {"exemplar": [1.0, 0.0]})
     done = _call(f"--workdir={run}", f"--out={tmp_path / 'mix.png'}")
@@ -86,11 +104,7 @@ def test_command_draws_and_says_how_many_units_are_off(tmp_path):
 
 def test_a_mistake_is_one_line_and_no_tensorflow(tmp_path):
     done = _call(f"--workdir={tmp_path}")
-    lines = [
-        line
-        for line in done.stderr.splitlines()
-        if not line.startswith("import time:")
-    ]
+    lines = _messages(done)
     assert done.returncode == 2
     assert len(lines) == 1 and str(tmp_path) in lines[0]
     assert "tensorflow" not in done.stderr.replace("mtssl_tf", "")

@@ -39,3 +39,16 @@ def test_picture_size_must_be_even_and_positive(size):
 def test_counts_must_be_positive():
     with pytest.raises(ValueError, match="Got 0 and 16"):
         depth_config.DepthConfig(steps=0)
+
+
+def test_only_a_lasso_that_steps_is_told_apart_from_before():
+    # A kind of fault: code changes what a setting means, and the id stays.
+    lasso = model_config.LassoConfig()
+    mixed = dataclasses.replace(_OFFICIAL, lasso=lasso)
+    assert "1 - momentum" in mixed.settings()["proximal_step"]
+    in_loss = dataclasses.replace(lasso, proximal=False)
+    for same_as_before in (
+        _OFFICIAL,
+        dataclasses.replace(_OFFICIAL, lasso=in_loss),
+    ):
+        assert "proximal_step" not in same_as_before.settings()

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from evaluation import command
 from evaluation.depth import batches
 from evaluation.depth import config as depth_config
 from evaluation.depth import model as model_lib
@@ -51,23 +52,17 @@ class _Pairs:
         return "eight"
 
 
-@pytest.fixture
-def stop():
-    """A stop signal whose handlers end with the test."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield stop_signal.StopSignal()
-    for number, handler in zip(numbers, before):
-        signal.signal(number, handler)
-
-
-def _new_training(config=_CONFIG):
+def _new_training(config=_CONFIG, num_units=1, lasso=None):
     keras.utils.set_random_seed(1)
     trunk_config = model_config.TrunkConfig(
-        depth=50, num_units=(1, 1, 1), width=0.125, bn_decay=0.9
+        depth=50, num_units=(1, 1, num_units), width=0.125, bn_decay=0.9
     )
     model = model_lib.build_depth_model(
-        trunk.build_trunk(trunk_config), config.up_filters, config.bn_decay, 2.0
+        trunk.build_trunk(trunk_config),
+        config.up_filters,
+        config.bn_decay,
+        2.0,
+        lasso,
     )
     return training_lib.build_training(
         model, input_contract.InputContract(), config
@@ -101,10 +96,11 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, stop):
     assert whole.step == 4
 
     first = _new_training()
-    training_lib.train(
-        first, _StopAfter(_Pairs(), _CONFIG, 0), tmp_path / "parts", stop
-    )
-    assert stop.number == signal.SIGTERM
+    with pytest.raises(command.Interrupted, match="SIGTERM.*step") as stopped:
+        training_lib.train(
+            first, _StopAfter(_Pairs(), _CONFIG, 0), tmp_path / "parts", stop
+        )
+    assert stopped.value.number == stop.number == signal.SIGTERM
     assert 1 <= first.step < 4
 
     second = _new_training()
@@ -157,3 +153,22 @@ def test_non_finite_loss_names_step_and_rate(tmp_path, stop):
             training, batches.DepthBatches(pairs, _CONFIG, 0), tmp_path, stop
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_step_without_gradient_shrinks_the_mix():
+    # A kind of fault: one copy of the lasso's step left out 1 - momentum, and
+    # the same penalty was ten times weaker than elsewhere.
+    lasso = model_config.LassoConfig(l1=0.5)
+    training = _new_training(num_units=2, lasso=lasso)
+    mix = training.model.get_layer("mix")
+    mix.raw_weights.assign([0.6, 0.8])
+    pictures, depths = batches.DepthBatches(_Pairs(), _CONFIG, 0).batch(0)
+    unknown = np.zeros_like(depths)  # nothing to learn from
+    assert training_lib.train_step(training, pictures, unknown) == 0.0
+    # The rate rises from 0, where nothing moves.
+    np.testing.assert_allclose(mix.mixing_weights(), [0.6, 0.8], rtol=1e-6)
+    training_lib.train_step(training, pictures, unknown)
+    shrunk = np.array([0.6, 0.8]) - 0.5 * (0.05 / 2) / (1 - 0.9)
+    np.testing.assert_allclose(
+        mix.mixing_weights(), shrunk / np.linalg.norm(shrunk), rtol=1e-5
+    )

@@ -1,0 +1,141 @@
+"""The loop that fine-tunes; the same call goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+import math
+import pathlib
+import time
+import typing
+from typing import Any
+
+import tensorflow as tf
+
+from evaluation import command
+from evaluation import result
+from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import progress as progress_lib
+
+_SAVE_EVERY_S = 300  # ours: what a crash may cost
+
+
+class Training(typing.Protocol):
+    """What an evaluation trains.
+
+    Attributes:
+        step: steps done.
+        num_steps: steps to do in all.
+        batch_size: pictures a step.
+        remedy: what to do about a loss that is not finite.
+    """
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def num_steps(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def remedy(self) -> str: ...
+
+    def run_step(self, batch: Any) -> dict[str, float]:
+        """Takes one step and returns the losses before it, by name."""
+        ...
+
+
+def restore(
+    checkpoint: tf.train.Checkpoint, folder: pathlib.Path
+) -> tf.train.CheckpointManager:
+    """Restores what was saved last, if anything was.
+
+    Args:
+        checkpoint: of all that going on to the bit needs.
+        folder: of checkpoints.
+
+    Returns:
+        What saves into the folder.
+    """
+    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    return manager
+
+
+def fine_tune(
+    training: Training,
+    batches: Iterable[Any],
+    manager: tf.train.CheckpointManager,
+    stop: stop_signal.StopSignal | None = None,
+    report: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> None:
+    """Trains to the last step, or until a signal asks to stop, and saves.
+
+    Args:
+        training: restored.
+        batches: of the steps that are left.
+        manager: from `restore`; it also saves now and then.
+        stop: looked at after every step.
+        report: gets the number of every step done, and its losses.
+
+    Raises:
+        FloatingPointError: a loss is not finite; nothing is saved then.
+        command.Interrupted: `stop` was requested.
+    """
+    progress, started_at = progress_lib.ProgressLine(), time.monotonic()
+    start, saved_at, text = training.step, started_at, ""
+    for batch in batches:
+        losses = run_checked_step(training, batch)
+        step, now = training.step, time.monotonic()
+        if report is not None:
+            report(step, losses)
+        rate = (step - start) * training.batch_size / (now - started_at)
+        text = (
+            f"step {step}/{training.num_steps}  {rate:.1f} pictures/s  "
+            + "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        )
+        progress.show(text)
+        if stop is not None and stop.is_requested:
+            manager.save(checkpoint_number=step)
+            progress.finish(text)
+            raise command.Interrupted(stop, f"and saved at step {step}")
+        if now - saved_at > _SAVE_EVERY_S:
+            manager.save(checkpoint_number=step)
+            saved_at = now
+    if text:  # there was a step to do
+        manager.save(checkpoint_number=training.step)
+        progress.finish(text)
+
+
+def run_checked_step(training: Training, batch: Any) -> dict[str, float]:
+    """Takes one step and returns the losses before it.
+
+    Raises:
+        FloatingPointError: a loss is not finite; names loss and step.
+    """
+    step = training.step + 1
+    losses = training.run_step(batch)
+    check_finite(losses, f"step {step}", training.remedy)
+    return losses
+
+
+def check_finite(losses: Mapping[str, float], where: str, remedy: str) -> None:
+    """Raises FloatingPointError naming the losses that are not finite."""
+    wrong = [name for name, loss in losses.items() if not math.isfinite(loss)]
+    if wrong:
+        raise FloatingPointError(
+            f"{', '.join(wrong)} not finite at {where}: {dict(losses)}. "
+            f"{remedy}"
+        )
+
+
+def mix_entries(
+    evaluation: str, mix: lasso_mix.LassoMix | None
+) -> dict[str, Any]:
+    """Returns `result.mix_entries` of a mix, none without one."""
+    if mix is None:
+        return {}
+    return result.mix_entries(evaluation, mix.mixing_weights(), mix.unit_names)

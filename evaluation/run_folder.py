@@ -1,0 +1,58 @@
+"""Which run a folder holds, so that no other one goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import pathlib
+from typing import Any
+
+from evaluation import result
+
+RUN_FILE = "run.json"
+
+
+def check_same_run(
+    folder: pathlib.Path,
+    protocol: result.Protocol,
+    trunk: result.EvaluatedTrunk,
+    digests: Mapping[str, str],
+    seed: int,
+) -> None:
+    """Writes what the run is, or checks that it is the one found there.
+
+    Args:
+        folder: of the run, created if it is missing.
+        protocol: every setting.
+        trunk: what is evaluated.
+        digests: of the data that a change of makes it another run, by name.
+        seed: of everything random.
+
+    Raises:
+        ValueError: another run lies there; names what differs.
+    """
+    wanted: dict[str, Any] = {
+        "protocol_id": protocol.id,
+        "trunk": trunk.digest,
+        **digests,
+        "seed": seed,
+    }
+    path = folder / RUN_FILE
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(wanted, indent=2) + "\n")
+        return
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not say which run lies there: {error}. Choose "
+            "another --out."
+        ) from error
+    changed = sorted(key for key in wanted if wanted[key] != found.get(key))
+    if changed:
+        raise ValueError(
+            f"{folder} holds a run that differs in {changed}: "
+            f"{[found.get(key) for key in changed]} there, "
+            f"{[wanted[key] for key in changed]} now. Choose another --out."
+        )

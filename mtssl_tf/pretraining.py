@@ -1,0 +1,227 @@
+"""Pre-training as one call: what `python -m mtssl_tf.train` does, in Python.
+
+TensorFlow is imported only when there is work: the command shares this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import pathlib
+from typing import Any, TYPE_CHECKING
+
+from absl import logging
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.process import stop_signal
+from mtssl_tf.training import run_directory
+
+if TYPE_CHECKING:
+    from mtssl_tf.training import loop
+
+_THREADS = "train.intra_op_threads"
+
+
+def pretrain(
+    workdir: str | os.PathLike,
+    *,
+    tasks: Sequence[str] | None = None,
+    images: str | os.PathLike = "",
+    videos: str | os.PathLike = "",
+    preset: str = "tiny",
+    lasso: bool = False,
+    harmonize: bool = False,
+    steps: int | None = None,
+    precision: str = "float32",
+    probe: str | os.PathLike = "",
+    settings: Mapping[str, Any] | None = None,
+) -> keras.Model:
+    """Trains a trunk on pretext tasks, with the command's flags as arguments.
+
+    The same call again goes on from the last checkpoint. In the main thread
+    Ctrl-C and SIGTERM save first and then do what they would have done; in
+    another thread nobody's signals are touched. NumPy's, Python's and Keras's
+    random generators are seeded with `train.seed`.
+
+    Args:
+        workdir: run directory: checkpoints, metrics, TensorBoard's files.
+        tasks: names in `mtssl_tf.TASKS`; None takes all that need no labels.
+        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`. With neither
+            images nor videos: the built-in sample set.
+        videos: a folder of video files and of folders of numbered frames.
+        preset: scale of trunk and training: tiny, small or paper.
+        lasso: each task reads its own sparse mix of block-3 units.
+        harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
+        steps: training steps in all; None takes the preset's.
+        precision: float32 or bfloat16, of activations.
+        probe: a labelled folder on which the trunk is judged now and then.
+        settings: any other setting, {"section.key": value}, as the command's
+            `--set`; not TensorFlow's threads, which are the caller's.
+
+    Returns:
+        The trained trunk, as `mtssl_tf.load_trunk(workdir)` gives it.
+
+    Raises:
+        ValueError: something is unknown or does not fit together, holds
+            another run, or no example of the data can be used.
+        OSError: data is missing, or `workdir` cannot be written.
+        NonFiniteLossError: an ArithmeticError; training diverged.
+    """
+    if _THREADS in (settings or {}):
+        raise ValueError(
+            f"{_THREADS} is the command's alone: it is one for the whole "
+            "process. Use tf.config.threading before TensorFlow's first use."
+        )
+    config = build_config(
+        list(tasks) if tasks is not None else pretext_tasks(),
+        preset,
+        images=os.fspath(images),
+        videos=os.fspath(videos),
+        lasso=lasso,
+        harmonize=harmonize,
+        steps=steps,
+        precision=precision,
+        probe=os.fspath(probe),
+        assignments=[
+            f"{name}={value}" for name, value in (settings or {}).items()
+        ],
+    )
+    check_paths(config)
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "pretrain needs Keras's TensorFlow back end, and this process has "
+            f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is "
+            "imported, or train with python -m mtssl_tf.train."
+        )
+    folder = pathlib.Path(workdir)
+    trainer = build_trainer(use_sample_set(config), folder)
+    stop = stop_signal.StopSignal()
+    try:
+        trainer.train(stop)
+    finally:
+        stop.hand_back()
+    from mtssl_tf import pretrained
+
+    return pretrained.load_trunk(folder)
+
+
+def pretext_tasks() -> list[str]:
+    """Returns the names of the tasks that need no labels."""
+    return [name for name, task in tasks_lib.TASKS.items() if task.is_pretext]
+
+
+def build_config(
+    tasks: Sequence[str],
+    preset: str,
+    *,
+    images: str,
+    videos: str,
+    lasso: bool,
+    harmonize: bool,
+    steps: int | None,
+    precision: str,
+    probe: str,
+    profile: tuple[int, ...] = (),
+    assignments: Sequence[str] = (),
+) -> config_lib.RunConfig:
+    """Returns the settings of a run.
+
+    Args:
+        tasks: as `pretrain` takes them, as are the next ones.
+        preset: scale.
+        images: source.
+        videos: source.
+        lasso: whether tasks mix units.
+        harmonize: whether inputs are harmonized.
+        steps: in all, or None.
+        precision: of activations.
+        probe: a labelled folder or "".
+        profile: first and last step to trace, or ().
+        assignments: 'section.key=value' each, after all else.
+
+    Raises:
+        ValueError: something is unknown or does not fit together.
+    """
+    config = config_lib.preset_config(preset, tasks)
+    if harmonize:
+        config = config_lib.harmonize(config)
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, images=images, videos=videos),
+        train=dataclasses.replace(
+            config.train,
+            precision=precision,
+            use_lasso=lasso,
+            probe=probe,
+            profile=profile,
+            steps=config.train.steps if steps is None else steps,
+        ),
+    )
+    for assignment in assignments:
+        config = config_lib.override(config, assignment)
+    return config
+
+
+def check_paths(config: config_lib.RunConfig) -> None:
+    """Finds missing folders before TensorFlow is imported.
+
+    Raises:
+        ValueError: a task's source is not named.
+        FileNotFoundError: a folder is not there.
+    """
+    named = {"images": config.data.images, "videos": config.data.videos}
+    if not any(named.values()):
+        return  # The sample set.
+    for kind in sorted(config.sources()):
+        path = named[kind]
+        if not path:
+            raise ValueError(
+                f"The tasks {', '.join(config.tasks)} need --{kind}. Name a "
+                "folder, or choose --tasks that do without."
+            )
+        is_remote = path.startswith(("tfds:", "tfrecord:"))
+        if not is_remote and not os.path.isdir(path):
+            raise FileNotFoundError(
+                f"--{kind}={path} is no folder that can be read."
+            )
+
+
+def use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
+    """Fills in the built-in sample set where no data was named."""
+    if config.data.images or config.data.videos:
+        return config
+    from mtssl_tf.data import sample_set
+
+    logging.info("No --images and no --videos: using the sample set.")
+    samples = sample_set.build_sample_set(config.data.cache_dir)
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(
+            config.data,
+            images=str(samples.images),
+            videos=str(samples.videos),
+        ),
+    )
+
+
+def build_trainer(
+    config: config_lib.RunConfig, workdir: pathlib.Path
+) -> loop.Trainer:
+    """Prepares the run directory and puts the run together.
+
+    Args:
+        config: checked, with its data named.
+        workdir: run directory; a run in it goes on.
+
+    Raises:
+        ValueError: it holds another run, or the data is of no use.
+        OSError: data is missing, or the directory cannot be written.
+    """
+    run_directory.prepare(workdir, config)
+    from mtssl_tf.training import loop
+    from mtssl_tf.training import run
+
+    return loop.Trainer(run.build_run(config, workdir), workdir)

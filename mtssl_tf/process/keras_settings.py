@@ -1,0 +1,70 @@
+"""Settings of Keras and TensorFlow that every command runs with.
+
+Keras and tf_keras read theirs when they are imported, from the environment
+and from a file in the user's home. What they find there decides how layers
+read their input and what type they compute in.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+import sys
+import types
+
+# Holds `keras.json`, which both read; they write one where there is none.
+_HOME = importlib.resources.files(__package__) / "keras_home"
+_POLICY = "float32"  # has no place in that file
+
+
+def fix() -> None:
+    """Fixes them for this process and its children; for commands only.
+
+    Call it before anything imports Keras. Code below a command, and code
+    that uses this package as a library, must neither call nor need it.
+
+    Raises:
+        ValueError: Keras or tf_keras is imported already, with others.
+    """
+    _check_imported("keras")
+    _check_imported("tf_keras")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["KERAS_HOME"] = str(_HOME)
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"
+    # No start-up chatter in the user's terminal, unless he asks for it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _check_imported(name: str) -> None:
+    module = sys.modules.get(name)
+    if module is None:
+        return
+    found = _read(module)
+    needed = json.loads((_HOME / "keras.json").read_text())
+    wrong = [
+        f"{key}={found[key]!r} where {value!r} is needed"
+        for key, value in {**needed, "dtype policy": _POLICY}.items()
+        if found[key] != value
+    ]
+    if wrong:
+        raise ValueError(
+            f"{name} is imported already, with {'; '.join(wrong)}. Start the "
+            "command in a process of its own."
+        )
+
+
+def _read(module: types.ModuleType) -> dict[str, str | float]:
+    """Returns what Keras or tf_keras goes by, under the names above."""
+    backend = module.backend
+    if hasattr(module, "config"):  # Keras 3
+        policy = module.config.dtype_policy().name
+    else:
+        policy = module.mixed_precision.global_policy().name
+    return {
+        "backend": getattr(backend, "backend", lambda: "tensorflow")(),
+        "image_data_format": backend.image_data_format(),
+        "floatx": backend.floatx(),
+        "epsilon": backend.epsilon(),
+        "dtype policy": policy,
+    }
