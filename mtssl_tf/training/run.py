@@ -19,6 +19,7 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import atomic_file
 from mtssl_tf.tasks import base
 from mtssl_tf.training import batches
 from mtssl_tf.training import rmsprop as rmsprop_lib
@@ -179,10 +180,8 @@ def _load_or_fit_facts(
     positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
     examples = source.stream(positions, config.train.seed, skipped)
     facts = task.fit(source_lib.iterate(examples, source))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **typing.cast(dict[str, Any], facts))
-    partial.rename(path)
+    with atomic_file.open_new(path) as file:
+        np.savez(file, **typing.cast(dict[str, Any], facts))
     return facts
 
 
