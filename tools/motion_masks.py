@@ -19,6 +19,7 @@ from absl import app
 from absl import flags
 
 from mtssl_tf.motion import config as motion_config
+from mtssl_tf.process import atomic_file
 
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "Folder of video files and folders of numbered frames."
@@ -79,8 +80,7 @@ def main(argv: list[str]) -> None:
     records = parallel.run_jobs(jobs, _WORKERS.value, _show_progress)
     manifest = {"method": config.method, "clips": records}
     path = out / "manifest.json"
-    out.mkdir(parents=True, exist_ok=True)  # every clip may have failed
-    path.write_text(json.dumps(manifest, indent=1) + "\n")
+    atomic_file.write_text(path, json.dumps(manifest, indent=1) + "\n")
     print(_table(records))
     print(f"Wrote {path}.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtssl_tf.distribute import trunk_store
+from mtssl_tf.process import atomic_file
 
 FOLDER = "store"
 _HEADER = "header"
@@ -27,19 +27,14 @@ def save_shard(path: pathlib.Path, store: trunk_store.TrunkStore) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     names = store.names()
     header = json.dumps({"names": names, "committed": store.committed})
     arrays: dict[str, Any] = {
         str(i): store.dump(*name).numpy() for i, name in enumerate(names)
     }
     arrays[_HEADER] = np.array(header)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with atomic_file.open_new(path) as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load_shard(path: pathlib.Path, store: trunk_store.TrunkStore) -> None:

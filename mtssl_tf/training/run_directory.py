@@ -12,6 +12,7 @@ import sys
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import version
+from mtssl_tf.process import atomic_file
 
 CONFIG_FILE = "config.json"
 
@@ -50,16 +51,14 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
             "Name an empty or a new directory."
         )
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(
+        atomic_file.write_text(
+            path,
             config_lib.to_json(
                 config,
                 version=version.VERSION,
                 command=shlex.join(sys.orig_argv),
-            )
+            ),
         )
-        partial.rename(path)
     except OSError as error:
         raise OSError(
             f"--workdir={workdir} cannot be written: {error.strerror}. Name "
