@@ -112,8 +112,9 @@ def train(
         lambda pictures, depths: train_step(training, pictures, depths)
     )
     config = training.config
-    progress, started_at = progress_lib.ProgressLine(), time.monotonic()
-    start, saved_at, text = training.step, started_at, ""
+    start, started_at = training.step, time.monotonic()
+    progress = progress_lib.ProgressLine(config.steps, "steps", start)
+    saved_at, text = started_at, ""
     coming = batches.batches(start, config.steps)
     for step, (pictures, depths) in enumerate(coming, start + 1):
         loss = float(run_step(pictures, depths))
@@ -124,11 +125,8 @@ def train(
             )
         now = time.monotonic()
         rate = (step - start) * config.batch_size / (now - started_at)
-        text = (
-            f"step {step}/{config.steps}  {rate:.1f} pictures/s  "
-            f"loss {loss:.3f} m"
-        )
-        progress.show(text)
+        text = f"{rate:.1f} pictures/s  loss {loss:.3f} m"
+        progress.update(step, text)
         if stop.is_requested:
             text += f"  stopped by {stop.name}; the same command goes on"
             break
@@ -137,7 +135,7 @@ def train(
             saved_at = now
     if text:  # there was a step to do
         manager.save(checkpoint_number=training.step)
-        progress.finish(text)
+        progress.finish(f"step {training.step}: {text}")
 
 
 def _restored_manager(

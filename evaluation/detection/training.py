@@ -191,7 +191,7 @@ def train(
         return
     saved_at = started_at
     progress, board = (
-        progress_lib.ProgressLine(),
+        progress_lib.ProgressLine(end, "steps", first),
         tensorboard.TensorBoardLog(out_dir),
     )
     sums: dict[str, list[float]] = {}
@@ -205,10 +205,10 @@ def train(
             means = {name: float(np.mean(x)) for name, x in sums.items()}
             board.write_scalars(step, "detection", means)
             sums = {}
-        text = f"step {step}/{end}  {rate:.1f} pictures/s  " + "  ".join(
+        text = f"{rate:.1f} pictures/s  " + "  ".join(
             f"{name} {x:.3f}" for name, x in losses.items()
         )
-        progress.show(text)
+        progress.update(step, text)
         is_stopped = stop is not None and stop.is_requested
         if is_stopped or now - saved_at > _SAVE_EVERY_S or step == end:
             manager.save(checkpoint_number=step)
@@ -216,5 +216,5 @@ def train(
         if is_stopped and step < end:
             board.close()
             raise Interrupted(f"Stopped and saved at step {step}.")
-    progress.finish(text)
+    progress.finish(f"step {step}: {text}")
     board.close()
