@@ -135,7 +135,7 @@ def train(
             saved_at = now
     if text:  # there was a step to do
         manager.save(checkpoint_number=training.step)
-        progress.finish(f"step {training.step}: {text}")
+        progress.finish(f"step {training.step}/{config.steps}  {text}")
 
 
 def _restored_manager(

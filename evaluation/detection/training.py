@@ -216,5 +216,5 @@ def train(
         if is_stopped and step < end:
             board.close()
             raise Interrupted(f"Stopped and saved at step {step}.")
-    progress.finish(f"step {step}: {text}")
+    progress.finish(f"step {step}/{end}  {text}")
     board.close()
