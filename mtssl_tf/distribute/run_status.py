@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import json
-import os
 import pathlib
 from typing import Any
 
 from mtssl_tf.distribute import settings as settings_lib
+from mtssl_tf.process import atomic_file
 from mtssl_tf.reports import metrics_record
 
 FILE = "status.json"
@@ -48,11 +48,8 @@ class RunStatus:
             "message": message,
             "is_over": is_over,
         }
-        partial = self._path.with_suffix(".partial")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(status))
-            os.replace(partial, self._path)
+            atomic_file.write_text(self._path, json.dumps(status))
         except OSError:
             return
 

@@ -90,7 +90,9 @@ class Supervisor:
         self._max_restarts = max_restarts
         self._num_restarts: dict[str, int] = {}
         self._running: dict[cluster.Role, Process] = {}
-        self._progress = progress.ProgressLine()
+        self._progress = progress.ProgressLine(
+            settings[0].num_steps(), "steps", self._status().get("step", 0)
+        )
         self._failure = 0
         self._gpus = sorted(_GPUS.iterdir()) if _GPUS.is_dir() else []
 
@@ -202,15 +204,13 @@ class Supervisor:
     def _show(self) -> None:
         status = self._status()
         if not status:
-            self._progress.show("starting")
+            self._progress.update(0, "starting")
             return
         tasks = "  ".join(
             f"{name} {count}" + _describe(status["tasks"].get(name))
             for name, count in status["steps"].items()
         )
-        self._progress.show(
-            f"step {status['step']}/{status['num_steps']}  {tasks}"
-        )
+        self._progress.update(status["step"], tasks)
 
     def _last_words(self) -> str:
         status = self._status()
