@@ -85,29 +85,29 @@ def fine_tune(
         FloatingPointError: a loss is not finite; nothing is saved then.
         command.Interrupted: `stop` was requested.
     """
-    progress, started_at = progress_lib.ProgressLine(), time.monotonic()
-    start, saved_at, text = training.step, started_at, ""
+    start, started_at = training.step, time.monotonic()
+    progress = progress_lib.ProgressLine(training.num_steps, "steps", start)
+    saved_at, text = started_at, ""
     for batch in batches:
         losses = run_checked_step(training, batch)
         step, now = training.step, time.monotonic()
         if report is not None:
             report(step, losses)
         rate = (step - start) * training.batch_size / (now - started_at)
-        text = (
-            f"step {step}/{training.num_steps}  {rate:.1f} pictures/s  "
-            + "  ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        text = f"{rate:.1f} pictures/s  " + "  ".join(
+            f"{name} {loss:.3f}" for name, loss in losses.items()
         )
-        progress.show(text)
+        progress.update(step, text)
         if stop is not None and stop.is_requested:
             manager.save(checkpoint_number=step)
-            progress.finish(text)
+            progress.finish(f"step {step}/{training.num_steps}  {text}")
             raise command.Interrupted(stop, f"and saved at step {step}")
         if now - saved_at > _SAVE_EVERY_S:
             manager.save(checkpoint_number=step)
             saved_at = now
     if text:  # there was a step to do
         manager.save(checkpoint_number=training.step)
-        progress.finish(text)
+        progress.finish(f"step {training.step}/{training.num_steps}  {text}")
 
 
 def run_checked_step(training: Training, batch: Any) -> dict[str, float]:

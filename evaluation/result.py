@@ -22,6 +22,7 @@ import typing
 from typing import Any, ClassVar
 
 from mtssl_tf import version as version_lib
+from mtssl_tf.process import atomic_file
 
 RESULT_FILE = "result.json"
 # What the settings of a fine-tuning say besides where it has a lasso. Results
@@ -126,7 +127,7 @@ def save_result(
         )
     record.update(extra or {})
     path = pathlib.Path(out_dir) / RESULT_FILE
-    _write_atomically(path, json.dumps(_as_plain(record), indent=2) + "\n")
+    atomic_file.write_text(path, json.dumps(_as_plain(record), indent=2) + "\n")
     return path
 
 
@@ -194,13 +195,6 @@ def _as_plain(value: Any) -> Any:
     if isinstance(value, pathlib.PurePath):
         return str(value)
     return value
-
-
-def _write_atomically(path: pathlib.Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def _checkout_commit() -> str | None:

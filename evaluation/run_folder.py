@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 from evaluation import result
+from mtssl_tf.process import atomic_file
 
 RUN_FILE = "run.json"
 
@@ -39,8 +40,7 @@ def check_same_run(
     }
     path = folder / RUN_FILE
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=2) + "\n")
+        atomic_file.write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
     try:
         found = json.loads(path.read_text())

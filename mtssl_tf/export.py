@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import json
-import os
 import pathlib
-import shutil
 import sys
 
 from absl import app
@@ -19,6 +17,7 @@ import numpy as np
 
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import keras_settings
 from mtssl_tf.training import run_directory
 
@@ -60,9 +59,7 @@ def export_trunk(workdir: pathlib.Path, out: pathlib.Path) -> float:
             f"{run_directory.CONFIG_FILE}."
         )
     pretrained = pretrained_lib.load_pretrained(str(workdir))
-    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
+    with atomic_file.new_folder(out) as partial:
         _save_saved_model(pretrained, partial / SAVED_MODEL_FOLDER)
         error = _compare(pretrained, partial / SAVED_MODEL_FOLDER)
         pretrained.trunk.save(partial / pretrained_lib.TRUNK_FILE)
@@ -75,10 +72,6 @@ def export_trunk(workdir: pathlib.Path, out: pathlib.Path) -> float:
                 pretrained, json.loads(settings), workdir, error
             )
         )
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return error
 
 

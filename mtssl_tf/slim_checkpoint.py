@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-import os
 import pathlib
 import shlex
-import shutil
 import sys
 
 from mtssl_tf import config
@@ -21,6 +19,7 @@ from mtssl_tf import motion
 from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import keras_settings
 from mtssl_tf.training import run_directory
 
@@ -111,9 +110,7 @@ def _import(args: argparse.Namespace):
         args.scope,
         [name for name in args.partial.split(",") if name],
     )
-    partial = args.out.with_name(f"{args.out.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with atomic_file.new_folder(args.out) as partial:
         (partial / run_directory.CONFIG_FILE).write_text(
             config.to_json(
                 _settings(loaded.config, loaded.contract),
@@ -123,10 +120,6 @@ def _import(args: argparse.Namespace):
         )
         (partial / REPORT_FILE).write_text(f"{report.details()}\n")
         checkpoint.save_imported(partial, loaded.trunk, loaded.block4)
-        partial.rename(args.out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     print(report.summary())
     print(f"Wrote {args.out}; {REPORT_FILE} in it names every variable.")
 

@@ -98,7 +98,9 @@ def test_a_run_goes_on_as_it_would_have(older, expected):
     run_directory.prepare(workdir, config)
     trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
     assert trainer.step == 4
-    trainer.train(stop_signal.StopSignal())
+    stop = stop_signal.StopSignal()
+    trainer.train(stop)
+    stop.hand_back()
     losses = {
         f"{line['task']}/{line['split']}": line["loss"]
         for line in metrics_log.load_metrics(workdir)

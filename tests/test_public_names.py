@@ -135,6 +135,8 @@ def test_a_signal_saves_and_then_does_what_it_always_did(pictures, tmp_path):
             time.sleep(0.05)
         signal.raise_signal(signal.SIGINT)
 
+    # Whoever listened in this process before.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt, daemon=True)
     with pytest.raises(KeyboardInterrupt):
         thread.start()

@@ -14,11 +14,17 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
+import typing
 
 from absl import app
 from absl import flags
 
 from mtssl_tf.motion import config as motion_config
+from mtssl_tf.process import atomic_file
+from mtssl_tf.reports import progress as progress_lib
+
+if typing.TYPE_CHECKING:
+    from mtssl_tf.motion import job
 
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "Folder of video files and folders of numbered frames."
@@ -53,7 +59,6 @@ def main(argv: list[str]) -> None:
     # OpenCV takes a moment to load: not before --help is answered.
     from mtssl_tf.motion import clips
     from mtssl_tf.motion import job
-    from mtssl_tf.motion import parallel
 
     out = pathlib.Path(_OUT.value)
     config = motion_config.MotionConfig(method=_METHOD.value)
@@ -76,29 +81,37 @@ def main(argv: list[str]) -> None:
             )
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"motion_masks: {error}")
-    records = parallel.run_jobs(jobs, _WORKERS.value, _show_progress)
+    records = _run_all(jobs)
     manifest = {"method": config.method, "clips": records}
     path = out / "manifest.json"
-    out.mkdir(parents=True, exist_ok=True)  # every clip may have failed
-    path.write_text(json.dumps(manifest, indent=1) + "\n")
+    atomic_file.write_text(path, json.dumps(manifest, indent=1) + "\n")
     print(_table(records))
     print(f"Wrote {path}.")
 
 
-def _show_progress(done: int, total: int, record: dict) -> None:
-    """Prints one line that updates on a terminal, one a clip in a log."""
-    line = (
-        f"{done}/{total} clips; {record['name']}: "
-        f"{record['num_masks']} masks of {record['num_frames']} frames"
+def _run_all(jobs: list[job.Job]) -> list[dict]:
+    """Does all jobs; says how far it is, and at the end what went wrong."""
+    from mtssl_tf.motion import parallel
+
+    progress = progress_lib.ProgressLine(len(jobs), "clips")
+
+    def show(done: int, total: int, record: dict) -> None:
+        progress.update(done, _describe(record))
+
+    records = parallel.run_jobs(jobs, _WORKERS.value, show)
+    progress.finish(f"{len(records)}/{len(jobs)} clips")
+    for record in records:
+        if record["problem"]:
+            print(_describe(record), file=sys.stderr)
+    return records
+
+
+def _describe(record: dict) -> str:
+    text = (
+        f"{record['name']}: {record['num_masks']} masks of "
+        f"{record['num_frames']} frames"
     )
-    if record["problem"]:
-        line += f" ({record['problem']})"
-    if sys.stderr.isatty():
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-        if done == total:
-            print(file=sys.stderr)
-    else:
-        print(line, file=sys.stderr)
+    return f"{text} ({record['problem']})" if record["problem"] else text
 
 
 def _table(records: list[dict]) -> str:

@@ -163,7 +163,8 @@ def detect_pictures(
         command.Interrupted: `stop` was requested.
     """
     by_shape: dict[tuple, tf.types.experimental.Callable] = {}
-    progress, started_at = progress_lib.ProgressLine(), time.monotonic()
+    started_at = time.monotonic()
+    progress = progress_lib.ProgressLine(len(pictures), "pictures")
     parts = []
 
     def prepare(picture: voc_picture.Picture):
@@ -188,9 +189,7 @@ def detect_pictures(
         )
         parts.append(_to_detections(number, picture, outputs, boxes))
         rate = (number + 1) / (time.monotonic() - started_at)
-        progress.show(
-            f"tested {number + 1}/{len(pictures)}  {rate:.1f} pictures/s"
-        )
+        progress.update(number + 1, f"tested  {rate:.1f} pictures/s")
     progress.finish(f"tested {len(pictures)} pictures")
     return scored_boxes.join_detections(parts)
 

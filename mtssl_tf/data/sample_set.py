@@ -11,15 +11,16 @@ teach a trunk little.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
-import shutil
-import uuid
 
 import cv2
 import numpy as np
 import skimage
+
+from mtssl_tf.process import atomic_file
 
 # Changes with what the files hold, so that an old set is not used again.
 _VERSION = 2
@@ -69,16 +70,13 @@ def build_sample_set(cache_dir: str | os.PathLike) -> SampleSet:
     """Makes the sample set, or finds it where it was made before."""
     root = pathlib.Path(cache_dir).expanduser() / f"sample_set_v{_VERSION}"
     if not root.is_dir():
-        partial = root.with_name(f"{root.name}.{uuid.uuid4().hex}")
         photographs = [_load_photograph(name) for name in _PHOTOGRAPHS]
-        _save_tiles(photographs, partial / "images")
-        for number in range(_NUM_CLIPS):
-            _save_clip(photographs, number, partial)
-        try:
-            partial.rename(root)
-        except OSError:
-            # Another process was faster, and made the same files.
-            shutil.rmtree(partial)
+        # Another process may be faster, and make the same files.
+        with contextlib.suppress(FileExistsError):
+            with atomic_file.new_folder(root) as partial:
+                _save_tiles(photographs, partial / "images")
+                for number in range(_NUM_CLIPS):
+                    _save_clip(photographs, number, partial)
     return SampleSet(root / "images", root / "videos", root / "masks")
 
 
@@ -135,7 +133,7 @@ def _save_clip(
         mask = _ellipse(cutout.at(frame), radii)
         scene = np.where(mask[..., None] > 0, moved, scene)
         _save(frames / f"{frame:05d}.jpg", scene)
-        cv2.imwrite(str(masks / f"{frame:05d}.png"), mask)
+        _save(masks / f"{frame:05d}.png", mask)
 
 
 class _Path:
@@ -178,4 +176,10 @@ def _ellipse(shift: np.ndarray, radii: np.ndarray) -> np.ndarray:
 
 
 def _save(path: pathlib.Path, image: np.ndarray) -> None:
-    cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    is_jpeg = path.suffix == ".jpg"
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if is_jpeg else []
+    if not cv2.imwrite(str(path), image, options):
+        raise OSError(
+            f"Could not write {path}. Is the disk full, or the folder "
+            "read-only?"
+        )

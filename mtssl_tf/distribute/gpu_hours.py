@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import json
-import os
 import pathlib
 
+from mtssl_tf.process import atomic_file
 from mtssl_tf.training import run_directory
 
 SECONDS_FILE = "seconds_per_step.json"
@@ -54,9 +54,8 @@ class GpuHours:
 
 def save_seconds(workdir: pathlib.Path, seconds: Mapping[str, float]) -> None:
     """Keeps what a calibration measured."""
-    partial = workdir / f"{SECONDS_FILE}.partial"
-    partial.write_text(json.dumps(dict(seconds), indent=2) + "\n")
-    os.replace(partial, workdir / SECONDS_FILE)
+    text = json.dumps(dict(seconds), indent=2) + "\n"
+    atomic_file.write_text(workdir / SECONDS_FILE, text)
 
 
 def load_seconds(

@@ -31,6 +31,7 @@ from mtssl_tf.distribute import joint_checkpoint
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.distribute import worker
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
@@ -82,7 +83,9 @@ class ClusterRun:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
         self._seconds: dict[str, float] = {}
         self._told: dict[str, Any] = {}
-        self._progress = progress.ProgressLine()
+        self._progress = progress.ProgressLine(
+            self._plan().num_steps, "steps", sum(self._steps.values())
+        )
 
     def train(self, stop: stop_signal.StopSignal) -> str:
         """Trains; returns why the run failed, or ''."""
@@ -312,11 +315,10 @@ class ClusterRun:
             "message": told["message"],
             "roles": {**roles, **workers},
         }
-        path = self._workdir / STATUS_FILE
-        partial = path.with_suffix(".partial")
         with contextlib.suppress(OSError):  # a full disk only makes it old
-            partial.write_text(json.dumps(status, indent=1) + "\n")
-            partial.replace(path)
+            atomic_file.write_text(
+                self._workdir / STATUS_FILE, json.dumps(status, indent=1) + "\n"
+            )
 
     def _show(self, told: dict[str, Any]) -> None:
         records = getattr(self, "_records", {})
@@ -326,8 +328,7 @@ class ClusterRun:
             f"{r.rates['images_per_s']:.0f}/s"
             for name, r in records.items()
         )
-        done = sum(told["steps"].values())
-        self._progress.show(f"step {done}/{self._plan().num_steps}  {tasks}")
+        self._progress.update(sum(told["steps"].values()), tasks)
 
     def _ask(self, calls: Any) -> Any:
         """Waits for answers of the store.

@@ -19,7 +19,6 @@ import os
 import pathlib
 import shutil
 import time
-import uuid
 
 import cv2
 import numpy as np
@@ -27,6 +26,7 @@ import numpy as np
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.motion import stream
+from mtssl_tf.process import atomic_file
 
 MAX_BYTES = 8 * 2**30  # ours
 JPEG_QUALITY = 95  # ours
@@ -124,10 +124,8 @@ def _save_entry(
     settings: CacheConfig,
     entry: pathlib.Path,
 ) -> None:
-    """Computes a clip into a scratch folder and renames it to `entry`."""
-    scratch = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}.tmp")
-    scratch.mkdir()
-    try:
+    """Computes a clip into a scratch folder that becomes `entry`."""
+    with atomic_file.new_folder(entry) as scratch:
         names = []
         frames = clips.read_frames(clip, settings.short_side_px)
         for index, frame, mask in stream.iterate_masks(frames, config):
@@ -144,9 +142,6 @@ def _save_entry(
         )
         (scratch / _INDEX).write_text(index_text)
         shutil.rmtree(entry, ignore_errors=True)  # a half-evicted entry
-        scratch.rename(entry)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _save_pair(stem: pathlib.Path, frame: np.ndarray, moving: np.ndarray):
@@ -216,7 +211,7 @@ def _remove(entry: pathlib.Path) -> None:
 
 def _remove_orphans(root: pathlib.Path) -> None:
     """Removes what a killed worker left behind."""
-    for scratch in root.glob("*.tmp"):
+    for scratch in root.glob(f"*{atomic_file.PARTIAL_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - scratch.stat().st_mtime > _ORPHAN_AGE_S:
                 shutil.rmtree(scratch, ignore_errors=True)

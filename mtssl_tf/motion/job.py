@@ -20,6 +20,7 @@ from mtssl_tf.motion import compare
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.motion import overlay
 from mtssl_tf.motion import stream
+from mtssl_tf.process import atomic_file
 
 LABEL_MAP_FACTOR = 8  # paper, sec. 2
 _MASKS, _LABEL_MAPS, _OVERLAYS = "masks", "_label_maps", "_overlays"
@@ -255,7 +256,5 @@ def _publish(job: Job, scratch: pathlib.Path, record: dict) -> None:
         for file in (scratch / kind).iterdir():
             os.replace(file, final / file.name)
     shutil.rmtree(scratch)
-    job.record_path.parent.mkdir(parents=True, exist_ok=True)
-    half_written = job.record_path.with_suffix(".tmp")
-    half_written.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(half_written, job.record_path)
+    text = json.dumps(record, indent=1) + "\n"
+    atomic_file.write_text(job.record_path, text)

@@ -1,20 +1,18 @@
 """Many clips at a time, in worker processes that may die.
 
-A decoder that crashes takes its process along. So every worker is a pool of
-one process, replaced when it dies: the clip it was at is reported, the others
-go on.
+A decoder that crashes takes its process along. The clip it was at is
+reported; the others go on, in a new process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import concurrent.futures
-from concurrent.futures.process import BrokenProcessPool
 import multiprocessing
 import os
-import queue
 
 import cv2
+import pebble
 
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import job as job_lib
@@ -36,32 +34,27 @@ def run_jobs(
     Returns:
         JSON-ready records in the order of the jobs.
     """
-    num_workers = min(workers or os.cpu_count() or 1, len(jobs))
-    idle: queue.SimpleQueue = queue.SimpleQueue()
-    for _ in range(num_workers):
-        idle.put(_start_worker())
+    pool = pebble.ProcessPool(
+        min(workers or os.cpu_count() or 1, len(jobs)),
+        initializer=_prepare_worker,
+        # Forking a process that uses OpenCV's threads can hang.
+        context=multiprocessing.get_context("spawn"),
+    )
     # The longest first, so that no worker is left alone with it at the end.
     by_size = sorted(jobs, key=lambda job: -_num_bytes(job.clip))
     records: dict[str, dict] = {}
-    threads = concurrent.futures.ThreadPoolExecutor(num_workers)
     try:
-        futures = [threads.submit(_run_in_worker, idle, j) for j in by_size]
+        futures: dict[concurrent.futures.Future, job_lib.Job] = {
+            pool.schedule(job_lib.run_job, [job]): job for job in by_size
+        }
         for future in concurrent.futures.as_completed(futures):
-            record = future.result()
+            record = _record(future, futures[future])
             records[record["name"]] = record
             show_progress(len(records), len(jobs), record)
     finally:
-        # After an interrupt, no further clip is begun.
-        threads.shutdown(cancel_futures=True)
-        for _ in range(num_workers):
-            idle.get().shutdown()
+        pool.stop()  # after an interrupt, clips that are not done
+        pool.join()
     return [records[job.clip.name] for job in jobs]
-
-
-def _start_worker() -> concurrent.futures.ProcessPoolExecutor:
-    # Forking a process that uses OpenCV's threads can hang: spawn.
-    context = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(1, context, _prepare_worker)
 
 
 def _prepare_worker() -> None:
@@ -69,21 +62,16 @@ def _prepare_worker() -> None:
     memory.keep_freed_memory()
 
 
-def _run_in_worker(idle: queue.SimpleQueue, job: job_lib.Job) -> dict:
-    """Does one job in an idle worker; what fails there fails this clip only."""
-    worker = idle.get()
+def _record(future: concurrent.futures.Future, job: job_lib.Job) -> dict:
+    """Returns a job's record; what failed there failed this clip only."""
     try:
-        return worker.submit(job_lib.run_job, job).result()
-    except BrokenProcessPool:
-        worker.shutdown()
-        worker = _start_worker()
+        return future.result()
+    except pebble.ProcessExpired:
         return job_lib.empty_record(
             job, "crashed the process that worked on it"
         )
     except Exception as error:
         return job_lib.empty_record(job, f"{type(error).__name__}: {error}")
-    finally:
-        idle.put(worker)
 
 
 def _num_bytes(clip: clips.Clip) -> int:

@@ -8,6 +8,8 @@ import os
 import pathlib
 from typing import Any
 
+from mtssl_tf.process import atomic_file
+
 FILE = "metrics.jsonl"
 
 
@@ -27,9 +29,7 @@ class MetricsLog:
                 for line in load_metrics(workdir)
                 if line["step"] <= resumed_step
             ]
-            partial = path.with_suffix(".partial")
-            partial.write_text("".join(line + "\n" for line in kept))
-            os.replace(partial, path)
+            atomic_file.write_text(path, "".join(f"{line}\n" for line in kept))
         self._file = path.open("a", buffering=1)
 
     def write(self, line: dict[str, Any]) -> None:

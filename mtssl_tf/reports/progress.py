@@ -1,37 +1,89 @@
-"""The progress line: it updates on a terminal, and is rare in a log file."""
+"""The progress line: a bar on a terminal, a line now and then in a log file."""
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 import time
 
-_LOG_FILE_INTERVAL_S = 30.0
+import tqdm
+
+_LOG_FILE_INTERVAL_S = 30.0  # ours
+_FIGURES = "{n_fmt}/{total_fmt} {unit}, {remaining} left  {desc}"
+_WITH_BAR = "{percentage:3.0f}%|{bar:10}| " + _FIGURES
+# ours: tasks take turns and their steps last longer or less long.
+_SMOOTHING = 0.05
+_UNKNOWN_WIDTH = 80  # what terminals have that don't say
 
 
 class ProgressLine:
-    """Shows one line of text that replaces the one before."""
+    """One line: how far, how long still, and a text.
 
-    def __init__(self) -> None:
+    It comes with the first `update`, and gives way to the text of `finish`.
+    """
+
+    def __init__(self, total: int, unit: str, initial: int = 0) -> None:
+        """Takes the time from now on.
+
+        Args:
+            total: position at the end.
+            unit: what is counted, as in "steps".
+            initial: position at the start.
+        """
         self._is_terminal = sys.stderr.isatty()
-        self._next_time = 0.0
+        self._bar = _Bar(
+            total=total,
+            unit=unit,
+            initial=initial,
+            file=sys.stderr if self._is_terminal else _RareLines(),
+            bar_format=_WITH_BAR if self._is_terminal else _FIGURES,
+            smoothing=_SMOOTHING,
+            miniters=1,
+            delay=1e-9,  # nothing before the first update
+            position=0,
+            leave=False,
+        )
 
-    def show(self, text: str) -> None:
-        """Shows `text` now, or drops it where a log file had one lately."""
+    def update(self, position: int, text: str = "") -> None:
+        """Shows how far it is, and `text` beside it.
+
+        Lines that follow each other too fast for the eye are left out, in a
+        log file those that follow one of the last 30 s.
+        """
+        is_still = position == self._bar.n
+        self._bar.set_description_str(text, refresh=False)
         if self._is_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write("\r" + text[:width].ljust(width))
-            sys.stderr.flush()
-        elif time.monotonic() >= self._next_time:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-            self._next_time = time.monotonic() + _LOG_FILE_INTERVAL_S
+            self._bar.ncols = _terminal_width()
+        self._bar.update(position - self._bar.n)
+        if is_still:
+            self._bar.refresh()
 
     def finish(self, text: str) -> None:
-        """Shows `text` as the last line, and goes to the next."""
-        if self._is_terminal:
-            self.show(text)
-            sys.stderr.write("\n")
-        else:
-            sys.stderr.write(text + "\n")
+        """Puts `text` in the line's place, and goes to the next."""
+        self._bar.close()
+        print(text, file=sys.stderr, flush=True)
+
+
+class _Bar(tqdm.tqdm):
+    monitor_interval = 0  # no thread beside those that TensorFlow forks with
+
+
+class _RareLines:
+    """Standard error, where what is drawn over one line becomes lines."""
+
+    def __init__(self) -> None:
+        self._next_time = 0.0
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line and time.monotonic() >= self._next_time:
+            self._next_time = time.monotonic() + _LOG_FILE_INTERVAL_S
+            print(line, file=sys.stderr)
+
+    def flush(self) -> None:
         sys.stderr.flush()
+
+
+def _terminal_width() -> int:
+    """Returns the columns of standard error's terminal."""
+    return os.get_terminal_size(sys.stderr.fileno()).columns or _UNKNOWN_WIDTH

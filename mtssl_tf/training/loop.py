@@ -49,7 +49,9 @@ class Trainer:
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
         self._log = run_log.RunLog(workdir, self.step)
-        self._progress = progress.ProgressLine()
+        self._progress = progress.ProgressLine(
+            run.config.train.steps, "steps", self.step
+        )
         self._judges = _build_judges(run)
         self._probe = _open_probe(run.config.train.probe)
         self._step_functions = {
@@ -168,7 +170,9 @@ class Trainer:
 
     def _judge(self) -> None:
         for name, judge in list(self._judges.items()):
-            self._progress.show(f"judging {name} on held-out examples")
+            self._progress.update(
+                self.step, f"judging {name} on held-out examples"
+            )
             try:
                 self._write(name, "held_out", judge.judge(), {})
             except source_lib.SourceError as error:
@@ -233,7 +237,7 @@ class Trainer:
             _save_picture(folder / "mixing_weights.png", picture)
 
     def _measure_probe(self) -> None:
-        self._progress.show("probing the trunk")
+        self._progress.update(self.step, "probing the trunk")
         run = self._run
         accuracy = self._probe.measure(run.trunk, run.config.contract)
         self._log.write_event(self.step, "probe", accuracy)
@@ -257,10 +261,10 @@ class Trainer:
             f"{self._run.states[name].task.chance()['loss']:.3f}"
             for name, loss in self._last_losses.items()
         )
-        self._progress.show(
-            f"step {self.step}/{self._run.config.train.steps}  "
+        self._progress.update(
+            self.step,
             f"{images / elapsed:.0f} images/s  "
-            f"data {waited / elapsed:.0%}  {losses}"
+            f"data {waited / elapsed:.0%}  {losses}",
         )
 
     def _finish(self, stop: stop_signal.StopSignal) -> None:

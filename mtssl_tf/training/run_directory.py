@@ -19,6 +19,7 @@ import numpy as np
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import version
+from mtssl_tf.process import atomic_file
 
 CONFIG_FILE = "config.json"
 _FACTS_FOLDER = "facts"
@@ -58,16 +59,14 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
             "Name an empty or a new directory."
         )
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(
+        atomic_file.write_text(
+            path,
             config_lib.to_json(
                 config,
                 version=version.VERSION,
                 command=shlex.join(sys.orig_argv),
-            )
+            ),
         )
-        partial.rename(path)
     except OSError as error:
         raise OSError(
             f"--workdir={workdir} cannot be written: {error.strerror}. Name "
@@ -105,11 +104,8 @@ def save_facts(
     workdir: pathlib.Path, task: str, facts: Mapping[str, np.ndarray]
 ) -> None:
     """Keeps what a task's `fit` has found."""
-    path = _facts_path(workdir, task)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **typing.cast(dict[str, Any], facts))
-    partial.rename(path)
+    with atomic_file.open_new(_facts_path(workdir, task)) as file:
+        np.savez(file, **typing.cast(dict[str, Any], facts))
 
 
 def _facts_path(workdir: pathlib.Path, task: str) -> pathlib.Path:

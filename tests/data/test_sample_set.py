@@ -1,5 +1,8 @@
 """Tests for the built-in sample set."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 
@@ -33,3 +36,22 @@ def test_the_cut_out_moves_against_its_background(tmp_path):
         inside = np.median(flow[cv2.erode(mask.astype(np.uint8), None) > 0], 0)
         outside = np.median(flow[~mask], 0)
         assert np.linalg.norm(inside - outside) > 1.5
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from mtssl_tf.data import sample_set
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # bytes a file
+sample_set.build_sample_set(sys.argv[1])
+"""
+
+
+def test_a_set_that_cannot_be_written_is_an_error_and_not_half_there(tmp_path):
+    # A write that fails without an exception: OpenCV only returns False.
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert "Could not write" in done.stderr and "disk full" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The fast linear classifier against scikit-learn and its own gradient."""
+"""The fast linear classifier: its objective, its gradient, its corners."""
 
 import pathlib
 
@@ -48,6 +48,23 @@ def test_agrees_with_scikit_learn():
     assert our_top1 > 40.0  # chance is 12.5
 
 
+@pytest.mark.parametrize("num_classes", [2, 3, 8])
+@pytest.mark.parametrize("l2", [0.3, 0.003])
+def test_nothing_pulls_at_what_was_fitted(num_classes, l2):
+    features, classes = _data(num_classes=num_classes)
+    fitted = softmax_regression.fit_softmax_regression(
+        features, classes, num_classes, l2, max_iterations=2000
+    )
+    logits = fitted.logits(features).astype("float64")
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    error = odds / odds.sum(axis=1, keepdims=True)
+    error[np.arange(len(classes)), classes] -= 1
+    standardised = (features - fitted.mean) / fitted.std
+    pull = standardised.T @ error / len(classes)
+    np.testing.assert_allclose(pull, -l2 * fitted.weights, atol=2e-4)
+    np.testing.assert_allclose(error.mean(axis=0), 0.0, atol=2e-4)
+
+
 def _real_features(folder):
     """Features of a random trunk: float32 [n, D], int32 [n]."""
     source = open_source.open_labelled(folder)
@@ -88,12 +105,27 @@ def test_agrees_with_scikit_learn_on_real_pictures(shared_data):
     assert our_top1 > 25.0  # chance is 5
 
 
-def test_a_class_without_pictures_is_never_the_best():
+@pytest.mark.parametrize("num_classes", [1, 2, 8])
+def test_a_class_without_pictures_is_never_the_best(num_classes):
+    features, classes = _data(num_classes=num_classes)
+    fitted = softmax_regression.fit_softmax_regression(
+        features, classes + 1, num_classes + 2, softmax_regression.L2
+    )
+    logits = fitted.logits(features)
+    assert logits.shape == (400, num_classes + 2)
+    absent = logits[:, [0, num_classes + 1]]
+    assert np.isfinite(absent).all()
+    assert (absent.max(axis=1) < logits.max(axis=1) - 5.0).all()
+
+
+def test_too_few_iterations_give_what_there_is(recwarn):
     features, classes = _data()
     fitted = softmax_regression.fit_softmax_regression(
-        features, classes, 9, softmax_regression.L2
+        features, classes, 8, softmax_regression.L2, max_iterations=3
     )
-    assert (fitted.logits(features).argmax(axis=1) != 8).all()
+    hits = accuracy.hits(fitted.logits(features), classes, 1)
+    assert accuracy.percent(hits) > 25.0  # chance is 12.5
+    assert not recwarn.list
 
 
 def test_a_feature_that_never_changes_does_no_harm():

@@ -108,7 +108,7 @@ def test_half_an_entry_is_computed_again(clip, tmp_path):
 
 
 def test_killed_workers_leave_nothing_for_long(clip, tmp_path):
-    orphan = tmp_path / "cache" / "x.tmp"
+    orphan = tmp_path / "cache" / "x.partial"
     orphan.mkdir(parents=True)
     os.utime(orphan, (0, 0))
     labelled(clip, tmp_path)
@@ -129,7 +129,7 @@ def test_threads_compute_one_entry(clip, tmp_path):
         results = list(pool.map(lambda _: labelled(clip, tmp_path), range(8)))
     assert all(result == results[0] for result in results)
     assert len(entries(tmp_path)) == 1
-    assert not list(tmp_path.glob("cache/*.tmp"))
+    assert not list(tmp_path.glob("cache/*.partial"))
 
 
 def test_processes_compute_one_entry(clip, tmp_path):
@@ -154,7 +154,7 @@ def test_failure_leaves_no_entry(clip, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         labelled(clip, tmp_path)
     assert not entries(tmp_path)
-    assert not list(tmp_path.glob("cache/*.tmp"))
+    assert not list(tmp_path.glob("cache/*.partial"))
 
 
 def test_settings_are_checked(clip, tmp_path):

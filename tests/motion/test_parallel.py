@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import time
 
 import motion_clips
 import pytest
@@ -35,6 +36,17 @@ class RaisingClip(clips.Clip):
     def is_folder(self):
         if multiprocessing.parent_process() is not None:
             raise OSError(f"{self.name} has gone")
+        return super().is_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowClip(clips.Clip):
+    """Takes its worker a while."""
+
+    @property
+    def is_folder(self):
+        if multiprocessing.parent_process() is not None:
+            time.sleep(0.5)
         return super().is_folder
 
 
@@ -77,3 +89,24 @@ def test_failing_clip_stops_no_other(folder, num_workers, bad_clip, problem):
         (3, 3),
     ]
     assert not (folder / "out" / "_records" / "b.json").exists()
+
+
+def test_after_an_interrupt_no_further_clip_is_begun(tmp_path):
+    frames, _ = motion_clips.panning_clip(num_frames=5, size=(48, 64))
+    names = [f"clip_{number}" for number in range(6)]
+    for name in names:
+        motion_clips.save_frames(tmp_path / name, frames)
+    jobs = [
+        job.Job(SlowClip(name, tmp_path / name), CONFIG, tmp_path / "out")
+        for name in names
+    ]
+
+    def press_ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run_jobs(jobs, 1, press_ctrl_c)
+    done = len(list((tmp_path / "out" / "_records").iterdir()))
+    assert 1 <= done <= 2
+    time.sleep(1.0)
+    assert len(list((tmp_path / "out" / "_records").iterdir())) == done

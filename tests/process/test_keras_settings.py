@@ -80,7 +80,8 @@ def test_every_command_fixes_them(path):
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
     ]
-    assert "keras_settings.fix" in calls
+    # An evaluation does so by its skeleton, which is one of the files here.
+    assert {"keras_settings.fix", "command.run"} & set(calls)
 
 
 def test_the_users_choice_of_log_level_stays(monkeypatch):

@@ -162,6 +162,7 @@ def test_command_from_end_to_end(videos, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "| pan | 12 | 2 |" in result.stdout
     assert "2/2 clips" in result.stderr
+    assert "broken: 0 masks of 0 frames (" in result.stderr
     clips = json.loads((out / "manifest.json").read_text())["clips"]
     assert [clip["name"] for clip in clips] == ["broken", "pan"]
     assert "not a video" in clips[0]["problem"]

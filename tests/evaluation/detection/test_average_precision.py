@@ -1,11 +1,14 @@
 """VOC's and COCO's average precision against published values, hand-computed
 cases and independent packages."""
 
+import dataclasses
 import json
 import time
 
 import mean_average_precision
 import numpy as np
+from pycocotools import coco
+from pycocotools import cocoeval
 import pytest
 
 from evaluation.detection import average_precision
@@ -229,9 +232,17 @@ def test_agrees_with_an_independent_voc_evaluator(seed):
                 )
 
 
+class _CocoEvalWithIgnored(cocoeval.COCOeval):
+    """COCO's evaluator, where objects other than crowds can be ignored."""
+
+    def _prepare(self):
+        super()._prepare()
+        for objects in self._gts.values():
+            for one in objects:
+                one["ignore"] = one["is_ignored"]
+
+
 def _pycocotools_metrics(truth, found):
-    coco = pytest.importorskip("pycocotools.coco")
-    cocoeval = pytest.importorskip("pycocotools.cocoeval")
     annotations = [
         {
             "id": number + 1,
@@ -240,6 +251,7 @@ def _pycocotools_metrics(truth, found):
             "bbox": list(map(float, box)),
             "area": float(box[2] * box[3]),
             "iscrowd": 0,
+            "is_ignored": bool(truth.is_ignored[number]),
         }
         for number, (picture, index, box) in enumerate(
             zip(truth.pictures, truth.classes, box_form.to_xywh(truth.boxes))
@@ -263,7 +275,7 @@ def _pycocotools_metrics(truth, found):
             ]
         )
     )
-    evaluation = cocoeval.COCOeval(reference, results, "bbox")
+    evaluation = _CocoEvalWithIgnored(reference, results, "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
@@ -271,8 +283,13 @@ def _pycocotools_metrics(truth, found):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_agrees_with_cocos_own_evaluator(seed, capsys):
+@pytest.mark.parametrize("share_ignored", [0.0, 0.3])
+def test_agrees_with_cocos_own_evaluator(seed, share_ignored, capsys):
     truth, found = _random_scene(seed)
+    random = np.random.default_rng(seed)
+    truth = dataclasses.replace(
+        truth, is_ignored=random.random(len(truth.classes)) < share_ignored
+    )
     theirs = _pycocotools_metrics(truth, found)
     capsys.readouterr()
     ours = coco_average_precision.coco_metrics(truth, found)

@@ -1,0 +1,109 @@
+"""Files and folders that appear whole, durably, or not at all.
+
+Who is killed while writing leaves at most a `*.partial` beside the old file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import os
+import pathlib
+import shutil
+import threading
+from typing import BinaryIO
+
+PARTIAL_SUFFIX = ".partial"
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file, and its folder if that is missing.
+
+    Raises:
+        OSError: it cannot be written; an older file is as it was.
+    """
+    with open_new(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def open_new(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """Opens a file that takes its name once the block has ended well.
+
+    Its folder is made if it is missing.
+
+    Raises:
+        OSError: it cannot be written; an older file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Makes a folder that takes its name once the block has ended well.
+
+    Yields:
+        The empty folder to fill, beside `path`.
+
+    Raises:
+        FileExistsError: there is a folder of that name at the end, and it is
+            not empty.
+        OSError: it cannot be written.
+    """
+    partial = _partial(path)
+    shutil.rmtree(partial, ignore_errors=True)  # a killed process had our id
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        # The bottom first: a folder is on disk once what it names is.
+        for folder, _, files in os.walk(partial, topdown=False):
+            for name in files:
+                _sync(pathlib.Path(folder, name))
+            _sync(pathlib.Path(folder))
+        _rename_folder(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync(path.parent)
+
+
+def _partial(path: pathlib.Path) -> pathlib.Path:
+    """Returns a name beside `path` for this thread alone."""
+    writer = f"{os.getpid()}-{threading.get_native_id()}"
+    return path.with_name(f"{path.name}.{writer}{PARTIAL_SUFFIX}")
+
+
+def _rename_folder(old: pathlib.Path, new: pathlib.Path) -> None:
+    try:
+        old.rename(new)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise FileExistsError(
+            f"{new} has appeared while it was being written."
+        ) from error
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Waits until a file, or a folder's list of names, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no such thing for folders.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
