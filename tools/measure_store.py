@@ -1,212 +1,217 @@
-"""Times the exchange of a trunk with the store: push, apply, pull.
+"""Times the exchange of a gradient for a trunk with the store.
 
-    python -m tools.measure_store [--floats=27558016] [--shards=1]
+    python -m tools.measure_store [--json=FILE] [--soak] [--hosts=SCRIPT]
 
-Beside it stands the time that plain TCP takes for the same bytes both ways on
-the same loopback. docs/distributed.md quotes the output.
+One exchange: a worker stages the gradient of ResNet-101's trunk, the
+coordinator numbers it, the shard applies it, and the worker copies the new
+trunk out. Plain TCP for the same bytes both ways, between the same places,
+takes turns with it. `two_hosts` are two raylets on this machine, or two
+network namespaces made by a script. docs/distributed.md quotes the output.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator
+import contextlib
+import json
 import os
 import pathlib
-import resource
-import signal
-import socket
 import statistics
-import time
+import subprocess
+import sys
+import tempfile
+from typing import Any
 
-import tensorflow as tf
+from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.distribute import start_ray
+from tools import private_hosts
 
-from mtssl_tf.distribute import chunks
-from mtssl_tf.distribute import cluster as cluster_lib
-from mtssl_tf.distribute import launch
-from mtssl_tf.distribute import pusher as pusher_lib
-from mtssl_tf.distribute import store_client
-from mtssl_tf.distribute import store_server
-from mtssl_tf.distribute import trunk_store
-from mtssl_tf.process import memory
-
-_SECRET = b"measure" * 4
-_TASK = "task"
-_ROUNDS = 8
-PHASES = ("push", "commit", "pull")
-
-
-def serve(
-    shard: int,
-    layout: chunks.ChunkLayout,
-    address: str,
-    ready: int,
-    tasks: Sequence[str] = (_TASK,),
-) -> None:
-    """Serves one shard until it is killed; writes to `ready` before."""
-    rmsprop = trunk_store.Rmsprop(1e-4, 0.9, 0.9, 1e-8)
-    store = trunk_store.TrunkStore(
-        layout,
-        shard,
-        {task: task for task in tasks},
-        dict.fromkeys(tasks, rmsprop),
-    )
-    tf.ones([1]) + 1.0  # So that TensorFlow's own share is there already.
-    empty = _resident_bytes()
-    for chunk in layout.on_shard(shard):
-        for name in layout.names(chunk.segment, tasks):
-            zeros = tf.ones([chunk.stop - chunk.start])
-            store.load(name, chunk.name, zeros)
-    store.open(dict.fromkeys(tasks, 0))
-
-    def handle(request, data):
-        op = request.pop("op")
-        if op == "pull":
-            return {"status": trunk_store.OK}, store.pull(**request)
-        if op == "push":
-            return store.push(gradient=data, **request), None
-        if op == "memory":
-            grown = _resident_bytes() - empty
-            return {"status": trunk_store.OK, "bytes": grown}, None
-        if op == "steps":
-            return {"status": trunk_store.OK, "steps": store.committed}, None
-        return getattr(store, op)(**request), None
-
-    server = store_server.StoreServer(address, _SECRET, handle)
-    os.write(ready, b"x")
-    signal.pause()
-    del server
+FLOATS = 27_558_016  # ResNet-101 through block 3, trainable
+SETTINGS = ("one_host", "two_hosts", "two_hosts_tls")
+NUM_CPUS = 4  # for Ray's books: shard and workers ask for one each
+_ROUNDS = 15  # ours
+_SOAK = "soak"
+_SOAK_TASKS = ("first", "second", "third")
+_SOAK_EXCHANGES, _SOAK_SAMPLES = 1000, 10  # ours
 
 
-def connect(addresses: Sequence[str]) -> store_client.StoreClient:
-    """Returns a client of shards that `serve`."""
-    cluster = cluster_lib.Cluster(
-        {_TASK: ("127.0.0.1:1",)}, tuple(addresses), ""
-    )
-    return store_client.StoreClient(cluster, _SECRET)
+@contextlib.contextmanager
+def connected(setting: str, address: str) -> Iterator[None]:
+    """Starts a private Ray for a setting, or joins a cluster of two hosts."""
+    options = options_lib.ClusterOptions(address, {}, allows_open=True)
+    with start_ray.connected(options, NUM_CPUS):
+        is_one_host = setting in ("one_host", _SOAK)
+        if is_one_host or address != options_lib.LOCAL:
+            yield
+            return
+        with private_hosts.second_raylet(NUM_CPUS):
+            yield
 
 
-def time_exchange(
-    layout: chunks.ChunkLayout, addresses: list[str], loopback: Loopback
-) -> dict[str, float]:
-    """Returns the median seconds of each phase, and what store/0 holds.
+def time_exchange(store: Any, num_rounds: int = _ROUNDS) -> dict[str, Any]:
+    """Returns seconds of an exchange and of TCP, from another host if any."""
+    import ray
 
-    That is in bytes, beyond an empty shard: `loaded`, and `pushed`, with a
-    gradient that waits for its commit. `tcp` are the seconds of plain TCP,
-    which takes turns with the exchanges.
-    """
-    client = connect(addresses)
-    pusher = pusher_lib.Pusher(client, layout, _TASK, _TASK, 0, 1, 1)
-    gradient = tf.random.normal([layout.segments[chunks.TRUNK]])
-    held = {"loaded": _store_bytes(client)}
+    from tools import exchange_worker
+
+    here = ray.get_runtime_context().get_node_id()
+    there = private_hosts.other_node() or here
+    worker = exchange_worker.start_worker(store, store.tasks[0], there)
+    ray.get(worker.connect.remote(exchange_worker.start_echo(store)))
     rounds, tcp = [], []
-    for step in range(_ROUNDS):
-        rounds.append(time_step(pusher, step, gradient))
-        tcp.append(loopback.time_round())
-    pusher.push(_ROUNDS, gradient)
-    held["pushed"] = _store_bytes(client)
+    for _ in range(exchange_worker.WARM_UP + num_rounds):
+        rounds.append(ray.get(worker.exchange.remote()))
+        tcp.append(ray.get(worker.time_tcp.remote()))
+    rounds = rounds[exchange_worker.WARM_UP :]
+    ours = statistics.median(map(sum, rounds))
+    reference = statistics.median(tcp[exchange_worker.WARM_UP :])
     return {
-        **median_phases(rounds),
-        **held,
-        "tcp": statistics.median(tcp),
+        "ours": ours,
+        "reference": reference,
+        "ratio": ours / reference,
+        "phases": dict(
+            zip(exchange_worker.PHASES, map(statistics.median, zip(*rounds)))
+        ),
     }
 
 
-def time_step(
-    pusher: pusher_lib.Pusher, step: int, gradient: tf.Tensor
-) -> list[float]:
-    """Exchanges a gradient for the trunk; returns seconds, as in PHASES."""
-    marks = [time.monotonic()]
-    pusher.push(step, gradient)
-    marks.append(time.monotonic())
-    pusher.commit(step, gradient, 60, lambda reply: True)
-    marks.append(time.monotonic())
-    pusher.start_pull()()
-    marks.append(time.monotonic())
-    return [after - before for before, after in zip(marks, marks[1:])]
+def soak(store: Any, num_exchanges: int) -> dict[str, Any]:
+    """Returns what a worker of each task on one host do and leave behind.
+
+    Memory is in MB: what there is at the end beyond what there was after a
+    tenth of the exchanges. Live versions are objects of Ray's while nobody
+    exchanges anything.
+    """
+    import ray
+
+    from tools import exchange_worker
+
+    pids = {
+        "shard": ray.get(store.shards[0].where.remote())["pid"],
+        "coordinator": ray.get(store.coordinator.where.remote())["pid"],
+    }
+    here = ray.get_runtime_context().get_node_id()
+    workers = [
+        exchange_worker.start_worker(store, task, here) for task in store.tasks
+    ]
+    each = max(1, num_exchanges // _SOAK_SAMPLES // len(workers))
+    rates, held = [], []
+    for _ in range(_SOAK_SAMPLES):
+        rates.append(
+            sum(ray.get([w.exchange_times.remote(each) for w in workers]))
+        )
+        sizes = {name: _private_mb(pid) for name, pid in pids.items()}
+        held.append({**sizes, **exchange_worker.object_store()})
+    return {
+        "exchanges_per_s": statistics.median(rates),
+        "exchanges": each * len(workers) * _SOAK_SAMPLES,
+        "growth_mb": {
+            name: held[-1][name] - held[0][name]
+            for name in ("shard", "coordinator", "shm")
+        },
+        "live_versions": max(sample["objects"] for sample in held),
+        "held": held,
+    }
 
 
-def median_phases(rounds: Sequence[Sequence[float]]) -> dict[str, float]:
-    """Returns the median of each phase over what `time_step` gave."""
-    return dict(zip(PHASES, map(statistics.median, zip(*rounds))))
-
-
-def _store_bytes(client: store_client.StoreClient) -> int:
-    reply, _ = client.call(0, {"op": "memory"})
-    return reply["bytes"]
-
-
-def _resident_bytes() -> int:
-    pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
-    return int(pages) * resource.getpagesize()
-
-
-class Loopback:
-    """Plain TCP to a process that sends back what it gets."""
-
-    def __init__(self, num_bytes: int) -> None:
-        self._buffer = bytearray(num_bytes)
-        listener = socket.create_server(("127.0.0.1", 0))
-        if os.fork() == 0:
-            connection, _ = listener.accept()
-            while _receive(connection, self._buffer):
-                connection.sendall(self._buffer)
-            os._exit(0)
-        self._connection = socket.create_connection(listener.getsockname())
-
-    def time_round(self) -> float:
-        """Returns the seconds for the bytes there and back again."""
-        start = time.monotonic()
-        self._connection.sendall(self._buffer)
-        _receive(self._connection, self._buffer)
-        return time.monotonic() - start
-
-
-def _receive(connection: socket.socket, buffer: bytearray) -> bool:
-    """Fills the buffer; returns false where the other side is gone."""
-    view = memoryview(buffer)
-    while view:
-        received = connection.recv_into(view)
-        if not received:
-            return False
-        view = view[received:]
-    return True
+def _private_mb(pid: int) -> float:
+    """Returns the memory that a process shares with nobody, in MB."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def main() -> None:
-    """Prints the measurement."""
+    """Prints what was measured, as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tools.measure_store")
-    parser.add_argument("--floats", type=int, default=27_558_016)
-    parser.add_argument("--shards", type=int, default=1)
-    options = parser.parse_args()
-    layout = chunks.ChunkLayout({chunks.TRUNK: options.floats}, options.shards)
-    memory.keep_freed_memory()  # as every role does
-    loopback = Loopback(4 * options.floats)
-    addresses = [
-        f"127.0.0.1:{port}" for port in launch.find_free_ports(options.shards)
-    ]
-    ready, told = os.pipe()
-    children = []
-    for shard, address in enumerate(addresses):
-        children.append(os.fork())
-        if children[-1] == 0:
-            serve(shard, layout, address, told)
-    for _ in children:
-        os.read(ready, 1)
-    try:
-        result = time_exchange(layout, addresses, loopback)
-    finally:
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-    tcp = result["tcp"]
-    total = result["push"] + result["commit"] + result["pull"]
-    print(
-        f"{options.floats} floats, {options.shards} shards: push "
-        f"{result['push']:.3f} s, commit {result['commit']:.3f} s, pull "
-        f"{result['pull']:.3f} s, together {total:.3f} s; TCP {tcp:.3f} s; "
-        f"{total / tcp:.1f} times. store/0 holds "
-        f"{result['loaded'] / 1e9:.2f} GB, {result['pushed'] / 1e9:.2f} GB "
-        "with a gradient."
+    parser.add_argument("--json", help="also write it to this file")
+    parser.add_argument("--soak", action="store_true")
+    parser.add_argument(
+        "--hosts",
+        default=os.environ.get("MTSSL_HOSTS", ""),
+        help="a script that makes hosts out of network namespaces",
     )
+    parser.add_argument("--floats", type=int, default=FLOATS)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--setting", choices=(*SETTINGS, _SOAK))
+    parser.add_argument("--cluster", default=options_lib.LOCAL)
+    flags = parser.parse_args()
+    if flags.setting:
+        with connected(flags.setting, flags.cluster):
+            from tools import exchange_worker
+
+            is_soak = flags.setting == _SOAK
+            store = exchange_worker.start_store(
+                flags.floats,
+                _SOAK_TASKS if is_soak else _SOAK_TASKS[:1],
+                flags.shards,
+            )
+            found = (
+                soak(store, _SOAK_EXCHANGES)
+                if is_soak
+                else time_exchange(store)
+            )
+        pathlib.Path(flags.json).write_text(json.dumps(found))
+        return
+    text = json.dumps(_measure(flags), indent=1)
+    print(text)
+    if flags.json:
+        pathlib.Path(flags.json).write_text(text + "\n")
+
+
+def _measure(flags: argparse.Namespace) -> dict[str, Any]:
+    """Measures each setting in a process of its own: Ray's settings differ."""
+    found: dict[str, Any] = {}
+    found["floats"], found["shards"] = flags.floats, flags.shards
+    found["cores"], found["load_before"] = os.cpu_count(), os.getloadavg()[0]
+    found["two_hosts_are"] = (
+        f"network namespaces of {flags.hosts}"
+        if flags.hosts
+        else "two raylets on this machine"
+    )
+    if flags.soak:
+        found[_SOAK] = _run(flags, _SOAK)
+    else:
+        for setting in SETTINGS:
+            found[f"exchange/{setting}"] = _run(flags, setting)
+    found["load_after"] = os.getloadavg()[0]
+    return found
+
+
+def _run(flags: argparse.Namespace, setting: str) -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory(prefix="mtssl-", dir="/tmp") as name,
+        contextlib.ExitStack() as stack,
+    ):
+        folder = pathlib.Path(name)
+        environment = dict(os.environ)
+        prefix: tuple[str, ...] = ()
+        address = options_lib.LOCAL
+        hosts = []
+        if flags.hosts and setting.startswith("two_hosts"):
+            hosts = stack.enter_context(
+                private_hosts.namespaces(flags.hosts, folder)
+            )
+            environment |= private_hosts.make_token(folder)
+        if setting.endswith("tls"):
+            ips = [host.ip for host in hosts] or [private_hosts.LOOPBACK]
+            environment |= private_hosts.make_certificate(folder, ips)
+        if hosts:
+            address = stack.enter_context(
+                private_hosts.ray_over(hosts, NUM_CPUS, environment)
+            )
+            prefix = hosts[0].prefix
+        out = folder / "found.json"
+        subprocess.run(
+            [*prefix, sys.executable, "-m", "tools.measure_store"]
+            + [f"--setting={setting}", f"--cluster={address}", f"--json={out}"]
+            + [f"--floats={flags.floats}", f"--shards={flags.shards}"],
+            env=environment,
+            check=True,
+        )
+        return json.loads(out.read_text())
 
 
 if __name__ == "__main__":

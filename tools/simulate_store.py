@@ -2,9 +2,10 @@
 
     python -m tools.simulate_store
 
-A fluid simulation: every group goes through compute, all-reduce, push, apply,
-pull and a second all-reduce. Groups in the same phase share the store's link
-or its processor in equal parts. The table is in `docs/distributed.md`.
+A fluid simulation. Every group fetches the trunk, once a host, computes, sums
+its gradient and stages it; the shards apply it and put the new trunk into
+shared memory. Groups that are in the same part of the store at the same time
+get equal shares of it. The table is in `docs/distributed.md`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import dataclasses
 import json
 import pathlib
 
-_BYTES_PER_FLOAT = 4
+_FLOAT, _BFLOAT16 = 4, 2  # bytes
 _GBIT = 1e9 / 8  # bytes
 _TRUNK = 27_558_016  # floats: ResNet-101 through block 3, trainable
 _MIN_WORK = 1e-12
@@ -28,12 +29,29 @@ class Group:
     Attributes:
         name: of the task.
         compute_s: seconds of a step without any exchange.
-        num_workers: processes, each on a machine of its own.
+        num_hosts: that its workers are on.
     """
 
     name: str
     compute_s: float
-    num_workers: int
+    num_hosts: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """What one host can do.
+
+    Attributes:
+        copy: bytes per second into shared memory and out of it.
+        transfer: bytes per second that Ray sends, and that it takes in.
+        apply: floats per second that a shard's RMSProp updates.
+        version: bytes per second of the new trunk that a shard puts.
+    """
+
+    copy: float
+    transfer: float
+    apply: float
+    version: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,24 +60,19 @@ class Store:
 
     Attributes:
         num_floats: of the trunk.
-        num_shards: each on a machine of its own.
-        link: bytes per second of a machine's network, each way.
-        push_rate: bytes per second that a shard can take in.
-        pull_rate: bytes per second that a shard can give out.
-        apply_rate: floats per second that a shard's RMSProp updates.
+        num_shards: each on a host of its own.
+        link: bytes per second of a host's network, each way.
+        rates: of every host.
+        gradient_bytes: of each number of a gradient.
+        use_overlap: whether a gradient travels beside the next step.
     """
 
     num_floats: int
     num_shards: int
     link: float
-    push_rate: float
-    pull_rate: float
-    apply_rate: float
-
-    @property
-    def num_bytes(self) -> float:
-        """Bytes of a gradient, and of the trunk."""
-        return self.num_floats * _BYTES_PER_FLOAT
+    rates: Rates
+    gradient_bytes: int = _FLOAT
+    use_overlap: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,98 +80,113 @@ class Phase:
     """A part of a step.
 
     Attributes:
-        name: of the phase.
-        work: seconds that it takes where nobody else is in it.
-        is_shared: whether groups in this phase slow each other down.
+        work: seconds that it takes where nobody is in its way.
+        part: of the store that it needs; '' for the group's own hosts.
+        share: of that part that it takes up where nobody is in its way.
     """
 
-    name: str
     work: float
-    is_shared: bool
+    part: str = ""
+    share: float = 1.0
 
 
-def phases_of(group: Group, store: Store) -> list[Phase]:
-    """Returns the phases of one step of a group."""
-    size, shards, workers = store.num_bytes, store.num_shards, group.num_workers
+def reduce_s(group: Group, store: Store) -> float:
+    """Returns the seconds of the sum over a group's hosts."""
     # A ring passes every byte about twice.
-    reduce_s = 2 * (workers - 1) / workers * size / store.link
-    push = min(workers * store.link, shards * min(store.link, store.push_rate))
-    pull = min(workers * store.link, shards * min(store.link, store.pull_rate))
-    return [
-        Phase("compute", group.compute_s, False),
-        Phase("reduce", reduce_s, False),
-        Phase("push", size / push, True),
-        Phase("apply", store.num_floats / (shards * store.apply_rate), True),
-        # Each worker fetches its part, and passes it round the ring.
-        Phase("pull", size / pull, True),
-        Phase("share", reduce_s, False),
+    bytes_passed = 2 * _FLOAT * store.num_floats / group.num_hosts
+    return (group.num_hosts - 1) * bytes_passed / store.link
+
+
+def phases_of(group: Group, store: Store) -> list[list[Phase]]:
+    """Returns a step as one chain of phases, or as two beside each other."""
+    shards, hosts, rates = store.num_shards, group.num_hosts, store.rates
+    trunk = store.num_floats * _FLOAT
+    gradient = store.num_floats * store.gradient_bytes
+    way = min(store.link, rates.transfer)
+    busy = min(hosts, shards) / shards
+    fresh = [
+        Phase(trunk / shards / rates.version, "shard"),
+        # Into each host, and out of the shards once for each host.
+        Phase(trunk / way * max(1, hosts / shards), "out", busy),
+        Phase(trunk / rates.copy),
     ]
+    compute = [Phase(group.compute_s), Phase(reduce_s(group, store))]
+    commit = [
+        Phase(gradient / rates.copy),
+        Phase(gradient / way / min(hosts, shards), "in", busy),
+        Phase(store.num_floats / shards / rates.apply, "shard"),
+    ]
+    if store.use_overlap:
+        return [fresh + compute, commit]
+    return [fresh + compute + commit]
+
+
+class _Chain:
+    """Phases that a group is somewhere in."""
+
+    def __init__(self, phases: Sequence[Phase]) -> None:
+        self._phases = phases
+        self.restart()
+
+    @property
+    def is_done(self) -> bool:
+        return self._place == len(self._phases)
+
+    @property
+    def phase(self) -> Phase:
+        return self._phases[self._place]
+
+    def restart(self) -> None:
+        self._place, self.left = 0, self._phases[0].work
+
+    def advance(self, work: float) -> None:
+        self.left -= work
+        if self.left <= _MIN_WORK:
+            self._place += 1
+            if not self.is_done:
+                self.left = self.phase.work
 
 
 def simulate(
-    groups: Sequence[Group],
-    store: Store,
-    duration_s: float,
-    is_synchronous: bool = False,
+    groups: Sequence[Group], store: Store, duration_s: float
 ) -> dict[str, float]:
-    """Returns each group's steps per second.
-
-    Args:
-        groups: that share the store.
-        store: with its network.
-        duration_s: simulated time.
-        is_synchronous: whether all wait before `apply` until all are there.
-    """
-    phases = {group.name: phases_of(group, store) for group in groups}
-    place = {group.name: 0 for group in groups}
-    left = {name: each[0].work for name, each in phases.items()}
-    done = {name: 0 for name in phases}
+    """Returns each group's steps per second over some simulated time."""
+    chains = {
+        group.name: [_Chain(phases) for phases in phases_of(group, store)]
+        for group in groups
+    }
+    done = dict.fromkeys(chains, 0)
     now = 0.0
     while now < duration_s:
-        waiting = _waiting(phases, place) if is_synchronous else set()
-        rates = {
-            name: _rate(name, phases, place)
-            for name in phases
-            if name not in waiting
-        }
-        step = min(left[name] / rate for name, rate in rates.items())
-        now += step
-        for name, rate in rates.items():
-            left[name] -= step * rate
-            if left[name] <= _MIN_WORK:
-                place[name] = (place[name] + 1) % len(phases[name])
-                done[name] += place[name] == 0
-                left[name] = phases[name][place[name]].work
+        active = [c for each in chains.values() for c in each if not c.is_done]
+        rates = [_rate(chain.phase, active) for chain in active]
+        step_s = min(chain.left / r for chain, r in zip(active, rates))
+        now += step_s
+        for chain, rate in zip(active, rates):
+            chain.advance(step_s * rate)
+        for name, each in chains.items():
+            if all(chain.is_done for chain in each):
+                done[name] += 1
+                for chain in each:
+                    chain.restart()
     return {name: count / now for name, count in done.items()}
 
 
-def _waiting(phases: dict[str, list[Phase]], place: dict[str, int]) -> set[str]:
-    """Returns who stands before `apply` while another is not there yet."""
-    at = {name: phases[name][place[name]].name for name in phases}
-    early = {"compute", "reduce", "push"}
-    if any(each in early for each in at.values()):
-        return {name for name, each in at.items() if each == "apply"}
-    return set()
-
-
-def _rate(
-    name: str, phases: dict[str, list[Phase]], place: dict[str, int]
-) -> float:
-    phase = phases[name][place[name]]
-    if not phase.is_shared:
+def _rate(phase: Phase, active: Sequence[_Chain]) -> float:
+    if not phase.part:
         return 1.0
-    there = [n for n in phases if phases[n][place[n]].name == phase.name]
-    return 1.0 / len(there)
+    num_there = sum(chain.phase.part == phase.part for chain in active)
+    return min(1.0, 1.0 / num_there / phase.share)
 
 
-def paper_groups(speed_up: float, gpus_per_machine: int) -> list[Group]:
+def paper_groups(speed_up: float, gpus_per_host: int) -> list[Group]:
     """Returns the paper's 64 GPUs as a group for each of its tasks.
 
     `paper_costs.json` has what the appendix says of each task's cost.
 
     Args:
         speed_up: how many times a K40's speed a GPU has.
-        gpus_per_machine: each machine exchanges the trunk once.
+        gpus_per_host: each host fetches the trunk once.
     """
     costs = json.loads(_COSTS.read_text())
     hours = costs["k40_hours_per_epoch"]
@@ -170,34 +198,54 @@ def paper_groups(speed_up: float, gpus_per_machine: int) -> list[Group]:
             * 3600
             / costs["pictures_per_epoch"]
             / speed_up,
-            costs["num_gpus"] // len(hours) // gpus_per_machine,
+            costs["num_gpus"] // len(hours) // gpus_per_host,
         )
         for name, each in hours.items()
     ]
 
 
+def paper_rates(gpus_per_host: int) -> Rates:
+    """Returns one host's rates, as measured by `tools.measure_store`.
+
+    Ray sends with two threads, and with one for every four cores where that
+    is more, up to eight: a host of one GPU is taken to have 8 cores, and one
+    of eight at least 32. That Ray's rate grows with its threads is assumed.
+    """
+    num_threads = 2 if gpus_per_host == 1 else 8
+    return Rates(9.0e9, num_threads * 1.38e9, 0.83e9, 6.8e9)
+
+
 def main() -> None:
     """Prints the table of docs/distributed.md."""
-    print("GPU x K40 | GPUs a machine | shards | Gbit/s | task: share kept")
+    print("GPU x K40 | GPUs a host | shards | Gbit/s | how | task: share kept")
     for speed_up in (1, 20):
         for gpus, shards in ((1, 1), (1, 4), (8, 4)):
             for gbit in (10, 100):
-                store = Store(
-                    # Rates of one shard as measured on localhost.
-                    _TRUNK,
-                    shards,
-                    gbit * _GBIT,
-                    0.98e9,
-                    0.77e9,
-                    0.81e9,
-                )
-                groups = paper_groups(speed_up, gpus)
-                rates = simulate(groups, store, 2000.0 / speed_up)
-                kept = ", ".join(
-                    f"{group.name} {rates[group.name] * group.compute_s:.0%}"
-                    for group in groups
-                )
-                print(f"{speed_up} | {gpus} | {shards} | {gbit} | {kept}")
+                for how, size, use_overlap in (
+                    ("plain", _FLOAT, False),
+                    ("bfloat16", _BFLOAT16, False),
+                    ("overlap, bfloat16", _BFLOAT16, True),
+                ):
+                    store = Store(
+                        _TRUNK,
+                        shards,
+                        gbit * _GBIT,
+                        paper_rates(gpus),
+                        size,
+                        use_overlap,
+                    )
+                    kept = _share_kept(paper_groups(speed_up, gpus), store)
+                    print(
+                        f"{speed_up} | {gpus} | {shards} | {gbit} | {how} | "
+                        + ", ".join(f"{n} {k:.0%}" for n, k in kept.items())
+                    )
+
+
+def _share_kept(groups: Sequence[Group], store: Store) -> dict[str, float]:
+    """Returns each task's speed over that of its GPUs without exchange."""
+    longest = max(group.compute_s for group in groups)
+    rates = simulate(groups, store, 500 * longest)
+    return {group.name: rates[group.name] * group.compute_s for group in groups}
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class Shard:
             return [
                 self._put(
                     {
-                        segment: variable.numpy()
+                        segment: _look_at(variable)
                         for (segment, name), variable in self._variables.items()
                         if name == VALUES
                     }
@@ -139,7 +139,7 @@ class Shard:
         with self._lock:
             return [
                 self._put(
-                    {key: v.numpy() for key, v in self._variables.items()}
+                    {key: _look_at(v) for key, v in self._variables.items()}
                 )
             ]
 
@@ -158,7 +158,8 @@ class Shard:
             rho=self._rmsprop.decay,
             momentum=self._rmsprop.momentum,
             epsilon=self._rmsprop.epsilon,
-            grad=tf.constant(gradient),
+            # Not `tf.constant`, which copies; the operation only reads it.
+            grad=gradient,
             use_locking=True,
         )
 
@@ -167,17 +168,24 @@ def to_wire(gradient: np.ndarray, wire: str) -> np.ndarray:
     """Returns float32 [n] as it travels: bfloat16 as its bits, uint16."""
     if wire == "float32":
         return gradient
-    bits = gradient.view(np.uint32)
-    # To the nearest, ties to even, as processors do it.
-    rounded = bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))
-    return (rounded >> np.uint32(16)).astype(np.uint16)
+    # To the nearest, ties to even.
+    return gradient.astype(tf.bfloat16.as_numpy_dtype).view(np.uint16)
 
 
 def from_wire(gradient: np.ndarray) -> np.ndarray:
     """Returns float32 [n] of what `to_wire` made."""
     if gradient.dtype == np.float32:
         return gradient
-    return (gradient.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    bits = np.left_shift(gradient, 16, dtype=np.uint32)
+    return bits.view(np.float32)
+
+
+def _look_at(variable: tf.Variable) -> np.ndarray:
+    """Returns a variable's memory as it is, float32 [n]; not to be kept.
+
+    Who keeps it makes the next commit copy the variable.
+    """
+    return np.asarray(memoryview(variable.read_value()))
 
 
 def bounds(size: int, num_shards: int) -> list[tuple[int, int]]:
