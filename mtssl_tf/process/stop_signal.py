@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import signal
 import types
 
@@ -13,20 +14,33 @@ class StopSignal:
         number: of the signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: pathlib.Path | None = None) -> None:
+        """Starts to listen.
+
+        Args:
+            file: asks for the end by being there, for who cannot signal this
+                process, as a scheduler. One from before is removed.
+        """
         self.number: int | None = None
+        self._file = file
+        if file:
+            file.unlink(missing_ok=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
     @property
     def is_requested(self) -> bool:
-        """Whether a signal has come."""
-        return self.number is not None
+        """Whether a signal or the file has come."""
+        return self.number is not None or bool(
+            self._file and self._file.exists()
+        )
 
     @property
     def name(self) -> str:
-        """The signal's name."""
-        return signal.Signals(self.number or 0).name
+        """What has come: a signal's name, or the file."""
+        if self.number is None:
+            return f"the file {self._file}"
+        return signal.Signals(self.number).name
 
     def _note(self, number: int, frame: types.FrameType | None) -> None:
         del frame
