@@ -54,9 +54,19 @@ def connected(
             yield
         return
     _check_installed()
-    if not options.allows_open:
-        _check_asks_for_token(options.address)
-    _join(options.address)
+    from mtssl_tf.distribute import knock
+
+    address = knock.find_address(options.address)
+    if not knock.asks_for_token(address):
+        if not options.allows_open:
+            raise ValueError(
+                f"--cluster={address} is a Ray that asks nobody for a token: "
+                "who reaches it runs code as you. Start it with "
+                "RAY_AUTH_MODE=token, or give --allow_open_cluster inside a "
+                "network that you trust."
+            )
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+    _join(address)
     try:
         yield
     finally:
@@ -152,26 +162,6 @@ def _join(address: str) -> None:
             "Give the cluster's token by RAY_AUTH_TOKEN_PATH, and the same "
             "version of Ray."
         ) from error
-
-
-def _check_asks_for_token(address: str) -> None:
-    """Refuses a Ray that lets strangers in, before sending any token."""
-    code = (
-        "import ray, sys\n"
-        f"ray.init(address={address!r}, configure_logging=False, "
-        "log_to_driver=False)\n"
-    )
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
-    environment.pop("RAY_AUTH_TOKEN_PATH", None)
-    asked = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True
-    )
-    if asked.returncode == 0:
-        raise ValueError(
-            f"--cluster={address} is a Ray that asks nobody for a token: who "
-            "reaches it runs code as you. Start it with RAY_AUTH_MODE=token, "
-            "or give --allow_open_cluster inside a network that you trust."
-        )
 
 
 def _start_guard(folder: pathlib.Path) -> subprocess.Popen:
