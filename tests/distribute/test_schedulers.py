@@ -1,6 +1,7 @@
 """The files for schedulers: their fields, and a job that loses a host."""
 
 import gzip
+from importlib import util
 import json
 import pathlib
 import shlex
@@ -11,7 +12,6 @@ import time
 import hosts as hosts_lib
 import jsonschema
 import pytest
-import ray
 import yaml
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -130,7 +130,11 @@ def test_the_command_of_a_manifest_is_one_of_this_version(name):
 
 
 def test_the_launcher_s_file_has_the_fields_of_ray_s_schema():
-    path = pathlib.Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    path = (
+        pathlib.Path(util.find_spec("ray").origin).parent
+        / "autoscaler"
+        / "ray-schema.json"
+    )
     validator = jsonschema.Draft7Validator(json.loads(path.read_text()))
     settings = yaml.safe_load((_FOLDER / "cluster.yaml").read_text())
     assert not list(validator.iter_errors(settings))
