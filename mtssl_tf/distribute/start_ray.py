@@ -125,8 +125,7 @@ def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-        guard.stdin.close()
-        guard.wait()
+        guard.communicate()  # closes its standard input, and waits
 
 
 def _init_with_patience(ray: Any, **arguments: Any) -> None:
