@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import importlib.util
 import ipaddress
 import os
 import pathlib
@@ -82,8 +83,6 @@ def _ray() -> Any:
 
 def _check_installed() -> None:
     try:
-        import importlib.util
-
         if importlib.util.find_spec("ray") is not None:
             return
     except ValueError:
@@ -97,6 +96,10 @@ def _check_installed() -> None:
 @contextlib.contextmanager
 def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
     _check_installed()
+    if options.has_dashboard and not importlib.util.find_spec("aiohttp_cors"):
+        raise ValueError(
+            "--dashboard needs more of Ray: pip install 'ray[default]'."
+        )
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mtssl-", dir=_FOLDER))
     token = folder / "token"
     descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -117,7 +120,7 @@ def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
             address="local",
             num_cpus=max(os.cpu_count() or 1, num_cpus),
             include_dashboard=options.has_dashboard,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / "ray"),  # which Ray opens to everybody
             _node_ip_address="127.0.0.1",
             log_to_driver=True,
             configure_logging=False,
@@ -148,6 +151,7 @@ def _init_with_patience(ray: Any, **arguments: Any) -> None:
 
 def _join(address: str) -> None:
     ray = _ray()
+    _warn_of_public_addresses()
     try:
         ray.init(address=address, configure_logging=False)
     except ConnectionError as error:
@@ -214,16 +218,27 @@ def _warn_of_small_shm() -> None:
 
 
 def public_addresses() -> list[str]:
-    """Returns this host's addresses that the internet may reach."""
-    found = {
-        str(info[4][0])
-        for info in socket.getaddrinfo(socket.gethostname(), None)
-    }
-    return sorted(
-        address
-        for address in found
-        if ipaddress.ip_address(address.split("%")[0]).is_global
-    )
+    """Returns the addresses that this host reaches the internet from.
+
+    Those of private networks are left out. Nothing is sent.
+    """
+    found = []
+    for family, far in ((socket.AF_INET, "1.1.1.1"), (socket.AF_INET6, "2::")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            with contextlib.suppress(OSError):
+                probe.connect((far, 9))
+                found.append(str(probe.getsockname()[0]))
+    return [each for each in found if ipaddress.ip_address(each).is_global]
+
+
+def _warn_of_public_addresses() -> None:
+    for address in public_addresses():
+        logging.warning(
+            "This host has the public address %s, and Ray's servers listen at "
+            "every address (ss -ltn): who has the token runs code as you, and "
+            "without TLS it travels in clear. Close it to the outside.",
+            address,
+        )
 
 
 def _first(error: BaseException) -> str:
