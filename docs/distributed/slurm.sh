@@ -41,7 +41,7 @@ HEAD=$(python -c 'import ray; print(ray.util.get_node_ip_address())')
 START=(
     ray start --block --disable-usage-stats
     --num-cpus="${CPUS:-$SLURM_CPUS_ON_NODE}"
-    --temp-dir="$FOLDER"
+    --temp-dir="$FOLDER/ray" # which Ray opens to everybody
     --node-manager-port=$((PORT + 1)) --object-manager-port=$((PORT + 2))
     --runtime-env-agent-port=$((PORT + 3))
     --dashboard-agent-grpc-port=$((PORT + 4))
