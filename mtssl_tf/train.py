@@ -73,7 +73,8 @@ def _train_on_cluster(
         from mtssl_tf.distribute import run
         from mtssl_tf.process import stop_signal
 
-        stop = stop_signal.StopSignal()  # after Ray, which has its own
+        # After Ray, which has a handler of its own.
+        stop = stop_signal.StopSignal(workdir / run.STOP_FILE)
         message = run.ClusterRun(config, workdir, options).train(stop)
     if message:
         raise ValueError(message)

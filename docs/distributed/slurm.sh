@@ -1,57 +1,95 @@
 #!/bin/bash
-# A distributed run under SLURM: sbatch docs/distributed/slurm.sh
-# Every role is one SLURM task. 1 store shard + 4 tasks x 4 workers = 17 roles.
-# WORKDIR must be on a disk that all nodes share.
+# A distributed run under SLURM; flags are those of mtssl_tf.train:
+#
+#   WORKDIR=/disk/run sbatch docs/distributed/slurm.sh \
+#       --tasks=relative_position,colorization --images=/disk/pictures \
+#       --preset=paper --workers=4
+#
+# WORKDIR must be on a disk that all hosts share. One Ray on each host: the
+# head and the command on the first, which must live; another may die. Before
+# the time limit the run saves and the job goes back into the queue, with the
+# hosts that it still has. To end it before: touch WORKDIR/stop.
 #SBATCH --job-name=mtssl_tf
-#SBATCH --ntasks=17
-#SBATCH --cpus-per-task=8
-#SBATCH --gpus-per-task=1
-#SBATCH --mem-per-cpu=4G
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=1
+# The ports below are fixed, and Ray takes a host for its own.
+#SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --time=48:00:00
-#SBATCH --signal=TERM@120
+#SBATCH --no-kill
+#SBATCH --signal=B:USR1@180
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
 set -euo pipefail
+: "${WORKDIR:?set WORKDIR to a run directory that all hosts share}"
+# A folder of each host's own, with a short path: unix sockets lie in it.
+HOST_FOLDER=${HOST_FOLDER:-/tmp}
+PORT=${PORT:-6379}
 
-TASKS=relative_position,colorization,exemplar,motion_segmentation
-WORKERS=4
-SHARDS=1
-WORKDIR=${WORKDIR:?"set WORKDIR to a run directory that all nodes share"}
-IMAGES=${IMAGES:?"set IMAGES to a folder of pictures"}
-VIDEOS=${VIDEOS:?"set VIDEOS to a folder of videos"}
+export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token
+export RAY_AUTH_TOKEN_PATH="$WORKDIR.token"
+export FOLDER="$HOST_FOLDER/mtssl-$SLURM_JOB_ID"
+mkdir -p "$(dirname "$WORKDIR")"
+rm -f "$RAY_AUTH_TOKEN_PATH"
+(umask 077; od -An -tx8 -N32 /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH")
+HEAD=$(python -c 'import ray; print(ray.util.get_node_ip_address())')
 
-# The secret and the cluster file stand beside the run directory, which the
-# store wants empty or its own.
-CLUSTER="$WORKDIR.cluster"
-mkdir -p "$CLUSTER"
-(umask 077; head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$CLUSTER/secret")
+# Who is let in is a matter of the token; what a firewall must let through
+# between the hosts are these ports, and those that the kernel gives to
+# TensorFlow's collectives (net.ipv4.ip_local_port_range).
+START=(
+    ray start --block --disable-usage-stats
+    --num-cpus="${CPUS:-$SLURM_CPUS_ON_NODE}"
+    --temp-dir="$FOLDER/ray" # which Ray opens to everybody
+    --node-manager-port=$((PORT + 1)) --object-manager-port=$((PORT + 2))
+    --runtime-env-agent-port=$((PORT + 3))
+    --dashboard-agent-grpc-port=$((PORT + 4))
+    --dashboard-agent-listen-port=$((PORT + 5))
+    --metrics-export-port=$((PORT + 6))
+    --min-worker-port=$((PORT + 10)) --max-worker-port=$((PORT + 999))
+)
+end() {
+    trap - EXIT
+    kill $(jobs -p) 2> /dev/null || true
+    wait || true
+    rm -f "$RAY_AUTH_TOKEN_PATH"
+}
+trap end EXIT
 
-# The host of every SLURM task, in the order of their ranks.
-srun --label hostname | sort -n | cut -d' ' -f2 > "$CLUSTER/hosts"
-python -m mtssl_tf.distribute.write_cluster \
-    --hosts="$CLUSTER/hosts" --tasks="$TASKS" --workers="$WORKERS" \
-    --shards="$SHARDS" --secret="$CLUSTER/secret" --out="$CLUSTER" \
-    --port=$((20000 + SLURM_JOB_ID % 20000))
-
-export CLUSTER WORKDIR IMAGES VIDEOS TASKS
-srun --kill-on-bad-exit=0 bash -c '
-    role=$(sed -n "$((SLURM_PROCID + 1))p" "$CLUSTER/roles")
-    trap "kill -TERM \$child" TERM
+# On a loaded host Ray may need more than one try to start, and a host that was
+# out of reach for long comes back with a new one.
+KEEP='mkdir -p -m 700 "$FOLDER"
+    trap "kill \$ray; wait; rm -rf \"$FOLDER\"; exit" TERM
     while :; do
-        python -m mtssl_tf.train --cluster="$CLUSTER/cluster.json" \
-            --role="$role" --tasks="$TASKS" --images="$IMAGES" \
-            --videos="$VIDEOS" --workdir="$WORKDIR" --preset=paper &
-        child=$!
-        code=0
-        wait $child || code=$?
-        # A signal ends `wait` first; the program then saves.
-        while kill -0 $child 2> /dev/null; do
-            code=0
-            wait $child || code=$?
-        done
-        # 0 is done, 2 needs a person, 143 was told to stop. All else is a
-        # group or a shard that is to start again.
-        case $code in 0|2|130|143) exit $code;; esac
-        sleep 2
+        "$@" > /dev/null & ray=$!
+        wait $ray || sleep 5
     done'
+bash -c "$KEEP" keep "${START[@]}" --head --node-ip-address="$HEAD" \
+    --port="$PORT" --include-dashboard=false &
+if ((SLURM_JOB_NUM_NODES > 1)); then
+    srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) \
+        --ntasks=$((SLURM_JOB_NUM_NODES - 1)) --relative=1 --overlap \
+        --no-kill --kill-on-bad-exit=0 --wait=0 \
+        bash -c "$KEEP" keep "${START[@]}" --address="$HEAD:$PORT" &
+fi
+hosts() { ray status --address="$HEAD:$PORT" 2> /dev/null | grep -c ' node_'; }
+for _ in $(seq 60); do
+    (($(hosts) == SLURM_JOB_NUM_NODES)) && break # groups take what is there
+    sleep 5
+done
+
+python -m mtssl_tf.train --cluster="$HEAD:$PORT" --workdir="$WORKDIR" "$@" &
+train=$!
+is_asked=0
+trap 'is_asked=1; touch "$WORKDIR/stop"' USR1
+code=0
+wait $train || code=$?
+while kill -0 $train 2> /dev/null; do # a signal ends `wait` first
+    code=0
+    wait $train || code=$?
+done
+if ((is_asked && code == 0)); then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit $code

@@ -38,6 +38,7 @@ from mtssl_tf.reports import run_log
 from mtssl_tf.training import run as run_lib
 
 STATUS_FILE = "status.json"
+STOP_FILE = "stop"
 _TICK_S = 0.1
 _STATUS_EVERY_S = 1.0
 _MAX_EPOCHS = 10  # ours, in a row without a checkpoint

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import importlib.util
 import ipaddress
 import os
 import pathlib
@@ -55,9 +56,19 @@ def connected(
             yield
         return
     _check_installed()
-    if not options.allows_open:
-        _check_asks_for_token(options.address)
-    _join(options.address)
+    from mtssl_tf.distribute import knock
+
+    address = knock.find_address(options.address)
+    if not knock.asks_for_token(address):
+        if not options.allows_open:
+            raise ValueError(
+                f"--cluster={address} is a Ray that asks nobody for a token: "
+                "who reaches it runs code as you. Start it with "
+                "RAY_AUTH_MODE=token, or give --allow_open_cluster inside a "
+                "network that you trust."
+            )
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+    _join(address)
     try:
         yield
     finally:
@@ -73,8 +84,6 @@ def _ray() -> Any:
 
 def _check_installed() -> None:
     try:
-        import importlib.util
-
         if importlib.util.find_spec("ray") is not None:
             return
     except ValueError:
@@ -88,6 +97,10 @@ def _check_installed() -> None:
 @contextlib.contextmanager
 def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
     _check_installed()
+    if options.has_dashboard and not importlib.util.find_spec("aiohttp_cors"):
+        raise ValueError(
+            "--dashboard needs more of Ray: pip install 'ray[default]'."
+        )
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mtssl-", dir=_FOLDER))
     token = folder / "token"
     descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -111,7 +124,7 @@ def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
             address="local",
             num_cpus=max(os.cpu_count() or 1, num_cpus),
             include_dashboard=options.has_dashboard,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / "ray"),  # which Ray opens to everybody
             _node_ip_address="127.0.0.1",
             log_to_driver=True,
             configure_logging=False,
@@ -119,8 +132,7 @@ def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-        guard.stdin.close()
-        guard.wait()
+        guard.communicate()  # closes its standard input, and waits
 
 
 def _init_with_patience(ray: Any, **arguments: Any) -> None:
@@ -158,6 +170,7 @@ def _deaf_children() -> Iterator[None]:
 
 def _join(address: str) -> None:
     ray = _ray()
+    _warn_of_public_addresses()
     try:
         ray.init(address=address, configure_logging=False)
     except ConnectionError as error:
@@ -171,26 +184,6 @@ def _join(address: str) -> None:
             "Give the cluster's token by RAY_AUTH_TOKEN_PATH, and the same "
             "version of Ray."
         ) from error
-
-
-def _check_asks_for_token(address: str) -> None:
-    """Refuses a Ray that lets strangers in, before sending any token."""
-    code = (
-        "import ray, sys\n"
-        f"ray.init(address={address!r}, configure_logging=False, "
-        "log_to_driver=False)\n"
-    )
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
-    environment.pop("RAY_AUTH_TOKEN_PATH", None)
-    asked = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True
-    )
-    if asked.returncode == 0:
-        raise ValueError(
-            f"--cluster={address} is a Ray that asks nobody for a token: who "
-            "reaches it runs code as you. Start it with RAY_AUTH_MODE=token, "
-            "or give --allow_open_cluster inside a network that you trust."
-        )
 
 
 def _start_guard(folder: pathlib.Path) -> subprocess.Popen:
@@ -244,16 +237,27 @@ def _warn_of_small_shm() -> None:
 
 
 def public_addresses() -> list[str]:
-    """Returns this host's addresses that the internet may reach."""
-    found = {
-        str(info[4][0])
-        for info in socket.getaddrinfo(socket.gethostname(), None)
-    }
-    return sorted(
-        address
-        for address in found
-        if ipaddress.ip_address(address.split("%")[0]).is_global
-    )
+    """Returns the addresses that this host reaches the internet from.
+
+    Those of private networks are left out. Nothing is sent.
+    """
+    found = []
+    for family, far in ((socket.AF_INET, "1.1.1.1"), (socket.AF_INET6, "2::")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            with contextlib.suppress(OSError):
+                probe.connect((far, 9))
+                found.append(str(probe.getsockname()[0]))
+    return [each for each in found if ipaddress.ip_address(each).is_global]
+
+
+def _warn_of_public_addresses() -> None:
+    for address in public_addresses():
+        logging.warning(
+            "This host has the public address %s, and Ray's servers listen at "
+            "every address (ss -ltn): who has the token runs code as you, and "
+            "without TLS it travels in clear. Close it to the outside.",
+            address,
+        )
 
 
 def _first(error: BaseException) -> str:

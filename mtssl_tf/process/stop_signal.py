@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import signal
 import threading
 import types
@@ -19,8 +20,17 @@ class StopSignal:
         number: of the signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: pathlib.Path | None = None) -> None:
+        """Starts to listen.
+
+        Args:
+            file: asks for the end by being there, for who cannot signal this
+                process, as a scheduler. One from before is removed.
+        """
         self.number: int | None = None
+        self._file = file
+        if file:
+            file.unlink(missing_ok=True)
         self._before = {}
         if threading.current_thread() is threading.main_thread():
             for number in _NUMBERS:
@@ -28,13 +38,17 @@ class StopSignal:
 
     @property
     def is_requested(self) -> bool:
-        """Whether a signal has come."""
-        return self.number is not None
+        """Whether a signal or the file has come."""
+        return self.number is not None or bool(
+            self._file and self._file.exists()
+        )
 
     @property
     def name(self) -> str:
-        """The signal's name."""
-        return signal.Signals(self.number or 0).name
+        """What has come: a signal's name, or the file."""
+        if self.number is None:
+            return f"the file {self._file}"
+        return signal.Signals(self.number).name
 
     def hand_back(self) -> None:
         """Gives signals back to who had them, with the one that came."""
