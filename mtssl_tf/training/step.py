@@ -113,8 +113,12 @@ def _compared(
         return tf.gather(parts, replica.replica_id_in_sync_group)
 
     # One by one: whole numbers lie on the host, predictions on the device.
-    whole = replica.all_gather(prediction, axis=0)
-    return whole, replica.all_gather(target, axis=0), take_own
+    # And as they are, arguments of a function are not gathered.
+    whole, targets = (
+        replica.all_gather(tf.identity(each), axis=0)
+        for each in (prediction, target)
+    )
+    return whole, targets, take_own
 
 
 def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
