@@ -11,7 +11,6 @@ import json
 import pathlib
 import sys
 
-from absl import app
 from absl import flags
 import numpy as np
 
@@ -23,9 +22,6 @@ from mtssl_tf.training import run_directory
 
 SAVED_MODEL_FOLDER = "saved_model"
 CARD_FILE = "README.md"
-
-_WORKDIR = flags.DEFINE_string("workdir", "", "Run directory to export.")
-_OUT = flags.DEFINE_string("out", "", "Folder to write; must not exist.")
 
 # The reloaded model runs the same operations: only their fusion may differ.
 _MAX_ERROR = 1e-4  # of the largest feature
@@ -129,24 +125,41 @@ def _compare(pretrained, folder: pathlib.Path) -> float:
     return worst
 
 
-def main(argv: Sequence[str]) -> None:
-    """Exports, and prints what the check found."""
+def define_flags() -> flags.FlagValues:
+    """Returns this program's flags, apart from those of any other."""
+    values = flags.FlagValues()
+    for name, text in (
+        ("workdir", "Run directory to export."),
+        ("out", "Folder to write; must not exist."),
+    ):
+        flags.DEFINE_string(name, "", text, flag_values=values)
+    return values
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exports, and prints what the check found; 2 is a mistaken input."""
+    values = define_flags()
+    if {"--help", "-h"} & set(argv[1:]):
+        print(f"{__doc__}\n{values.get_help()}")
+        return 0
     try:
-        if len(argv) > 1:
-            raise ValueError(f"There are only flags here, got {argv[1:]}.")
-        if not _WORKDIR.value or not _OUT.value:
+        rest = values(list(argv))[1:]
+        if rest:
+            raise ValueError(f"There are only flags here, got {rest}.")
+        if not values.workdir or not values.out:
             raise ValueError("Both --workdir and --out must be named.")
         keras_settings.fix()
-        out = pathlib.Path(_OUT.value)
-        difference = export_trunk(pathlib.Path(_WORKDIR.value), out)
-    except (ValueError, OSError, ArithmeticError) as error:
+        out = pathlib.Path(values.out)
+        difference = export_trunk(pathlib.Path(values.workdir), out)
+    except (flags.Error, ValueError, OSError, ArithmeticError) as error:
         print(f"mtssl_tf.export: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     print(
         f"Exported to {out}. The reloaded model gives the same numbers: the "
         f"largest difference is {difference:.1e} of the largest feature."
     )
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main(sys.argv))
