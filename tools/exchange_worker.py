@@ -169,12 +169,11 @@ class ExchangeWorker:
         start = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             while time.monotonic() < start + duration_s:
-                given = thread.submit(self._give)
+                exchanged = thread.submit(self.exchange)
                 if not use_overlap:
-                    given.result()
-                self._take()
+                    exchanged.result()
                 time.sleep(compute_s)
-                given.result()
+                exchanged.result()
                 num_steps += 1
         return num_steps / (time.monotonic() - start)
 

@@ -64,7 +64,7 @@ class Store:
         link: bytes per second of a host's network, each way.
         rates: of every host.
         gradient_bytes: of each number of a gradient.
-        use_overlap: whether a gradient travels beside the next step.
+        use_overlap: whether the exchange goes on beside the next step.
     """
 
     num_floats: int
@@ -117,8 +117,8 @@ def phases_of(group: Group, store: Store) -> list[list[Phase]]:
         Phase(store.num_floats / shards / rates.apply, "shard"),
     ]
     if store.use_overlap:
-        return [fresh + compute, commit]
-    return [fresh + compute + commit]
+        return [compute, commit + fresh]
+    return [compute + commit + fresh]
 
 
 class _Chain:
@@ -242,10 +242,17 @@ def main() -> None:
 
 
 def _share_kept(groups: Sequence[Group], store: Store) -> dict[str, float]:
-    """Returns each task's speed over that of its GPUs without exchange."""
+    """Returns each task's speed over that of its group without a store.
+
+    The group would have to sum its gradient over its hosts all the same.
+    """
     longest = max(group.compute_s for group in groups)
-    rates = simulate(groups, store, 500 * longest)
-    return {group.name: rates[group.name] * group.compute_s for group in groups}
+    rates = simulate(groups, store, 300 * longest)
+    return {
+        group.name: rates[group.name]
+        * (group.compute_s + reduce_s(group, store))
+        for group in groups
+    }
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ class _Group:
     size: int = 1
     is_away: bool = True
     deposit: tuple[int, Any] = (0, None)
-    begun: tuple[int, Any] = (-1, None)  # step, and the trunk it was given
+    # Step -> the trunk it was given; two where groups overlap.
+    begun: dict[int, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -161,6 +162,7 @@ class Coordinator:
             group = self._groups[task]
             group.generation += 1
             group.size = size
+            group.begun = {}
             group.is_away = True  # until its first step
             for pusher in [p for p in self._pending if _task(p) == task]:
                 del self._pending[pusher]
@@ -252,12 +254,14 @@ class Coordinator:
                 if generation != group.generation:
                     return Reply(STALE)
                 group.is_away = False
-                if group.begun[0] == step and self._plan.mode != "asynchronous":
-                    return Reply(OK, group.begun[1])
+                if step in group.begun:
+                    return Reply(OK, group.begun[step])
                 reply = self._hold_up(task)
                 if reply is None:
-                    group.begun = (step, self._newest_trunk())
-                    return Reply(OK, group.begun[1])
+                    trunk = self._newest_trunk()
+                    if self._plan.mode != "asynchronous":
+                        self._note_begun(task, step, trunk)
+                    return Reply(OK, trunk)
                 if reply.status == DEPOSIT or not self._wait(deadline):
                     return reply
 
@@ -308,6 +312,13 @@ class Coordinator:
         """Passes a group's metrics on to the command."""
         with self._changed:
             self._reports.append((self._num_done(), record, seconds_per_step))
+
+    def _note_begun(self, task: str, step: int, trunk: Any) -> None:
+        """Keeps a trunk for the other ranks until its step is over."""
+        group = self._groups[task]
+        for over in [s for s in group.begun if s < self._steps[task]]:
+            del group.begun[over]
+        group.begun[step] = trunk
 
     def _wait(self, deadline: float) -> bool:
         """Waits for a change; returns false once it is time to answer."""

@@ -167,6 +167,9 @@ class Worker:
         )
         self._step_function.own_variables.write(job.deposit)
         self._step_function.set_step(job.step)
+        self._vector = np.empty(
+            sum(self._step_function.stored_sizes()), np.float32
+        )
         self._step = job.step
         self._window = metrics_window.MetricsWindow()
         self._threads = concurrent.futures.ThreadPoolExecutor(2)
@@ -191,30 +194,35 @@ class Worker:
 
     def _train(self) -> None:
         batches = self._start_pipeline()
+        use_overlap = self._job.options.use_overlap
         coming = self._threads.submit(self._begin, self._step)
         travelling = None  # the commit under way, and what the head waits for
         while True:
             start = time.monotonic()
             batch = next(batches)
             waited = time.monotonic() - start
-            trunk = coming.result()
-            if trunk is None:
+            if travelling is None and not self._take_over(coming):
                 return
-            self._step_function.assign(tf.constant(trunk))
-            del trunk
             values, gradient, head_gradients = self._compute(batch)
-            if travelling and not self._finish(*travelling):
-                return
+            if travelling:
+                # One step old: what came of the step before the last.
+                if not self._finish(*travelling):
+                    return
+                if not self._take_over(coming):
+                    return
             commit = self._threads.submit(
                 self._commit, self._step, gradient.numpy()
             )
-            travelling = (commit, head_gradients)
             self._step += 1
-            if not self._job.options.use_overlap:
-                if not self._finish(*travelling):
+            if use_overlap:
+                travelling = (commit, head_gradients)
+                coming = self._threads.submit(
+                    self._begin_after, commit, self._step + 1
+                )
+            else:
+                if not self._finish(commit, head_gradients):
                     return
-                travelling = None
-            coming = self._threads.submit(self._begin, self._step)
+                coming = self._threads.submit(self._begin, self._step)
             self._window.add(
                 values,
                 self._config.batch_size,
@@ -222,6 +230,14 @@ class Worker:
                 time.monotonic() - start,
             )
             self._tell_store()
+
+    def _take_over(self, coming: concurrent.futures.Future) -> bool:
+        """Computes with the trunk that came from now on."""
+        trunk = coming.result()
+        if trunk is None:
+            return False
+        self._step_function.assign(tf.constant(trunk))
+        return True
 
     def _finish(
         self, commit: concurrent.futures.Future, head_gradients: Any
@@ -263,6 +279,11 @@ class Worker:
             )
         return values, gradient, head_gradients
 
+    def _begin_after(
+        self, commit: concurrent.futures.Future, step: int
+    ) -> np.ndarray | None:
+        return self._begin(step) if commit.result() else None
+
     def _begin(self, step: int) -> np.ndarray | None:
         """Returns the trunk (and stored head) to compute with, float32 [P]."""
         while True:
@@ -271,13 +292,15 @@ class Worker:
             )
             if reply.status == coordinator.OK:
                 parts = self._store.fetch(reply.trunk)
-                # Copied: what is fetched may be memory that others share.
+                # Copied: what is fetched may be memory that others share. And
+                # always into the same memory: new pages take longer.
                 return np.concatenate(
                     [
                         part[segment]
                         for segment in self._segments()
                         for part in parts
-                    ]
+                    ],
+                    out=self._vector,
                 )
             if not self._answer(reply, step):
                 return None
@@ -316,9 +339,9 @@ class Worker:
         wire = self._job.options.wire
         slices: dict[int, dict[str, np.ndarray]] = {}
         for shard in range(num_shards):
-            if not self._job.is_alone and shard % self._job.size != (
-                self._job.rank
-            ):
+            # Ranks far from each other, so that they are of several hosts.
+            sender = shard * self._job.size // num_shards
+            if not self._job.is_alone and sender != self._job.rank:
                 continue
             slices[shard] = {}
             for segment, first, size in zip(self._segments(), starts, sizes):

@@ -63,10 +63,12 @@ def test_two_groups_of_one_host_fill_two_shards():
     assert found["a"] == pytest.approx(1 / 2, rel=0.02)
 
 
-def test_overlap_hides_a_commit_behind_the_next_step():
-    rates = simulate_store.Rates(1e12, 1e12, 1000.0, 1e12)  # applied in 1 s
+def test_overlap_hides_an_exchange_behind_the_next_step():
+    # Applied in 1 s, put in 0.5 s.
+    rates = simulate_store.Rates(1e12, 1e12, 1000.0, 8000.0)
     group = simulate_store.Group("a", 3.0, 1)
-    assert _rate([group], rates=rates)["a"] == pytest.approx(1 / 4, rel=0.02)
+    found = _rate([group], rates=rates)
+    assert found["a"] == pytest.approx(1 / 4.5, rel=0.02)
     found = _rate([group], rates=rates, use_overlap=True)
     assert found["a"] == pytest.approx(1 / 3, rel=0.02)
 
