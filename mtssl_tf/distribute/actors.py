@@ -31,24 +31,21 @@ def where() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid()}
 
 
-@ray.remote
-class ShardActor(shard_lib.Shard):
+class _Shard(shard_lib.Shard):
     """A shard in a process of its own."""
 
     def where(self) -> dict[str, Any]:
         return where()
 
 
-@ray.remote
-class CoordinatorActor(coordinator_lib.Coordinator):
+class _Coordinator(coordinator_lib.Coordinator):
     """The coordinator in a process of its own."""
 
     def where(self) -> dict[str, Any]:
         return where()
 
 
-@ray.remote(concurrency_groups={"control": 2})
-class WorkerActor:
+class _Worker:
     """A worker in a process of its own, which ends with its first error."""
 
     @ray.method(concurrency_group="control")
@@ -72,6 +69,14 @@ class WorkerActor:
         worker.log_listening(job, addresses[job.rank])
         strategy, options = worker.connect(job, addresses)
         return worker.Worker(job, store, strategy, options).train()
+
+
+# What Ray makes of a class has methods that no type checker knows.
+ShardActor: Any = ray.remote(_Shard)
+CoordinatorActor: Any = ray.remote(_Coordinator)
+WorkerActor: Any = ray.remote(concurrency_groups={"control": 2})(  # type: ignore[call-overload]
+    _Worker
+)
 
 
 class RayShards:
