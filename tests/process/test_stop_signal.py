@@ -1,9 +1,42 @@
-"""Signals are noted, and given back to who had them."""
+"""A run is asked for its end by a signal, or by a file.
 
+Signals are noted, and given back to who had them.
+"""
+
+import os
 import signal
 import threading
 
+import pytest
+
 from mtssl_tf.process import stop_signal
+
+
+@pytest.fixture(autouse=True)
+def keep_handlers():
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before):
+        signal.signal(number, handler)
+
+
+def test_a_file_asks_for_the_end_and_one_from_before_does_not(tmp_path):
+    file = tmp_path / "stop"
+    file.touch()
+    stop = stop_signal.StopSignal(file)
+    assert not stop.is_requested
+    file.touch()
+    assert stop.is_requested
+    assert str(file) in stop.name
+    assert stop.number is None
+
+
+def test_a_signal_asks_for_the_end(tmp_path):
+    stop = stop_signal.StopSignal(tmp_path / "stop")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.is_requested
+    assert (stop.number, stop.name) == (signal.SIGTERM, "SIGTERM")
 
 
 def test_the_signal_that_came_is_handed_on():
