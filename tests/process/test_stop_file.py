@@ -1,6 +1,5 @@
-"""A run is asked for its end by a signal, or by a file."""
+"""A run is asked for its end by a file, where nobody can signal it."""
 
-import os
 import signal
 
 import pytest
@@ -26,10 +25,3 @@ def test_a_file_asks_for_the_end_and_one_from_before_does_not(tmp_path):
     assert stop.is_requested
     assert str(file) in stop.name
     assert stop.number is None
-
-
-def test_a_signal_asks_for_the_end(tmp_path):
-    stop = stop_signal.StopSignal(tmp_path / "stop")
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.is_requested
-    assert (stop.number, stop.name) == (signal.SIGTERM, "SIGTERM")
