@@ -249,13 +249,15 @@ class Coordinator:
         with self._changed:
             while True:
                 group = self._groups[task]
-                if self._is_over:
-                    return Reply(END, message=self._message)
                 if generation != group.generation:
-                    return Reply(STALE)
+                    return Reply(END if self._is_over else STALE)
                 group.is_away = False
                 if step in group.begun:
+                    # At the run's end too: a rank that has begun waits for
+                    # the others in their sum, and all are told at the commit.
                     return Reply(OK, group.begun[step])
+                if self._is_over:
+                    return Reply(END, message=self._message)
                 reply = self._hold_up(task)
                 if reply is None:
                     trunk = self._newest_trunk()

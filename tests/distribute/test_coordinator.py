@@ -233,6 +233,18 @@ def test_a_stop_saves_first(monkeypatch):
     assert coordinator.status()["is_over"]
 
 
+def test_ranks_leave_after_the_same_step(monkeypatch):
+    coordinator, _ = build(monkeypatch)
+    coordinator.admit(A, 2)
+    assert coordinator.begin(A, 1, 0).status == "ok"
+    coordinator.end()
+    # The other rank is not told before the one that waits for it.
+    assert coordinator.begin(A, 1, 0).status == "ok"
+    for rank in (0, 1):
+        assert commit(coordinator, A, 0, rank=rank) == "end"
+    assert coordinator.begin(A, 1, 1).status == "end"
+
+
 def test_a_failure_is_told_to_everybody(monkeypatch):
     coordinator, _ = build(monkeypatch)
     coordinator.admit(A, 1)
