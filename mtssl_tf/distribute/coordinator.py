@@ -80,6 +80,7 @@ class Cut:
         deposits: task -> what its group owned, as it was handed in.
         shards: what each shard's `dump` gave.
         late: task -> step of its deposit, where that is an older one.
+        is_last: whether no commit follows it: once it is saved, all is.
         gpu_hours: what the run has cost, where this is a snapshot's cut.
     """
 
@@ -87,6 +88,7 @@ class Cut:
     deposits: dict[str, Any]
     shards: list[Any]
     late: dict[str, int]
+    is_last: bool
     gpu_hours: float | None = None
 
 
@@ -221,15 +223,16 @@ class Coordinator:
             if late and not self._is_overdue():
                 if not (self._is_stopping and self._are_away(late)):
                     return None
+            self._is_cut = self._must_end()
             cut = Cut(
                 dict(self._steps),
                 {t: group.deposit[1] for t, group in self._groups.items()},
                 self._call_shards("dump"),
                 late,
+                self._is_cut,
                 self._snapshot_hours,
             )
             self._snapshot_hours = None
-            self._is_cut = self._must_end()
             if not self._is_cut:
                 self._due_since, self._is_held = None, False
             self._changed.notify_all()

@@ -33,6 +33,7 @@ from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.distribute import worker
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import run as run_lib
@@ -84,6 +85,7 @@ class ClusterRun:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
         self._seconds: dict[str, float] = {}
         self._told: dict[str, Any] = {}
+        self._records: dict[str, metrics_record.MetricsRecord] = {}
         self._progress = progress.ProgressLine(
             self._plan().num_steps, "steps", sum(self._steps.values())
         )
@@ -236,7 +238,7 @@ class ClusterRun:
             self._write_reports(told)
             if told["is_over"]:
                 break
-            self._save_if_cut(coordinator, stop)
+            self._save_if_cut(coordinator)
             if time.monotonic() > next_status:
                 next_status = time.monotonic() + _STATUS_EVERY_S
                 self._write_status(told, roles, groups)
@@ -255,9 +257,7 @@ class ClusterRun:
                 return
             time.sleep(_TICK_S)
 
-    def _save_if_cut(
-        self, coordinator: Any, stop: stop_signal.StopSignal
-    ) -> None:
+    def _save_if_cut(self, coordinator: Any) -> None:
         cut = self._ask(coordinator.take_cut.remote())
         if cut is None:
             return
@@ -275,8 +275,7 @@ class ClusterRun:
         except OSError as error:
             self._ask(coordinator.fail.remote(str(error)))
             return
-        num_steps = self._plan().num_steps
-        if stop.is_requested or sum(cut.steps.values()) >= num_steps:
+        if cut.is_last:
             self._ask(coordinator.end.remote())
 
     def _save(self, cut: coordinator_lib.Cut) -> None:
@@ -291,13 +290,10 @@ class ClusterRun:
     def _write_reports(self, told: dict[str, Any]) -> None:
         for step, record, seconds in told["reports"]:
             self._seconds[record.task] = seconds
-            self._last_record(record)
+            self._records[record.task] = record
             if self._log:
                 task = self._run.states[record.task].task
                 self._log.write(step, record, task.chance())
-
-    def _last_record(self, record: Any) -> None:
-        self._records = {**getattr(self, "_records", {}), record.task: record}
 
     def _write_status(
         self,
@@ -322,12 +318,11 @@ class ClusterRun:
             )
 
     def _show(self, told: dict[str, Any]) -> None:
-        records = getattr(self, "_records", {})
         tasks = "  ".join(
             f"{name} {r.values['loss']:.3f}/"
             f"{self._run.states[name].task.chance()['loss']:.3f} "
             f"{r.rates['images_per_s']:.0f}/s"
-            for name, r in records.items()
+            for name, r in self._records.items()
         )
         self._progress.update(sum(told["steps"].values()), tasks)
 

@@ -233,6 +233,20 @@ def test_a_stop_saves_first(monkeypatch):
     assert coordinator.status()["is_over"]
 
 
+def test_a_cut_from_before_a_stop_is_not_the_last(monkeypatch):
+    # A kind of fault: whether all is saved was asked of the signal, which
+    # may come while an older cut is written and commits go on.
+    coordinator, shards = build(monkeypatch, save_every=1, away_timeout_s=0)
+    coordinator.admit(A, 1)
+    assert commit(coordinator, A, 0) == "ok"
+    cut = coordinator.take_cut()
+    assert not cut.is_last
+    assert commit(coordinator, A, 1) == "ok"
+    coordinator.stop()
+    last = coordinator.take_cut()
+    assert last.is_last and last.steps == {A: 2, B: 0}
+
+
 def test_ranks_leave_after_the_same_step(monkeypatch):
     coordinator, _ = build(monkeypatch)
     coordinator.admit(A, 2)
