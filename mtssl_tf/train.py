@@ -69,7 +69,12 @@ def _train_on_cluster(
     from mtssl_tf.distribute import start_ray
 
     num_workers = sum(group.most for group in options.workers.values())
-    with start_ray.connected(options, num_workers + options.store_shards):
+    with start_ray.connected(
+        options.address,
+        num_workers + options.store_shards,
+        options.has_dashboard,
+        options.allows_open,
+    ):
         from mtssl_tf.distribute import run
         from mtssl_tf.process import stop_signal
 

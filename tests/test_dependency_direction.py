@@ -24,7 +24,7 @@ _FLOORS = (
     ("training",),
     ("distribute", "pretrained"),
     ("pretraining", "model_card", "slim_checkpoint"),
-    ("export", "train_flags"),
+    ("export", "masks", "train_flags"),
     ("train",),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),

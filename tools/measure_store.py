@@ -39,8 +39,7 @@ _SOAK_EXCHANGES, _SOAK_SAMPLES = 1000, 10  # ours
 @contextlib.contextmanager
 def connected(setting: str, address: str) -> Iterator[None]:
     """Starts a private Ray for a setting, or joins a cluster of two hosts."""
-    options = options_lib.ClusterOptions(address, {}, allows_open=True)
-    with start_ray.connected(options, NUM_CPUS):
+    with start_ray.connected(address, NUM_CPUS, allows_open=True):
         is_one_host = setting in ("one_host", _SOAK)
         if is_one_host or address != options_lib.LOCAL:
             yield

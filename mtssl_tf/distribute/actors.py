@@ -1,14 +1,13 @@
 """The edge to Ray: plain classes become actors, calls become methods.
 
-Everything that needs Ray to be installed is here and in `group.py`, `run.py`
-and `cluster_map.py`; the classes themselves know nothing of it.
+Everything that needs Ray to be installed is here and in `group.py`, `run.py`,
+`hosts.py` and `cluster_map.py`; the classes themselves know nothing of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import os
-import pathlib
 import socket
 import time
 from typing import Any
@@ -17,12 +16,10 @@ import numpy as np
 import ray
 from ray import exceptions
 
-from mtssl_tf import version
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
 
-TOKEN_FILE = "cluster_run"
 _PAUSE_S = 0.5
 
 
@@ -138,41 +135,6 @@ class RayStore:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_S)
-
-
-@ray.remote(num_cpus=0, max_retries=0)
-def check_host(workdir: str, token: str, data: dict[str, str]) -> str:
-    """Returns what a host lacks for a run, or ''.
-
-    Args:
-        workdir: the run directory.
-        token: what the command has written there.
-        data: flag -> folder that must be there.
-    """
-    path = pathlib.Path(workdir) / TOKEN_FILE
-    try:
-        is_same = path.read_text() == token
-    except OSError:
-        is_same = False
-    host = socket.gethostname()
-    if not is_same:
-        return (
-            f"Host {host} does not see the run directory {workdir} that this "
-            "command writes. Put it on a disk that all hosts share."
-        )
-    for flag, folder in data.items():
-        if not pathlib.Path(folder).is_dir():
-            return (
-                f"Host {host} has no folder --{flag}={folder}. The data must "
-                "lie under the same path on every host."
-            )
-    return ""
-
-
-@ray.remote(num_cpus=0, max_retries=0)
-def version_of_host() -> str:
-    """Returns the version of this package on a host."""
-    return version.VERSION
 
 
 def start_shards(

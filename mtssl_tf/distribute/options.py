@@ -81,13 +81,7 @@ class ClusterOptions:
     deposit_every: int = 20  # ours
 
     def __post_init__(self) -> None:
-        if self.address not in (LOCAL, AUTO):
-            parsed = _ADDRESS.fullmatch(self.address)
-            if not parsed or not 0 < int(parsed["port"]) < 65536:
-                raise ValueError(
-                    f"--cluster={self.address} is not {LOCAL}, {AUTO} or "
-                    "HOST:PORT, the address of a running Ray's head."
-                )
+        check_address(self.address)
         if self.store_shards < 1:
             raise ValueError(
                 f"--store_shards={self.store_shards} must be 1 or above."
@@ -102,6 +96,18 @@ class ClusterOptions:
                 f"--overlap lets a group run ahead of its own gradient; "
                 f"--mode={self.mode} forbids that. Leave one of them out."
             )
+
+
+def check_address(address: str) -> None:
+    """Raises ValueError where `--cluster` names no cluster."""
+    if address in (LOCAL, AUTO):
+        return
+    parsed = _ADDRESS.fullmatch(address)
+    if not parsed or not 0 < int(parsed["port"]) < 65536:
+        raise ValueError(
+            f"--cluster={address} is not {LOCAL}, {AUTO} or HOST:PORT, the "
+            "address of a running Ray's head."
+        )
 
 
 def parse_workers(

@@ -13,7 +13,6 @@ import json
 import pathlib
 import time
 from typing import Any
-import uuid
 
 from absl import logging
 import ray
@@ -22,11 +21,11 @@ from ray.util import scheduling_strategies
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import version
 from mtssl_tf.distribute import actors
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import gpu_hours
 from mtssl_tf.distribute import group
+from mtssl_tf.distribute import hosts
 from mtssl_tf.distribute import joint_checkpoint
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
@@ -69,7 +68,12 @@ class ClusterRun:
         self._workdir = workdir
         self._options = options
         tf.config.set_visible_devices([], "GPU")
-        self._check_hosts()
+        data = {
+            kind: getattr(config.data, kind)
+            for kind in config.sources()
+            if ":" not in getattr(config.data, kind)
+        }
+        hosts.check_hosts(workdir, data)
         self._run = run_lib.build_run(
             config, workdir, tf.distribute.get_strategy()
         )
@@ -342,42 +346,6 @@ class ClusterRun:
             raise StoreLostError(
                 f"A part of the store is gone ({type(error).__name__})."
             ) from error
-
-    def _check_hosts(self) -> None:
-        """Raises ValueError where a host lacks what the run needs."""
-        token = uuid.uuid4().hex
-        (self._workdir / actors.TOKEN_FILE).write_text(token)
-        data = {
-            kind: getattr(self._config.data, kind)
-            for kind in self._config.sources()
-            if ":" not in getattr(self._config.data, kind)
-        }
-        checks, versions = [], []
-        for node in ray.nodes():
-            if not node["Alive"]:
-                continue
-            there = scheduling_strategies.NodeAffinitySchedulingStrategy(
-                node["NodeID"], soft=False
-            )
-            versions.append(
-                actors.version_of_host.options(
-                    scheduling_strategy=there
-                ).remote()
-            )
-            checks.append(
-                actors.check_host.options(scheduling_strategy=there).remote(
-                    str(self._workdir.resolve()), token, data
-                )
-            )
-        others = set(ray.get(versions)) - {version.VERSION}
-        if others:
-            raise ValueError(
-                f"A host has version {', '.join(others)} of this package; "
-                f"this command has {version.VERSION}. Install the same."
-            )
-        lacking = [text for text in ray.get(checks) if text]
-        if lacking:
-            raise ValueError(lacking[0])
 
 
 def _worker_resources() -> group.Resources:

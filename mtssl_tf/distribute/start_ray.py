@@ -36,13 +36,18 @@ _TRIES = 3
 
 @contextlib.contextmanager
 def connected(
-    options: options_lib.ClusterOptions, num_cpus: int
+    address: str,
+    num_cpus: int,
+    has_dashboard: bool = False,
+    allows_open: bool = False,
 ) -> Iterator[None]:
-    """Connects this process to the cluster that the options name.
+    """Connects this process to a cluster, or starts one.
 
     Args:
-        options: say which one.
-        num_cpus: that the run needs at least, for one of our own.
+        address: as `--cluster` has it.
+        num_cpus: that the work needs at least, for one of our own.
+        has_dashboard: whether one of our own has Ray's dashboard.
+        allows_open: whether a Ray that asks nobody for a token is joined.
 
     Raises:
         ValueError: Ray is not installed, or there is no such cluster, or it
@@ -51,16 +56,16 @@ def connected(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if options.address == options_lib.LOCAL:
-        with _own(options, num_cpus):
+    _check_installed()
+    if address == options_lib.LOCAL:
+        with _own(num_cpus, has_dashboard):
             yield
         return
-    _check_installed()
     from mtssl_tf.distribute import knock
 
-    address = knock.find_address(options.address)
+    address = knock.find_address(address)
     if not knock.asks_for_token(address):
-        if not options.allows_open:
+        if not allows_open:
             raise ValueError(
                 f"--cluster={address} is a Ray that asks nobody for a token: "
                 "who reaches it runs code as you. Start it with "
@@ -72,14 +77,9 @@ def connected(
     try:
         yield
     finally:
-        _ray().shutdown()
+        import ray
 
-
-def _ray() -> Any:
-    _check_installed()
-    import ray
-
-    return ray
+        ray.shutdown()
 
 
 def _check_installed() -> None:
@@ -95,9 +95,8 @@ def _check_installed() -> None:
 
 
 @contextlib.contextmanager
-def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
-    _check_installed()
-    if options.has_dashboard and not importlib.util.find_spec("aiohttp_cors"):
+def _own(num_cpus: int, has_dashboard: bool) -> Iterator[None]:
+    if has_dashboard and not importlib.util.find_spec("aiohttp_cors"):
         raise ValueError(
             "--dashboard needs more of Ray: pip install 'ray[default]'."
         )
@@ -116,14 +115,15 @@ def _own(options: options_lib.ClusterOptions, num_cpus: int) -> Iterator[None]:
     os.environ.setdefault("RAY_free_objects_batch_size", "1")
     os.environ.pop("RAY_ADDRESS", None)
     guard = _start_guard(folder)
-    ray = _ray()
+    import ray
+
     _warn_of_small_shm()
     try:
         _init_with_patience(
             ray,
             address="local",
             num_cpus=max(os.cpu_count() or 1, num_cpus),
-            include_dashboard=options.has_dashboard,
+            include_dashboard=has_dashboard,
             _temp_dir=str(folder / "ray"),  # which Ray opens to everybody
             _node_ip_address="127.0.0.1",
             log_to_driver=True,
@@ -169,7 +169,8 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _join(address: str) -> None:
-    ray = _ray()
+    import ray
+
     _warn_of_public_addresses()
     try:
         ray.init(address=address, configure_logging=False)

@@ -2,7 +2,7 @@
 
     frames -> flow -> camera -> tracks -> mask
 
-The source of clips and `tools/motion_masks.py` use this package. It needs
+The source of clips and `python -m mtssl_tf.masks` use this package. It needs
 NumPy and OpenCV alone, so that it starts at once and runs in workers.
 """
 

@@ -1,77 +1,61 @@
-"""Many clips at a time, in worker processes that may die.
-
-A decoder that crashes takes its process along. The clip it was at is
-reported; the others go on, in a new process.
-"""
+"""The masks of many clips: one that fails is reported, the others go on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import concurrent.futures
-import multiprocessing
-import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
-import pebble
 
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import job as job_lib
+from mtssl_tf.process import local_map
 from mtssl_tf.process import memory
+
+MapAll = Callable[
+    [Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]
+]
 
 
 def run_jobs(
     jobs: list[job_lib.Job],
-    workers: int | None,
+    map_all: MapAll,
     show_progress: Callable[[int, int, dict], None],
 ) -> list[dict]:
     """Does all jobs, several clips at a time, and returns their records.
 
     Args:
         jobs: one a clip.
-        workers: processes; None takes one per core.
+        map_all: `local_map` or `cluster_map`.
         show_progress: gets jobs done, jobs in all and the newest record.
 
     Returns:
         JSON-ready records in the order of the jobs.
     """
-    pool = pebble.ProcessPool(
-        min(workers or os.cpu_count() or 1, len(jobs)),
-        initializer=_prepare_worker,
-        # Forking a process that uses OpenCV's threads can hang.
-        context=multiprocessing.get_context("spawn"),
-    )
     # The longest first, so that no worker is left alone with it at the end.
     by_size = sorted(jobs, key=lambda job: -_num_bytes(job.clip))
     records: dict[str, dict] = {}
-    try:
-        futures: dict[concurrent.futures.Future, job_lib.Job] = {
-            pool.schedule(job_lib.run_job, [job]): job for job in by_size
-        }
-        for future in concurrent.futures.as_completed(futures):
-            record = _record(future, futures[future])
-            records[record["name"]] = record
-            show_progress(len(records), len(jobs), record)
-    finally:
-        pool.stop()  # after an interrupt, clips that are not done
-        pool.join()
+    for index, outcome in map_all(run_job, by_size):
+        record = _record(outcome, by_size[index])
+        records[record["name"]] = record
+        show_progress(len(records), len(jobs), record)
     return [records[job.clip.name] for job in jobs]
 
 
-def _prepare_worker() -> None:
-    cv2.setNumThreads(1)  # clips are what runs in parallel
+def run_job(job: job_lib.Job) -> dict:
+    """Computes a clip on one core: clips are what runs in parallel."""
+    cv2.setNumThreads(1)
     memory.keep_freed_memory()
+    return job_lib.run_job(job)
 
 
-def _record(future: concurrent.futures.Future, job: job_lib.Job) -> dict:
+def _record(outcome: Any, job: job_lib.Job) -> dict:
     """Returns a job's record; what failed there failed this clip only."""
-    try:
-        return future.result()
-    except pebble.ProcessExpired:
-        return job_lib.empty_record(
-            job, "crashed the process that worked on it"
-        )
-    except Exception as error:
-        return job_lib.empty_record(job, f"{type(error).__name__}: {error}")
+    if isinstance(outcome, local_map.CrashedError):
+        return job_lib.empty_record(job, str(outcome))
+    if isinstance(outcome, Exception):
+        return job_lib.empty_record(job, f"{type(outcome).__name__}: {outcome}")
+    return outcome
 
 
 def _num_bytes(clip: clips.Clip) -> int:

@@ -1,6 +1,7 @@
 """Clips side by side: one that fails is reported, the others go on."""
 
 import dataclasses
+import functools
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from mtssl_tf import motion
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import job
 from mtssl_tf.motion import parallel
+from mtssl_tf.process import local_map
 
 CONFIG = motion.MotionConfig(window_frames=3)
 
@@ -50,6 +52,10 @@ class SlowClip(clips.Clip):
         return super().is_folder
 
 
+def workers(number):
+    return functools.partial(local_map.local_map, workers=number)
+
+
 @pytest.fixture
 def folder(tmp_path):
     frames, _ = motion_clips.panning_clip(num_frames=5, size=(48, 64))
@@ -77,7 +83,7 @@ def test_failing_clip_stops_no_other(folder, num_workers, bad_clip, problem):
     ]
     done = []
     records = parallel.run_jobs(
-        jobs, num_workers, lambda *arguments: done.append(arguments)
+        jobs, workers(num_workers), lambda *arguments: done.append(arguments)
     )
     assert [record["name"] for record in records] == ["a", "b", "c"]
     assert [record["num_masks"] for record in records] == [2, 0, 2]
@@ -105,7 +111,7 @@ def test_after_an_interrupt_no_further_clip_is_begun(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        parallel.run_jobs(jobs, 1, press_ctrl_c)
+        parallel.run_jobs(jobs, workers(1), press_ctrl_c)
     done = len(list((tmp_path / "out" / "_records").iterdir()))
     assert 1 <= done <= 2
     time.sleep(1.0)

@@ -1,0 +1,80 @@
+"""Asks every host of a cluster for what a command needs there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import pathlib
+import socket
+import uuid
+
+import ray
+from ray.util import scheduling_strategies
+
+from mtssl_tf import version
+
+TOKEN_FILE = "cluster_run"
+
+
+def check_hosts(folder: pathlib.Path, data: Mapping[str, str]) -> None:
+    """Raises where a host lacks what a command needs.
+
+    Args:
+        folder: what the command writes; must be the same on all hosts.
+        data: flag -> folder that must be there on all hosts.
+
+    Raises:
+        ValueError: names the host and what to do.
+        OSError: `folder` cannot be written.
+    """
+    token = uuid.uuid4().hex
+    (folder / TOKEN_FILE).write_text(token)
+    answers = [
+        _describe_host.options(
+            scheduling_strategy=scheduling_strategies.NodeAffinitySchedulingStrategy(
+                node["NodeID"], soft=False
+            )
+        ).remote(str(folder.resolve()), token, dict(data))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    hosts = ray.get(answers)
+    others = {host["version"] for host in hosts} - {version.VERSION}
+    if others:
+        raise ValueError(
+            f"A host has version {', '.join(others)} of this package; "
+            f"this command has {version.VERSION}. Install the same."
+        )
+    lacking = [host["lacking"] for host in hosts if host["lacking"]]
+    if lacking:
+        raise ValueError(lacking[0])
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _describe_host(
+    folder: str, token: str, data: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns a host's `version` of this package, and what is `lacking`."""
+    return {
+        "version": version.VERSION,
+        "lacking": _find_lacking(folder, token, data),
+    }
+
+
+def _find_lacking(folder: str, token: str, data: Mapping[str, str]) -> str:
+    host = socket.gethostname()
+    try:
+        is_same = (pathlib.Path(folder) / TOKEN_FILE).read_text() == token
+    except OSError:
+        is_same = False
+    if not is_same:
+        return (
+            f"Host {host} does not see the folder {folder} that this command "
+            "writes. Put it on a disk that all hosts share."
+        )
+    for flag, path in data.items():
+        if not pathlib.Path(path).is_dir():
+            return (
+                f"Host {host} has no folder --{flag}={path}. The data must "
+                "lie under the same path on every host."
+            )
+    return ""

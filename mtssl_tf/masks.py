@@ -1,0 +1,231 @@
+"""Motion masks of every clip below a folder, from the raw video alone.
+
+    python -m mtssl_tf.masks --videos=DIR --out=DIR
+
+writes, for each clip and each frame whose motion can be known,
+    OUT/<clip>/<frame>.png            full size, 0 or 255
+    OUT/_label_maps/<clip>/<frame>.png  a factor of 8 smaller, 0 or 255
+and OUT/manifest.json: what was found, and why frames have no mask. The same
+command again goes on where it stopped; a changed clip or setting starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import typing
+
+from absl import app
+from absl import flags
+
+from mtssl_tf.distribute import options as cluster_options
+from mtssl_tf.motion import config as motion_config
+from mtssl_tf.process import atomic_file
+from mtssl_tf.reports import progress as progress_lib
+
+if typing.TYPE_CHECKING:
+    from mtssl_tf.motion import job
+    from mtssl_tf.motion import parallel
+
+_EXIT_USER_ERROR = 2
+
+_VIDEOS = flags.DEFINE_string(
+    "videos", None, "Folder of video files and folders of numbered frames."
+)
+_OUT = flags.DEFINE_string("out", None, "Folder to write to.")
+_METHOD = flags.DEFINE_enum(
+    "method",
+    motion_config.MotionConfig().method,
+    motion_config.METHODS,
+    "refined: what measures best; idt: the paper's.",
+)
+_COMPARE = flags.DEFINE_string(
+    "compare", None, "Folder of true masks, CLIP/FRAME.png: print agreement."
+)
+_OVERLAY = flags.DEFINE_bool(
+    "overlay", False, "Also draw a contact sheet and a short video per clip."
+)
+_SHORT_SIDE = flags.DEFINE_integer(
+    "short_side", None, "Shrink frames to this short side, in px.", 32
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers", None, "Clips at a time; default: one per CPU core.", 1
+)
+_SPEED = flags.DEFINE_bool(
+    "speed", False, "Also time a bare flow pass: print whole / bare."
+)
+_CLUSTER = flags.DEFINE_string(
+    "cluster",
+    "",
+    "Spreads clips over a Ray cluster (docs/distributed.md): local starts one "
+    "here, auto joins the one that runs here, HOST:PORT that of another head.",
+)
+_ALLOW_OPEN = flags.DEFINE_bool(
+    "allow_open_cluster",
+    False,
+    "With --cluster: join a Ray that asks nobody for a token.",
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Checks everything a user can get wrong, then computes all clips."""
+    try:
+        if len(argv) > 1:
+            raise ValueError(f"There are only flags here, got {argv[1:]}.")
+        jobs = _jobs_from_flags()
+        with _mapper() as map_all:
+            records = _run_all(jobs, map_all)
+        path = pathlib.Path(_OUT.value) / "manifest.json"
+        manifest = {"method": _METHOD.value, "clips": records}
+        atomic_file.write_text(path, json.dumps(manifest, indent=1) + "\n")
+    except (ValueError, OSError) as error:
+        _exit_with(error)
+    print(_table(records))
+    print(f"Wrote {path}.")
+
+
+def _jobs_from_flags() -> list[job.Job]:
+    """Returns a job for every clip.
+
+    Raises:
+        ValueError, OSError: a flag is missing, or names nothing of use.
+    """
+    # OpenCV takes a moment to load: not before --help is answered.
+    from mtssl_tf.motion import clips
+    from mtssl_tf.motion import job
+
+    for flag in (_VIDEOS, _OUT):
+        if not flag.value:
+            raise ValueError(f"--{flag.name} is missing: name a folder.")
+    if _COMPARE.value and not pathlib.Path(_COMPARE.value).is_dir():
+        raise FileNotFoundError(f"No folder of true masks at {_COMPARE.value}.")
+    if _CLUSTER.value:
+        cluster_options.check_address(_CLUSTER.value)
+        if _WORKERS.value:
+            raise ValueError(
+                f"--workers={_WORKERS.value} is for this machine alone: on a "
+                "cluster each CPU has a clip. Leave it out."
+            )
+    elif _ALLOW_OPEN.value:
+        raise ValueError("--allow_open_cluster is for --cluster.")
+    config = motion_config.MotionConfig(method=_METHOD.value)
+    return [
+        job.Job(
+            clip,
+            config,
+            pathlib.Path(_OUT.value),
+            _SHORT_SIDE.value,
+            is_overlaid=_OVERLAY.value,
+            is_timed=_SPEED.value,
+            truth=pathlib.Path(_COMPARE.value) if _COMPARE.value else None,
+        )
+        for clip in clips.list_clips(_VIDEOS.value)
+    ]
+
+
+@contextlib.contextmanager
+def _mapper() -> Iterator[parallel.MapAll]:
+    """Gives what spreads clips: over processes here, or over a cluster."""
+    if not _CLUSTER.value:
+        from mtssl_tf.process import local_map
+
+        yield lambda function, items: local_map.local_map(
+            function, items, _WORKERS.value
+        )
+        return
+    from mtssl_tf.distribute import start_ray
+
+    with start_ray.connected(
+        _CLUSTER.value, os.cpu_count() or 1, allows_open=_ALLOW_OPEN.value
+    ):
+        from mtssl_tf.distribute import cluster_map
+        from mtssl_tf.distribute import hosts
+
+        out = pathlib.Path(_OUT.value)
+        out.mkdir(parents=True, exist_ok=True)
+        hosts.check_hosts(out, {"videos": _VIDEOS.value})
+        yield cluster_map.cluster_map
+
+
+def _run_all(jobs: list[job.Job], map_all: parallel.MapAll) -> list[dict]:
+    """Does all jobs; says how far it is, and at the end what went wrong."""
+    from mtssl_tf.motion import parallel
+
+    progress = progress_lib.ProgressLine(len(jobs), "clips")
+
+    def show(done: int, total: int, record: dict) -> None:
+        progress.update(done, _describe(record))
+
+    records = parallel.run_jobs(jobs, map_all, show)
+    progress.finish(f"{len(records)}/{len(jobs)} clips")
+    for record in records:
+        if record["problem"]:
+            print(_describe(record), file=sys.stderr)
+    return records
+
+
+def _describe(record: dict) -> str:
+    text = (
+        f"{record['name']}: {record['num_masks']} masks of "
+        f"{record['num_frames']} frames"
+    )
+    return f"{text} ({record['problem']})" if record["problem"] else text
+
+
+def _table(records: list[dict]) -> str:
+    """Returns the manifest's figures as a Markdown table."""
+    names = ["share_moving", "camera_inliers"]
+    names += [
+        name
+        for name in ("J", "precision", "recall", "F", "whole_per_bare")
+        if any(name in record["statistics"] for record in records)
+    ]
+    header = ["clip", "frames", "masks", *names]
+    rows = [
+        [record["name"], record["num_frames"], record["num_masks"]]
+        + [record["statistics"].get(name) for name in names]
+        for record in records
+    ]
+    rows.append(["mean", None, None] + [_mean(records, n) for n in names])
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(_cell(value) for value in line) + " |"
+        for line in lines
+    )
+
+
+def _mean(records: list[dict], name: str) -> float | None:
+    values = [
+        record["statistics"][name]
+        for record in records
+        if name in record["statistics"]
+    ]
+    return sum(values) / len(values) if values else None
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _exit_with(error: Exception) -> None:
+    """Prints one line and stops with the exit code of a user's mistake."""
+    print(f"mtssl_tf.masks: {error}", file=sys.stderr)
+    sys.exit(_EXIT_USER_ERROR)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _exit_with(error)
+        raise
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=_parse_flags)
