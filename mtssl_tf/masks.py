@@ -25,6 +25,7 @@ from absl import flags
 from mtssl_tf.distribute import options as cluster_options
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import keras_settings
 from mtssl_tf.reports import progress as progress_lib
 
 if typing.TYPE_CHECKING:
@@ -76,6 +77,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         if len(argv) > 1:
             raise ValueError(f"There are only flags here, got {argv[1:]}.")
+        keras_settings.fix()  # a clip needs none; a cluster's processes may
         jobs = _jobs_from_flags()
         with _mapper() as map_all:
             records = _run_all(jobs, map_all)
