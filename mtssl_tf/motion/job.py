@@ -5,11 +5,13 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 import dataclasses
+import glob
 import json
 import os
 import pathlib
 import shutil
 import time
+import uuid
 
 import cv2
 import numpy as np
@@ -87,8 +89,11 @@ def run_job(job: Job) -> dict:
         record = json.loads(job.record_path.read_text())
         if record["digest"] == job.digest:
             return record
-    scratch = job.out / _SCRATCH / job.clip.name
-    shutil.rmtree(scratch, ignore_errors=True)  # of a killed run
+    # Named by who writes it: a process that is cut off from its command may
+    # still write while the clip is made again. What it leaves is removed.
+    scratch = job.out / _SCRATCH / f"{job.clip.name}.{uuid.uuid4().hex}"
+    for old in scratch.parent.glob(f"{glob.escape(scratch.stem)}.*"):
+        shutil.rmtree(old, ignore_errors=True)
     (scratch / _LABEL_MAPS).mkdir(parents=True)
     (scratch / _MASKS).mkdir()
     record = _compute(job, scratch)
