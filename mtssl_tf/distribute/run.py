@@ -35,6 +35,7 @@ from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
 
 STATUS_FILE = "status.json"
@@ -87,6 +88,9 @@ class ClusterRun:
         self._log: run_log.RunLog | None = None
         if not options.is_calibration:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
+        self._watch = health.HealthWatch(
+            {name: state.task for name, state in self._run.states.items()}
+        )
         self._seconds: dict[str, float] = {}
         self._told: dict[str, Any] = {}
         self._records: dict[str, metrics_record.MetricsRecord] = {}
@@ -298,6 +302,23 @@ class ClusterRun:
             if self._log:
                 task = self._run.states[record.task].task
                 self._log.write(step, record, task.chance())
+                self._say_troubles(step, record)
+
+    def _say_troubles(
+        self, step: int, record: metrics_record.MetricsRecord
+    ) -> None:
+        """Watches the losses and metrics that groups report."""
+        self._watch.add_steps(
+            record.task,
+            record.values,
+            num_steps=self._config.train.log_every,
+        )
+        for trouble in self._watch.take_new():
+            logging.warning("Step %d: %s", step, trouble.message)
+            if self._log:
+                self._log.write_health(
+                    step, trouble.kind, trouble.subject, trouble.message
+                )
 
     def _write_status(
         self,

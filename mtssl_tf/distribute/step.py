@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtssl_tf.distribute import flat_variables
@@ -94,7 +95,8 @@ class GroupStep:
             workers are at the same step, the gradient for the store, float32
             [P], and this worker's share of the head's.
         """
-        return self._compute(batch, tf.constant(float(step)))
+        # Not a Python number: TensorFlow keeps a tensor of each for ever.
+        return self._compute(batch, tf.constant(np.float32(step)))
 
     def apply(self, head_gradients: Any) -> None:
         """Steps the head, where the group owns it."""

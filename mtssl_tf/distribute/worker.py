@@ -26,6 +26,7 @@ from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import loop
+from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import run as run_lib
 
 CALIBRATION_STEPS = 30  # ours, of each task
@@ -181,9 +182,11 @@ class Worker:
         Raises:
             NonFiniteLossError: a loss is not a number.
             GroupError: the group must start anew from the store's state.
+            OutOfMemoryError: names task, batch and what helps.
         """
         try:
-            self._train()
+            with out_of_memory.explained(self._job.config, self._job.task):
+                self._train()
         except tf.errors.OpError as error:
             # Its message is a page, and says little more.
             raise GroupError(
@@ -353,7 +356,8 @@ class Worker:
 
     def _learning_rate(self, step: int) -> float:
         rate = self._state.task.learning_rate()
-        return float(rate(step)) if callable(rate) else float(rate)
+        # Not a Python number: TensorFlow keeps a tensor of each for ever.
+        return float(rate(np.int64(step))) if callable(rate) else float(rate)
 
     def _answer(self, reply: coordinator.Reply, step: int) -> bool:
         """Does what the store asks for meanwhile; returns whether to go on.

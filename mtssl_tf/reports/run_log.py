@@ -10,6 +10,9 @@ from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import tensorboard
 
+# The split of lines that are about no examples but the run itself.
+HEALTH = "health"
+
 
 class RunLog:
     """Writes records, on one machine and on many.
@@ -47,9 +50,34 @@ class RunLog:
     def write_event(
         self, step: int, name: str, values: Mapping[str, Any]
     ) -> None:
-        """Writes what concerns the trunk and no task, as a probe does."""
-        self._log.write({"step": step, name: dict(values)})
+        """Writes what concerns the trunk and no task, as a probe does.
+
+        Its name is the line's split as well: who reads of tasks passes it by.
+        """
+        self._log.write({"step": step, "split": name, name: dict(values)})
         self.board.write_scalars(step, name, values)
+
+    def write_health(
+        self, step: int, kind: str, subject: str, message: str
+    ) -> None:
+        """Writes what is wrong with a run.
+
+        Args:
+            step: of all tasks.
+            kind: of the trouble, one word for programs.
+            subject: what has it: a task, two, the trunk.
+            message: for people.
+        """
+        self._log.write(
+            {
+                "step": step,
+                "split": HEALTH,
+                "kind": kind,
+                "subject": subject,
+                "message": message,
+            }
+        )
+        self.board.write_text(step, f"{HEALTH}/{kind}/{subject}", message)
 
     def close(self) -> None:
         """Closes the files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import pathlib
 
 import numpy as np
@@ -23,13 +24,19 @@ class TensorBoardLog:
         self, step: int, prefix: str, values: Mapping[str, float]
     ) -> None:
         """Writes `prefix/name` for every value."""
-        with self._writer.as_default(step):
+        with self._at(step):
             for name, value in values.items():
-                tf.summary.scalar(f"{prefix}/{name}", value)
+                tf.summary.scalar(f"{prefix}/{name}", np.float32(value))
+
+    def write_text(self, step: int, name: str, text: str) -> None:
+        """Writes a text, and shows it at once."""
+        with self._at(step):
+            tf.summary.text(name, text)
+        self._writer.flush()
 
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
         """Writes a picture, uint8 [H, W, 3]."""
-        with self._writer.as_default(step):
+        with self._at(step):
             tf.summary.image(name, picture[None])
 
     def start_profile(self) -> None:
@@ -42,6 +49,14 @@ class TensorBoardLog:
         if self._is_profiling:
             tf.profiler.experimental.stop()
             self._is_profiling = False
+
+    def _at(self, step: int) -> contextlib.AbstractContextManager:
+        """Returns a context that writes for a step.
+
+        In NumPy's numbers: TensorFlow keeps a tensor for every Python number
+        that it has ever seen, for as long as the process lives.
+        """
+        return self._writer.as_default(np.int64(step))
 
     def close(self) -> None:
         """Flushes everything."""

@@ -160,6 +160,18 @@ class Task(abc.ABC):
     def chance(self) -> dict[str, float]:
         """Returns what a blind guess gets: `loss` and metrics by name."""
 
+    def has_collapsed(self, means: Mapping[str, float]) -> bool:
+        """Returns whether an embedding is nearly the same for all inputs.
+
+        For tasks whose prediction is an embedding; others have none that
+        could collapse.
+
+        Args:
+            means: `loss` and metrics, each the mean over some steps.
+        """
+        del means
+        return False
+
     @abc.abstractmethod
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

@@ -116,6 +116,11 @@ def latest(workdir: pathlib.Path) -> str:
     return path
 
 
+def path_of(workdir: pathlib.Path, step: int) -> str:
+    """Returns the path of the checkpoint after so many steps."""
+    return str(workdir / FOLDER / f"ckpt-{step}")
+
+
 def restore_trunk(path: str, trunk: keras.Model) -> None:
     """Restores only the trunk from the checkpoint at `path`."""
     _restore_part(path, "trunk", trunk)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
@@ -19,8 +20,11 @@ from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import health_check
 from mtssl_tf.training import judge as judge_lib
+from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import run_marker
 from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
 
@@ -28,9 +32,6 @@ PICTURES_FOLDER = "pictures"
 LAST_BATCH_FILE = "non_finite_batch.npz"
 
 _NUM_DRAWN = 8
-# A task whose loss is above this share of a blind guess's has learned nothing.
-_AT_CHANCE = 0.98
-_STEPS_BEFORE_WARNING = 200
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -49,6 +50,14 @@ class Trainer:
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
         self._log = run_log.RunLog(workdir, self.step)
+        self._health = health_check.HealthCheck(
+            run, workdir, self._log, self.step
+        )
+        if restored is not None:
+            self._health.after_save(
+                self.step, checkpoint.path_of(workdir, self.step)
+            )
+        self._marker = run_marker.RunMarker(workdir, run.config)
         self._progress = progress.ProgressLine(
             run.config.train.steps, "steps", self.step
         )
@@ -61,7 +70,6 @@ class Trainer:
         self._windows = {
             name: metrics_window.MetricsWindow() for name in run.states
         }
-        self._warned: set[str] = set()
         self._last_losses: dict[str, float] = {}
 
     @property
@@ -75,7 +83,16 @@ class Trainer:
         Raises:
             NonFiniteLossError: names task and step; the checkpoint before is
                 kept, and the batch is saved beside it.
+            OutOfMemoryError: names task, batch and what helps.
+            SourceError: a task's data has come to an end.
         """
+        try:
+            self._train(stop)
+        finally:
+            self._health.close()
+            self._marker.remove()
+
+    def _train(self, stop: stop_signal.StopSignal) -> None:
         train = self._run.config.train
         weights = {
             name: state.task.config.weight
@@ -84,26 +101,35 @@ class Trainer:
         batches = self._start_pipelines()
         if self.step:
             logging.info("Going on from step %d.", self.step)
+        self._health.say_last_end(self.step, self._marker.explain_last_end())
         last_saved = self.step
         while self.step < train.steps and not stop.is_requested:
             name = schedule.next_task(self._steps, weights)
             self._profile(self.step)
-            self._train_one(name, batches[name])
+            with out_of_memory.explained(self._run.config, name):
+                self._train_one(name, batches[name])
             step = self.step
             if step % train.log_every == 0 or step == train.steps:
                 self._write_windows()
             if step % train.judge_every == 0 or step == train.steps:
                 self._judge()
+                memory.give_back_freed_memory()
             if step % train.draw_every == 0 or step == train.steps:
                 self._draw()
+                memory.give_back_freed_memory()
             if self._probe and step % train.probe_every == 0:
                 self._measure_probe()
             if step % train.save_every == 0:
-                self._checkpoints.save(self._steps)
+                self._save()
                 last_saved = step
         if self.step != last_saved:
-            self._checkpoints.save(self._steps)
+            self._save()
         self._finish(stop)
+
+    def _save(self) -> None:
+        path = self._checkpoints.save(self._steps)
+        self._health.after_save(self.step, path)
+        self._marker.update()
 
     def _start_pipelines(self) -> dict[str, Iterator[Any]]:
         """Returns every task's batches from where it stopped."""
@@ -126,7 +152,8 @@ class Trainer:
     def _train_one(self, name: str, batches: Iterator[Any]) -> None:
         """Takes one step of one task."""
         start = time.monotonic()
-        batch = next(batches)
+        with self._health.wait_for(self.step, name):
+            batch = next(batches)
         waited = time.monotonic() - start
         step = self._step_functions[name]
         values, gradients, is_finite = step.compute(batch)
@@ -134,13 +161,17 @@ class Trainer:
             self._stop_at_non_finite(name, batch, float(values["loss"]))
         step.apply(gradients)
         self._steps[name] += 1
+        floats = {key: float(value) for key, value in values.items()}
         self._windows[name].add(
-            {key: float(value) for key, value in values.items()},
+            floats,
             self._run.states[name].task.config.batch_size,
             waited,
             time.monotonic() - start,
         )
-        self._last_losses[name] = float(values["loss"])
+        self._last_losses[name] = floats["loss"]
+        self._health.after_step(
+            self.step, name, floats, gradients, step.gradient_norm
+        )
         self._show_progress()
 
     def _stop_at_non_finite(self, name: str, batch: Any, loss: float) -> None:
@@ -154,18 +185,15 @@ class Trainer:
         raise NonFiniteLossError(
             f"The loss of {name} at step {self.step} is {loss}, or its "
             f"gradient is not finite. The batch is in {path}; the last "
-            "checkpoint is from before it. Lower "
-            f"{name}.learning_rate, or look at the batch."
+            "checkpoint is from before it. Run the same command again with a "
+            f"lower rate, --set {name}.learning_rate=..., or look at the batch."
         )
 
     def _write_windows(self) -> None:
         """Writes a line for every task since its last one."""
         for name, window in self._windows.items():
             if window.num_steps:
-                chance = self._run.states[name].task.chance()
-                values = window.means()
-                self._warn_at_chance(name, values["loss"], chance["loss"])
-                self._write(name, "train", values, window.rates())
+                self._write(name, "train", window.means(), window.rates())
                 window.clear()
 
     def _judge(self) -> None:
@@ -199,20 +227,6 @@ class Trainer:
             ),
             state.task.chance(),
         )
-
-    def _warn_at_chance(self, name: str, loss: float, chance: float) -> None:
-        is_late = self._steps[name] >= _STEPS_BEFORE_WARNING
-        if is_late and loss > _AT_CHANCE * chance and name not in self._warned:
-            self._warned.add(name)
-            logging.warning(
-                "%s has learned nothing after %d of its steps: its loss is "
-                "%.3f, and a blind guess gets %.3f. Look at its pictures in "
-                "TensorBoard and at its learning rate.",
-                name,
-                self._steps[name],
-                loss,
-                chance,
-            )
 
     def _draw(self) -> None:
         """Shows what each task sees and predicts, and the mixes."""

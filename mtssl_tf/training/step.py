@@ -127,6 +127,14 @@ def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
     proximal.take_proximal_step(state.model.mix, state.optimizer)
 
 
+def num_trunk_variables(state: TaskState) -> int:
+    """Returns how many of the state's variables, the first, are the trunk's.
+
+    None are where it is frozen.
+    """
+    return len(state.variables) - len(state.model.head.trainable_variables)
+
+
 def are_finite(
     values: dict[str, tf.Tensor], gradients: list[tf.Tensor]
 ) -> tf.Tensor:
@@ -150,19 +158,27 @@ class StepFunction:
 
     In two parts, so that a loss that is no number is seen before it can
     reach a weight.
+
+    Attributes:
+        gradient_norm: at the last `compute`, of the trunk's gradient; of the
+            head's where the trunk is frozen. With several replicas the sum of
+            theirs, which is not below the norm of the sum.
     """
 
     def __init__(
         self, strategy: tf.distribute.Strategy, state: TaskState
     ) -> None:
+        self.gradient_norm = 0.0
         self._strategy = strategy
         self._state = state
+        self._num_trunk = num_trunk_variables(state)
         self._compute = tf.function(self._compute_on_replicas)
         self._apply = tf.function(self._apply_on_replicas)
 
     def compute(self, batch: Any) -> tuple[dict[str, tf.Tensor], Any, bool]:
         """Returns loss and metrics, gradients, and whether all is finite."""
-        values, gradients, is_finite = self._compute(batch)
+        values, gradients, is_finite, norm = self._compute(batch)
+        self.gradient_norm = float(norm)
         return values, gradients, bool(is_finite)
 
     def apply(self, gradients: Any) -> None:
@@ -174,9 +190,16 @@ class StepFunction:
             values, gradients = compute_gradients(
                 self._state, part, self._state.task.config.batch_size
             )
-            return values, gradients, are_finite(values, gradients)
+            return (
+                values,
+                gradients,
+                are_finite(values, gradients),
+                tf.linalg.global_norm(gradients[: self._num_trunk or None]),
+            )
 
-        values, gradients, is_finite = self._strategy.run(compute, (batch,))
+        values, gradients, is_finite, norm = self._strategy.run(
+            compute, (batch,)
+        )
         summed = {
             name: self._strategy.reduce("SUM", value, axis=None)
             for name, value in values.items()
@@ -185,7 +208,8 @@ class StepFunction:
             tf.reduce_all(part)
             for part in self._strategy.experimental_local_results(is_finite)
         ]
-        return summed, gradients, tf.reduce_all(all_finite)
+        norm = self._strategy.reduce("SUM", norm, axis=None)
+        return summed, gradients, tf.reduce_all(all_finite), norm
 
     def _apply_on_replicas(self, gradients: Any) -> None:
         def apply(part):

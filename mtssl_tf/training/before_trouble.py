@@ -1,0 +1,121 @@
+"""Checkpoints from before a trouble: where a run can be taken up again.
+
+A trouble is noticed some steps after it began, and training goes on after
+that: by then all that the run has kept may be from after its beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+
+from mtssl_tf.process import atomic_file
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import run_directory
+
+# A run directory of its own, by the steps that it has done.
+FOLDER = "before_trouble_{step}"
+_CANDIDATES = ".healthy"
+_KEPT_FOR = 500  # ours: steps; every trouble is noticed within as many
+_SPACING = 100  # ours: steps; at most five candidates and one that is older
+_STATE_FILE = "checkpoint"  # TensorFlow's, names the latest one
+
+
+class BeforeTrouble:
+    """Holds the last checkpoints a little longer than the run does.
+
+    Candidates are the run's own files under a second name: they take space
+    of their own once the run has deleted its own. In the end that is one
+    checkpoint, where those of the run are more than 500 steps apart.
+    """
+
+    def __init__(self, workdir: pathlib.Path, step: int) -> None:
+        """Starts at a step; nothing is known of how training went before.
+
+        Args:
+            workdir: the run directory.
+            step: that the run goes on from.
+        """
+        self._workdir = workdir
+        self._folder = workdir / _CANDIDATES
+        self._candidates: list[tuple[int, str]] = []
+        shutil.rmtree(self._folder, ignore_errors=True)
+        pattern = FOLDER.format(step="*")
+        self._suspect_until = step
+        if any(workdir.glob(pattern)):
+            # It may go on from what the trouble has left.
+            self._suspect_until = step + _KEPT_FOR
+
+    def add(self, step: int, path: str) -> None:
+        """Notes the checkpoint after so many steps, in good health so far."""
+        is_close = (
+            bool(self._candidates) and step - self._candidates[-1][0] < _SPACING
+        )
+        if is_close or step < self._suspect_until:
+            return
+        name = pathlib.Path(path).name
+        self._folder.mkdir(exist_ok=True)
+        _link_checkpoint(pathlib.Path(path), self._folder)
+        self._candidates.append((step, name))
+        # Of those that are old enough the last one is enough.
+        while (
+            len(self._candidates) > 1
+            and step - self._candidates[1][0] >= _KEPT_FOR
+        ):
+            _, old = self._candidates.pop(0)
+            for file in self._folder.glob(f"{old}.*"):
+                file.unlink(missing_ok=True)
+
+    def keep(self, began: int) -> str:
+        """Keeps the last checkpoint from before a step.
+
+        Args:
+            began: step at which a trouble may have begun.
+
+        Returns:
+            A sentence that says where it is, or that there is none.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        good = [each for each in self._candidates if each[0] <= began]
+        if not good:
+            kept = sorted(
+                self._workdir.glob(FOLDER.format(step="*")),
+                key=lambda path: path.stat().st_mtime,
+            )
+            if not kept:
+                return (
+                    "There is no checkpoint from before it: start anew in "
+                    "another --workdir."
+                )
+            return f"Go on from before it with --workdir={kept[-1]}."
+        step, name = good[-1]
+        target = self._workdir / FOLDER.format(step=step)
+        if not target.exists():
+            with atomic_file.new_folder(target) as folder:
+                run_directory.copy_identity(self._workdir, folder)
+                checkpoints = folder / checkpoint.FOLDER
+                checkpoints.mkdir()
+                _link_checkpoint(self._folder / name, checkpoints)
+                (checkpoints / _STATE_FILE).write_text(
+                    f'model_checkpoint_path: "{name}"\n'
+                    f'all_model_checkpoint_paths: "{name}"\n'
+                )
+        self._suspect_until = began + _KEPT_FOR
+        return (
+            f"The run as it was after step {step}, before this, is kept: go "
+            f"on from there with --workdir={target}."
+        )
+
+
+def _link_checkpoint(path: pathlib.Path, folder: pathlib.Path) -> None:
+    """Gives a checkpoint's files a second name in `folder`."""
+    for file in path.parent.glob(f"{path.name}.*"):
+        link = folder / file.name
+        link.unlink(missing_ok=True)
+        try:
+            os.link(file, link)
+        except OSError:
+            shutil.copy2(file, link)  # a file system without links
