@@ -52,6 +52,7 @@ class HealthCheck:
         )
         self._weights = _weights_by_part(run)
         self._norms = tf.function(self._measure_norms)
+        self._add_weight_norms()
         self._workers: list[Any] = []
         self._stall = stall_watch.StallWatch(
             lambda step, task, message: self._say(
@@ -79,8 +80,7 @@ class HealthCheck:
         self._watch.add_steps(task, values, gradient_norm)
         self._compare(step, task, gradients)
         if step % health.NORM_EVERY == 0:
-            norms = {n: float(v) for n, v in self._norms().items()}
-            self._watch.add_weight_norms(norms)
+            self._add_weight_norms()
             self._look_for_dead_workers()
         self._say_new(step)
 
@@ -171,6 +171,12 @@ class HealthCheck:
                 _COSINES,
                 {" ".join(pair): cosine for pair, cosine in found.items()},
             )
+
+    def _add_weight_norms(self) -> None:
+        norms = self._norms()
+        self._watch.add_weight_norms(
+            {part: float(norm) for part, norm in norms.items()}
+        )
 
     def _measure_norms(self) -> dict[str, tf.Tensor]:
         return {
