@@ -89,7 +89,8 @@ class ClusterRun:
         if not options.is_calibration:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
         self._watch = health.HealthWatch(
-            {name: state.task for name, state in self._run.states.items()}
+            {name: state.task for name, state in self._run.states.items()},
+            is_resumed=any(self._steps.values()),
         )
         self._seconds: dict[str, float] = {}
         self._told: dict[str, Any] = {}

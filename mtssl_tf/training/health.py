@@ -100,9 +100,19 @@ class Trouble:
 class HealthWatch:
     """Watches what all tasks of a run do."""
 
-    def __init__(self, tasks: Mapping[str, base.Task]) -> None:
-        """Starts to watch; nothing is known of earlier steps."""
-        self._tasks = {name: _TaskRecord(task) for name, task in tasks.items()}
+    def __init__(
+        self, tasks: Mapping[str, base.Task], is_resumed: bool = False
+    ) -> None:
+        """Starts to watch.
+
+        Args:
+            tasks: of the run.
+            is_resumed: whether there were steps before. Nothing is known of
+                them, so that a loss may well stand still from the start.
+        """
+        self._tasks = {
+            name: _TaskRecord(task, is_resumed) for name, task in tasks.items()
+        }
         self._norms: dict[str, collections.deque[float]] = {}
         self._cosines: dict[tuple[str, str], collections.deque[float]] = {}
         self._num_steps = 0
@@ -285,15 +295,17 @@ class HealthWatch:
 class _TaskRecord:
     """What one task did lately."""
 
-    def __init__(self, task: base.Task) -> None:
+    def __init__(self, task: base.Task, is_resumed: bool) -> None:
         self.task = task
+        self._is_resumed = is_resumed
+        self._first_losses: list[float] = []
         self.chance = task.chance()[metrics_record.LOSS]
         self.rate = task.config.learning_rate
         self.first_gradient = 0.0
         self._num_steps = 0
         self._looked_at = 0
         self._losses: collections.deque[float] = collections.deque(
-            maxlen=2 * _STUCK_MEAN
+            maxlen=_STUCK_MEAN
         )
         # Steps of all tasks, at each of this one's.
         self._times: collections.deque[int] = collections.deque(
@@ -316,7 +328,10 @@ class _TaskRecord:
         self._num_steps += num_steps
         self._times.extend([now] * num_steps)
         # A mean over several steps counts as that many.
-        self._losses.extend([values[metrics_record.LOSS]] * num_steps)
+        losses = [values[metrics_record.LOSS]] * num_steps
+        self._losses.extend(losses)
+        if len(self._first_losses) < _STUCK_MEAN:
+            self._first_losses.extend(losses)
         self._values.extend([values] * num_steps)
         if gradient_norm is not None:
             self._gradients.extend([gradient_norm] * num_steps)
@@ -356,14 +371,13 @@ class _TaskRecord:
 
     def loss_if_stuck(self) -> float | None:
         """Returns the mean loss of a task that does not learn, or None."""
-        losses = list(self._losses)
-        before, now = losses[:_STUCK_MEAN], losses[-_STUCK_MEAN:]
+        now, first = list(self._losses), self._first_losses
         mean = statistics.fmean(now)
         if mean <= _AT_CHANCE * self.chance or self._beats_chance():
             return None
-        moved = abs(mean - statistics.fmean(before))
-        error = math.hypot(_standard_error(before), _standard_error(now))
-        is_still = moved <= _SURE * error
+        moved = abs(mean - statistics.fmean(first))
+        error = math.hypot(_standard_error(first), _standard_error(now))
+        is_still = moved <= _SURE * error and not self._is_resumed
         return mean if is_still or self._num_steps >= _STUCK_AFTER else None
 
     def _beats_chance(self) -> bool:

@@ -39,7 +39,8 @@ class HealthCheck:
         self._run = run
         self._log = log
         self._watch = health.HealthWatch(
-            {name: state.task for name, state in run.states.items()}
+            {name: state.task for name, state in run.states.items()},
+            is_resumed=step > 0,
         )
         self._kept = before_trouble.BeforeTrouble(workdir, step)
         self._num_trunk = {

@@ -158,8 +158,8 @@ def test_only_embeddings_collapse():
     [
         (lambda step: 2.20, 0.125, 200),  # nothing moves
         (lambda step: 2.079, 0.125, 200),  # all outputs are alike
-        (lambda step: 2.079 + 0.03 * min(step / 300, 1), 0.125, 1000),
-        (lambda step: 2.079 + 0.03 * min(step / 300, 1), 0.148, None),
+        (lambda step: 2.079 + 0.03 * min(step / 200, 1), 0.125, 1000),
+        (lambda step: 2.079 + 0.03 * min(step / 200, 1), 0.148, None),
         (lambda step: 2.20 - 0.0012 * step, 0.125, None),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_task_stuck_at_chance_is_named_and_a_slow_one_is_not(
 
     def feed(step):
         values = {
-            "loss": loss(step) + _noise(step, 0.03),
+            "loss": loss(step) + _noise(step, 0.015),
             "accuracy": accuracy + _noise(-1 - step, 0.06),
         }
         watch.add_steps("relative_position", values, 1.0)
