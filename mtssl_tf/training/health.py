@@ -304,6 +304,7 @@ class _TaskRecord:
         self.first_gradient = 0.0
         self._num_steps = 0
         self._looked_at = 0
+        self._beat_chance_at = 0
         self._losses: collections.deque[float] = collections.deque(
             maxlen=_STUCK_MEAN
         )
@@ -374,11 +375,14 @@ class _TaskRecord:
         now, first = list(self._losses), self._first_losses
         mean = statistics.fmean(now)
         if mean <= _AT_CHANCE * self.chance or self._beats_chance():
+            self._beat_chance_at = self._num_steps
             return None
         moved = abs(mean - statistics.fmean(first))
         error = math.hypot(_standard_error(first), _standard_error(now))
-        is_still = moved <= _SURE * error and not self._is_resumed
-        return mean if is_still or self._num_steps >= _STUCK_AFTER else None
+        is_new = not self._is_resumed and not self._beat_chance_at
+        is_still = is_new and moved <= _SURE * error
+        is_late = self._num_steps - self._beat_chance_at >= _STUCK_AFTER
+        return mean if is_still or is_late else None
 
     def _beats_chance(self) -> bool:
         """Returns whether a metric is above a blind guess's, and surely so."""
