@@ -1,0 +1,133 @@
+"""Every mode from the command to its last checkpoint, and what it computes."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mtssl_tf import pretrained
+from mtssl_tf.data import sample_set
+from mtssl_tf.reports import metrics_log
+from mtssl_tf.training import checkpoint
+
+pytestmark = pytest.mark.long
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_TASKS = ("colorization", "exemplar")
+_STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Returns (name, flags) -> run directory, for short runs of one kind."""
+    samples = sample_set.build_sample_set(tmp_path_factory.mktemp("samples"))
+    settings = [
+        "train.log_every=2",
+        "train.judge_batches=1",
+        "data.num_fit=8",
+        "trunk.num_units=(1,1,2)",
+        "trunk.width=0.125",
+        *(f"{task}.batch_size=4" for task in _TASKS),
+    ]
+
+    def run(name, *more, tasks=_TASKS):
+        workdir = tmp_path_factory.getbasetemp() / name
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "mtssl_tf.train"),
+                f"--tasks={','.join(tasks)}",
+                f"--images={samples.images}",
+                f"--workdir={workdir}",
+                f"--steps={_STEPS}",
+                *(f"--set={each}" for each in settings),
+                *more,
+            ],
+            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return workdir
+
+    return run
+
+
+def _trunk(workdir):
+    """Returns what is trained of a run's trunk, by name."""
+    trunk = pretrained.load_pretrained(str(workdir)).trunk
+    return {v.path: np.asarray(v) for v in trunk.trainable_variables}
+
+
+def _difference(one, other):
+    """Returns the largest, relative to the largest value of its tensor.
+
+    Biases before a batch norm have no gradient but rounding, which RMSProp
+    makes steps of: they stay under 1e-6, and are left out.
+    """
+    assert one.keys() == other.keys()
+    largest = {name: np.abs(value).max() for name, value in one.items()}
+    return max(
+        float(np.abs(one[name] - other[name]).max() / scale)
+        for name, scale in largest.items()
+        if scale > 1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--mode=synchronous", "--workers=2", "--batch_norm=synchronized"),
+        ("--mode=asynchronous", "--workers=2", "--store_shards=2"),
+        ("--workers=colorization:1-2", "--overlap", "--wire=bfloat16"),
+    ],
+    ids=lambda flags: flags[0].lstrip("-"),
+)
+def test_a_mode_trains_every_task_and_one_machine_goes_on(train, flags):
+    name = flags[0].lstrip("-").replace(":", "_")
+    workdir = train(name, "--cluster=local", *flags)
+    status = json.loads((workdir / "status.json").read_text())
+    assert status["is_over"] and not status["message"]
+    # Which task has how many of so few is a matter of who is there first.
+    assert sum(status["steps"].values()) >= _STEPS
+    losses = {
+        line["task"]: line["loss"] for line in metrics_log.load_metrics(workdir)
+    }
+    assert losses and np.isfinite(list(losses.values())).all()
+    assert checkpoint.latest(workdir)
+    before = _trunk(workdir)
+    steps = sum(status["steps"].values()) + 2
+    assert _difference(before, _trunk(train(name, f"--steps={steps}"))) > 0
+
+
+def test_turns_on_two_shards_compute_what_one_process_does(train):
+    one = _trunk(train("one", "--steps=2"))
+    flags = ("--cluster=local", "--mode=turns", "--store_shards=2")
+    difference = _difference(one, _trunk(train("turns", "--steps=2", *flags)))
+    print(f"turns on two shards against one process: {difference:.1e}")
+    assert difference <= 1e-6
+
+
+def test_two_workers_compute_what_one_does(train):
+    flags = ("--steps=2", "--cluster=local", "--mode=turns")
+    flags += ("--batch_norm=synchronized",)
+    one = _trunk(train("single", *flags))
+    two = _trunk(train("pair", *flags, "--workers=2"))
+    difference = _difference(one, two)
+    print(f"two workers against one: {difference:.1e}")
+    assert difference <= 1e-5
+
+
+def test_calibration_prices_the_snapshots(train):
+    workdir = train("priced", "--cluster=local", "--calibrate")
+    seconds = json.loads((workdir / "seconds_per_step.json").read_text())
+    assert seconds.keys() == set(_TASKS) and min(seconds.values()) > 0
+    assert not list(workdir.glob("checkpoints/ckpt-*"))
+    hours = sum(seconds.values()) / 3600
+    train("priced", "--cluster=local", f"--snapshot_every_gpu_hours={hours}")
+    snapshots = sorted((workdir / "snapshots").iterdir())
+    assert snapshots and checkpoint.latest(snapshots[0])
