@@ -1,0 +1,24 @@
+"""Readers of ours stand a few hundred broken files; `tools.fuzz` gives more."""
+
+import json
+
+import pytest
+
+from tools import fuzz
+
+pytest.importorskip("atheris", reason="the extra `test` has it")
+
+
+def test_a_few_hundred_broken_files_are_refused(tmp_path):
+    only = "voc_xml,config_json,metrics_lines,archive"
+    code = fuzz.main(
+        ["fuzz", f"--out={tmp_path}", f"--only={only}", "--inputs=300"]
+    )
+    records = json.loads((tmp_path / fuzz.RESULT_FILE).read_text())
+    assert code == 0, records
+    assert [record["inputs"] for record in records] == [300] * 4
+
+
+def test_a_mistaken_command_is_named(tmp_path, capsys):
+    assert fuzz.main(["fuzz", f"--out={tmp_path}", "--only=pictures"]) == 2
+    assert "pictures" in capsys.readouterr().err

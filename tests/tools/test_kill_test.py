@@ -1,0 +1,73 @@
+"""The tool that kills commands tells good writers from bad ones."""
+
+import pathlib
+
+import pytest
+
+from tools import kill_test
+
+# Writes ten numbers, a line each, in half a second.
+_WRITER = """
+import os, pathlib, sys, time
+out = pathlib.Path(sys.argv[1])
+numbers = out / "numbers"
+done = len(numbers.read_text().split()) if numbers.exists() else 0
+for number in range({first}, 10):
+    time.sleep(0.05)
+    with numbers.open("a") as file:
+        file.write(f"{{number}}\\n")
+"""
+
+
+def _scenario(first):
+    return kill_test.Scenario(
+        "writer",
+        lambda inputs, out: ("-c", _WRITER.format(first=first), str(out)),
+        kill_test.hash_files,
+    )
+
+
+@pytest.mark.parametrize("first, differing", [("done", 0), ("0", 1)])
+def test_what_goes_on_is_equal_and_what_starts_over_differs(
+    tmp_path, first, differing
+):
+    outcome = kill_test.kill_and_compare(
+        _scenario(first), tmp_path, tmp_path, kills=3, seed=0
+    )
+    assert outcome.kills == 3 and not outcome.failed
+    assert len(outcome.differing) == differing
+    end = "1 differ: ['numbers']" if differing else "equal to the bit"
+    assert end in kill_test.as_table([outcome])
+
+
+def test_a_command_that_fails_is_named(tmp_path):
+    scenario = kill_test.Scenario(
+        "fails", lambda inputs, out: ("-c", "1 / 0"), kill_test.hash_files
+    )
+    outcome = kill_test.kill_and_compare(scenario, tmp_path, tmp_path, 1, 0)
+    assert outcome.failed.startswith("exit code 1; see ")
+    assert "ZeroDivisionError" in (tmp_path / "fails" / "log").read_text()
+
+
+def test_times_are_left_out_and_nothing_else(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder, wall, loss in ((one, 1.0, 0.5), (other, 2.0, 0.5)):
+        folder.mkdir()
+        (folder / "a.json").write_text(
+            f'{{"wall_time_s": {wall}, "loss": {loss}}}'
+        )
+    assert kill_test.hash_files(one) == kill_test.hash_files(other)
+    (other / "a.json").write_text('{"wall_time_s": 1.0, "loss": 0.6}')
+    assert kill_test.hash_files(one) != kill_test.hash_files(other)
+
+
+def test_a_mistaken_command_is_named(capsys):
+    assert kill_test.main(["kill_test", "--out=x", "--only=trian"]) == 2
+    assert "trian" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_every_command_comes_to_the_same_end(tmp_path):
+    out = pathlib.Path(tmp_path)
+    code = kill_test.main(["kill_test", f"--out={out}", "--kills=2"])
+    assert code == 0, (out / kill_test.RESULT_FILE).read_text()

@@ -1,0 +1,440 @@
+"""Kills commands at random moments; the same command must come to the same end.
+
+    python -m tools.kill_test --out=DIR [--kills=10] [--only=train,masks]
+
+Each command runs once undisturbed. Then it is started again and again in a
+fresh folder, killed with SIGKILL after a random time (its process alone, as
+the kernel does that is short of memory, or all that it started, as a host that
+goes down), and at last let run to its end. What it has made is compared with
+the undisturbed run to the bit, times apart. Inputs are made from the sample
+set. The result is a table, and OUT/kills.json; exit code 1 where anything
+differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from absl import flags
+import numpy as np
+
+from mtssl_tf.process import atomic_file
+from tools import kill_inputs
+
+RESULT_FILE = "kills.json"
+_PYTHON = sys.executable
+_TIMEOUT_S = 900.0
+# What says when and how fast, and not what.
+_TIMES = {"wall_time_s", "wall_s", "images_per_s", "data_wait", "seconds"}
+_TASKS = "relative_position,colorization,exemplar,motion_segmentation"
+_SMALL = (
+    "--set=trunk.num_units=(1,1,2)",
+    "--set=trunk.width=0.125",
+    "--set=data.num_fit=8",
+    "--set=train.judge_batches=1",
+    "--set=train.log_every=2",
+    *(f"--set={task}.batch_size=4" for task in _TASKS.split(",")),
+)
+
+Digest = Callable[[pathlib.Path], dict[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A command that is killed.
+
+    Attributes:
+        name: in the table.
+        command: (inputs, folder to write) -> arguments of Python.
+        digest: folder -> name of each result -> what must be the same.
+        is_in_writes: kills when a file has just appeared, not at any moment.
+        works_in_run: writes into a run directory, so has a copy of one.
+    """
+
+    name: str
+    command: Callable[[pathlib.Path, pathlib.Path], Sequence[str]]
+    digest: Digest
+    is_in_writes: bool = False
+    works_in_run: bool = False
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of a scenario."""
+
+    name: str
+    kills: int = 0
+    undisturbed_s: float = 0.0
+    differing: list[str] = dataclasses.field(default_factory=list)
+    failed: str = ""
+
+
+def hash_files(folder: pathlib.Path) -> dict[str, str]:
+    """Returns a digest of every file; of JSON without its times."""
+    return {
+        str(path.relative_to(folder)): _hash_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not _is_passing(path.relative_to(folder))
+    }
+
+
+def hash_run(workdir: pathlib.Path) -> dict[str, str]:
+    """Returns digests of a run's last checkpoint, metrics and label cache."""
+    import tensorflow as tf
+
+    from mtssl_tf.training import checkpoint
+
+    reader = tf.train.load_checkpoint(checkpoint.latest(workdir / "run"))
+    digests = {
+        name: _hash(np.asarray(reader.get_tensor(name)).tobytes())
+        for name in reader.get_variable_to_shape_map()
+        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
+    }
+    metrics = workdir / "run" / "metrics.jsonl"
+    for number, line in enumerate(metrics.read_text().splitlines()):
+        digests[f"metrics.jsonl:{number}"] = _hash_json(line)
+    cache = workdir / "cache"
+    for path in cache.rglob("*"):
+        if path.suffix in (".jpg", ".png"):
+            digests[str(path.relative_to(cache))] = _hash_file(path)
+    return digests
+
+
+def hash_export(workdir: pathlib.Path) -> dict[str, str]:
+    """Returns digests of the tensors of a SavedModel, and of its settings."""
+    import tensorflow as tf
+
+    variables = workdir / "export" / "saved_model" / "variables" / "variables"
+    reader = tf.train.load_checkpoint(str(variables))
+    names = reader.get_variable_to_shape_map()
+    digests = {
+        name: _hash(np.asarray(reader.get_tensor(name)).tobytes())
+        for name in names
+        if "_CHECKPOINTABLE" not in name
+    }
+    files = {path.name for path in (workdir / "export").iterdir()}
+    return {**digests, "files": _hash(repr(sorted(files)).encode())}
+
+
+def _train(
+    inputs: pathlib.Path, out: pathlib.Path, *more: str
+) -> tuple[str, ...]:
+    return (
+        *("-m", "mtssl_tf.train", f"--tasks={_TASKS}"),
+        *(f"--images={inputs / 'images'}", f"--videos={inputs / 'videos'}"),
+        *(f"--workdir={out / 'run'}", f"--set=data.cache_dir={out / 'cache'}"),
+        *(*_SMALL, *more),
+    )
+
+
+def _evaluate(name: str, data: str, *more: str):
+    def command(inputs: pathlib.Path, out: pathlib.Path) -> tuple[str, ...]:
+        return (
+            *("-m", f"evaluation.{name}", "--trunk=random", "--preset=tiny"),
+            *(f"--out={out / 'result'}", *(data.format(inputs).split())),
+            *more,
+        )
+
+    return command
+
+
+_CLASSES = "--train={0}/classes --test={0}/classes"
+_SAMPLES = (
+    "import sys; from mtssl_tf.data import sample_set;"
+    "sample_set.build_sample_set(sys.argv[1])"
+)
+
+SCENARIOS = (
+    Scenario(
+        "train",
+        lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=3"),
+        hash_run,
+    ),
+    Scenario(
+        "train, while it saves",
+        lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=1"),
+        hash_run,
+        is_in_writes=True,
+    ),
+    Scenario(
+        "train on a cluster",
+        lambda i, o: _train(
+            i,
+            o,
+            *("--steps=8", "--set=train.save_every=2", "--cluster=local"),
+            *("--mode=turns", "--store_shards=2"),
+        ),
+        hash_run,
+    ),
+    Scenario(
+        "export",
+        lambda i, o: (
+            *("-m", "mtssl_tf.export", f"--workdir={i / 'trained' / 'run'}"),
+            f"--out={o / 'export'}",
+        ),
+        hash_export,
+    ),
+    Scenario(
+        "plot_run",
+        lambda i, o: (*("-m", "tools.plot_run", f"--workdir={o / 'run'}"),),
+        hash_files,
+        works_in_run=True,
+    ),
+    Scenario(
+        "masks",
+        lambda i, o: (
+            *("-m", "mtssl_tf.masks", f"--videos={i / 'videos'}"),
+            *(f"--out={o / 'masks'}", "--short_side=96", "--workers=2"),
+        ),
+        hash_files,
+    ),
+    Scenario("sample set", lambda i, o: ("-c", _SAMPLES, str(o)), hash_files),
+    Scenario("linear", _evaluate("imagenet_linear", _CLASSES), hash_files),
+    Scenario(
+        "linear, the paper's protocol",
+        _evaluate("imagenet_linear", _CLASSES, "--full", "--epochs=2"),
+        hash_files,
+    ),
+    Scenario(
+        "depth",
+        _evaluate("nyu_depth", "--data={0}/depth", "--steps=4"),
+        hash_files,
+    ),
+    Scenario(
+        "detection",
+        _evaluate("voc_detection", "--data={0}/voc", "--set=steps=4"),
+        hash_files,
+    ),
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the scenarios; 1 where one differs."""
+    values = _define_flags()
+    try:
+        values(argv)
+    except flags.Error as error:
+        print(f"kill_test: {error}", file=sys.stderr)
+        return 2
+    wanted = values.only or [scenario.name for scenario in SCENARIOS]
+    unknown = set(wanted) - {scenario.name for scenario in SCENARIOS}
+    if unknown or not values.out:
+        print(
+            f"kill_test: --out={values.out} --only={','.join(values.only)}: "
+            "expected a folder to write, and names of "
+            f"{[scenario.name for scenario in SCENARIOS]}.",
+            file=sys.stderr,
+        )
+        return 2
+    out = pathlib.Path(values.out).resolve()
+    inputs = out / "inputs"
+    kill_inputs.build(inputs)
+    _run_to_end(
+        _train(inputs, inputs / "trained", "--steps=4"), out / "trained.log"
+    )
+    outcomes = []
+    for scenario in SCENARIOS:
+        if scenario.name in wanted:
+            outcomes.append(
+                kill_and_compare(
+                    scenario, inputs, out, values.kills, values.seed
+                )
+            )
+            print(as_table(outcomes[-1:]).splitlines()[-1], flush=True)
+            records = [dataclasses.asdict(outcome) for outcome in outcomes]
+            atomic_file.write_text(
+                out / RESULT_FILE, json.dumps(records, indent=1) + "\n"
+            )
+    print(as_table(outcomes))
+    return int(any(o.failed or o.differing for o in outcomes))
+
+
+def _define_flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("out", None, "Folder to write.", flag_values=values)
+    flags.DEFINE_integer("kills", 10, "Of each command.", 1, flag_values=values)
+    flags.DEFINE_list(
+        "only", [], "Commands, by name; all if absent.", flag_values=values
+    )
+    flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=values)
+    return values
+
+
+def kill_and_compare(
+    scenario: Scenario,
+    inputs: pathlib.Path,
+    out: pathlib.Path,
+    kills: int,
+    seed: int,
+) -> Outcome:
+    """Runs a command undisturbed and killed, each in a fresh folder."""
+    outcome = Outcome(scenario.name)
+    rng = random.Random(f"{seed} {scenario.name}")
+    folder = out / scenario.name.replace(" ", "_").replace(",", "")
+    shutil.rmtree(folder, ignore_errors=True)
+    whole, killed = folder / "undisturbed", folder / "killed"
+    for each in (whole, killed):
+        _prepare(scenario, inputs, each)
+    log = folder / "log"
+    start = time.monotonic()
+    outcome.failed = _run_to_end(scenario.command(inputs, whole), log)
+    outcome.undisturbed_s = round(time.monotonic() - start, 1)
+    while outcome.kills < kills and not outcome.failed:
+        # Whoever comes to the end starts over.
+        if _run_and_kill(scenario, inputs, killed, outcome, rng, log):
+            outcome.kills += 1
+        else:
+            shutil.rmtree(killed)
+            _prepare(scenario, inputs, killed)
+    outcome.failed = outcome.failed or _run_to_end(
+        scenario.command(inputs, killed), log
+    )
+    if not outcome.failed:
+        outcome.differing = _compare(
+            scenario.digest(whole), scenario.digest(killed)
+        )
+    return outcome
+
+
+def _prepare(
+    scenario: Scenario, inputs: pathlib.Path, folder: pathlib.Path
+) -> None:
+    folder.mkdir(parents=True)
+    if scenario.works_in_run:
+        shutil.copytree(inputs / "trained" / "run", folder / "run")
+
+
+def _run_and_kill(
+    scenario: Scenario,
+    inputs: pathlib.Path,
+    out: pathlib.Path,
+    outcome: Outcome,
+    rng: random.Random,
+    log: pathlib.Path,
+) -> bool:
+    """Starts a command and kills it; returns False where it was faster."""
+    process = _start(scenario.command(inputs, out), log)
+    delay_s = rng.uniform(0.0, 1.05 * outcome.undisturbed_s)
+    if scenario.is_in_writes:
+        _wait_for_writes(process, out, rng.randint(1, 6))
+        delay_s = rng.uniform(0.0, 0.1)
+    try:
+        code = process.wait(delay_s)
+        if code:
+            outcome.failed = f"exit code {code}; see {log}"
+        return False
+    except subprocess.TimeoutExpired:
+        if rng.random() < 0.5:
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def _wait_for_writes(
+    process: subprocess.Popen, out: pathlib.Path, writes: int
+) -> None:
+    """Waits until so many checkpoints have begun to appear."""
+    seen: set[str] = set()
+    before = {path.name for path in out.rglob("*ckpt*")}
+    while process.poll() is None and len(seen) < writes:
+        seen |= {path.name for path in out.rglob("*ckpt*")} - before
+        time.sleep(0.001)
+
+
+def _run_to_end(command: Sequence[str], log: pathlib.Path) -> str:
+    """Runs a command; returns how it failed, or ''."""
+    process = _start(command, log)
+    try:
+        code = process.wait(_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return f"not done after {_TIMEOUT_S:.0f} s; see {log}"
+    return f"exit code {code}; see {log}" if code else ""
+
+
+def _start(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [_PYTHON, *command],
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def _compare(expected: Mapping[str, str], got: Mapping[str, str]) -> list[str]:
+    """Returns the names of results that lack or differ."""
+    return sorted(
+        name
+        for name in expected.keys() | got.keys()
+        if expected.get(name) != got.get(name)
+    )
+
+
+def as_table(outcomes: Sequence[Outcome]) -> str:
+    """Returns the outcomes as Markdown."""
+    lines = [
+        "| command | undisturbed, s | kills | end |",
+        "|---|---:|---:|---|",
+    ]
+    for each in outcomes:
+        end = each.failed or "equal to the bit"
+        if each.differing:
+            end = f"{len(each.differing)} differ: {each.differing[:3]}"
+        lines.append(
+            f"| {each.name} | {each.undisturbed_s:.0f} | {each.kills} | {end} |"
+        )
+    return "\n".join(lines)
+
+
+def _is_passing(path: pathlib.Path) -> bool:
+    """Returns whether a file is of the way there, and not of the end."""
+    return (
+        path.suffix in (".lock", ".log")
+        or any("checkpoints" in part for part in path.parts)
+        or any("tensorboard" in part for part in path.parts)
+    )
+
+
+def _hash_file(path: pathlib.Path) -> str:
+    if path.suffix == ".json":
+        return _hash_json(path.read_text())
+    return _hash(path.read_bytes())
+
+
+def _hash_json(text: str) -> str:
+    return _hash(json.dumps(_without_times(json.loads(text))).encode())
+
+
+def _without_times(value):
+    if isinstance(value, dict):
+        return {
+            key: _without_times(each)
+            for key, each in value.items()
+            if key not in _TIMES and key not in ("command", "digest", "path")
+        }
+    if isinstance(value, list):
+        return [_without_times(each) for each in value]
+    return value
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
