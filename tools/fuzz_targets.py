@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["mtssl_tf", "evaluation"]):
     from evaluation.detection import files
     from evaluation.detection import voc_data
     from mtssl_tf import config as config_lib
+    from mtssl_tf import pretraining
     from mtssl_tf.data import decode
     from mtssl_tf.data import tfrecord_index
     from mtssl_tf.motion import clips
@@ -285,7 +286,7 @@ class MetricsLines(Target):
 
 def config_json() -> bytes:
     """Returns the settings of a small run."""
-    config = config_lib.preset_config("tiny", ["colorization"])
+    config = config_lib.preset_config("tiny", pretraining.pretext_tasks())
     return config_lib.to_json(config, version="0", command="c").encode()
 
 

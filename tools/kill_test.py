@@ -29,6 +29,7 @@ import time
 from absl import flags
 import numpy as np
 
+from mtssl_tf import pretraining
 from mtssl_tf.process import atomic_file
 from tools import kill_inputs
 
@@ -37,14 +38,14 @@ _PYTHON = sys.executable
 _TIMEOUT_S = 900.0
 # What says when and how fast, and not what.
 _TIMES = {"wall_time_s", "wall_s", "images_per_s", "data_wait", "seconds"}
-_TASKS = "relative_position,colorization,exemplar,motion_segmentation"
+_TASKS = pretraining.pretext_tasks()
 _SMALL = (
     "--set=trunk.num_units=(1,1,2)",
     "--set=trunk.width=0.125",
     "--set=data.num_fit=8",
     "--set=train.judge_batches=1",
     "--set=train.log_every=2",
-    *(f"--set={task}.batch_size=4" for task in _TASKS.split(",")),
+    *(f"--set={task}.batch_size=4" for task in _TASKS),
 )
 
 Digest = Callable[[pathlib.Path], dict[str, str]]
@@ -131,7 +132,7 @@ def _train(
     inputs: pathlib.Path, out: pathlib.Path, *more: str
 ) -> tuple[str, ...]:
     return (
-        *("-m", "mtssl_tf.train", f"--tasks={_TASKS}"),
+        *("-m", "mtssl_tf.train", f"--tasks={','.join(_TASKS)}"),
         *(f"--images={inputs / 'images'}", f"--videos={inputs / 'videos'}"),
         *(f"--workdir={out / 'run'}", f"--set=data.cache_dir={out / 'cache'}"),
         *(*_SMALL, *more),
