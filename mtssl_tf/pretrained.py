@@ -10,6 +10,7 @@ import pathlib
 import keras
 
 from mtssl_tf import config as config_lib
+from mtssl_tf.files import keras_archive
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk as trunk_lib
@@ -157,11 +158,16 @@ def _load_run(folder: pathlib.Path) -> _Parts:
 
 def _load_export(folder: pathlib.Path) -> _Parts:
     config = _read_config(folder)
-    trunk = keras.saving.load_model(folder / TRUNK_FILE)
+    trunk = _load_keras(folder / TRUNK_FILE)
     block4 = None
     if (folder / BLOCK4_FILE).is_file():
-        block4 = keras.saving.load_model(folder / BLOCK4_FILE)
+        block4 = _load_keras(folder / BLOCK4_FILE)
     return trunk, block4, config.trunk, config.contract
+
+
+def _load_keras(path: pathlib.Path) -> keras.Model:
+    keras_archive.check(path)
+    return keras.saving.load_model(path)
 
 
 def _load_slim(source: str) -> _Parts:

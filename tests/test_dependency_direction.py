@@ -16,7 +16,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # the folders of `mtssl_tf/` and its single files; `evaluation/` and `tools/`
 # are one each.
 _FLOORS = (
-    ("lazy_imports", "process", "settings", "version"),
+    ("files", "lazy_imports", "process", "settings", "version"),
     ("models", "motion", "reports"),
     ("data", "slim"),
     ("frozen", "tasks"),

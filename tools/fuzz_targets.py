@@ -25,6 +25,7 @@ with atheris.instrument_imports(include=["mtssl_tf", "evaluation"]):
     from mtssl_tf import pretraining
     from mtssl_tf.data import decode
     from mtssl_tf.data import tfrecord_index
+    from mtssl_tf.files import picture
     from mtssl_tf.motion import clips
     from mtssl_tf.process import keras_settings
     from mtssl_tf.reports import metrics_log
@@ -80,7 +81,7 @@ class Picture(Target):
             decode.decode_in_graph(tf.constant(data))
         except tf.errors.OpError:
             pass
-        decode.decode_with_opencv(data)
+        picture.decode_rgb(data)
 
 
 class Video(Target):

@@ -32,7 +32,9 @@ def save_confusion(
     axes.set_ylabel("true")
     if len(class_names) <= _MAX_NAMED_CLASSES:
         ticks = range(len(class_names))
-        axes.set_yticks(ticks, class_names, fontsize=7)
-        axes.set_xticks(ticks, class_names, fontsize=7, rotation=90)
+        axes.set_yticks(ticks, class_names, fontsize=7, parse_math=False)
+        axes.set_xticks(
+            ticks, class_names, fontsize=7, rotation=90, parse_math=False
+        )
     figure.colorbar(image, ax=axes, label="share of the true class")
     FigureCanvasAgg(figure).print_png(str(path))

@@ -16,6 +16,7 @@ from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
 from mtssl_tf.data import pictures
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import knn
 from mtssl_tf.frozen import softmax_regression
@@ -116,4 +117,6 @@ def _extract(
     skipped: skipped_lib.SkippedExamples,
 ) -> tuple[np.ndarray, np.ndarray]:
     batches = data_lib.centre_views(source, protocol, skipped)
-    return features.extract_all(trunk.extract, batches)
+    return features.extract_all(
+        trunk.extract, source_lib.iterate_once(batches, source)
+    )

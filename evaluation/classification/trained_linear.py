@@ -25,6 +25,7 @@ from evaluation.classification import metrics
 from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
 from mtssl_tf.data import inception_augmentation
+from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.process import stop_signal
@@ -100,7 +101,11 @@ class LinearTrainer:
         for epoch in range(int(self._epoch), self._protocol.epochs):
             name = f"epoch {epoch + 1}"
             batches = command.until_stopped(
-                self._epoch_batches(epoch), stop, f"in {name}"
+                source_lib.iterate_once(
+                    self._epoch_batches(epoch), self._data.train
+                ),
+                stop,
+                f"in {name}",
             )
             losses = [
                 self._take_step(images, classes) for images, classes in batches
@@ -135,7 +140,9 @@ class LinearTrainer:
             self._data.test, self._protocol, self._data.skipped
         )
         for images, numbers in command.until_stopped(
-            batches, stop, "while testing"
+            source_lib.iterate_once(batches, self._data.test),
+            stop,
+            "while testing",
         ):
             logits.append(predict(images).numpy())
             classes.append(numbers.numpy())

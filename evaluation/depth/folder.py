@@ -1,4 +1,8 @@
-"""Depth data from a folder: `rgb/NAME.*` beside `depth/NAME.png`."""
+"""Depth data from a folder: `rgb/NAME.*` beside `depth/NAME.png`.
+
+Pictures are taken as they are stored, whatever their EXIF tag says is up:
+depth maps have no such tag and lie pixel by pixel over what is stored.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ import cv2
 import numpy as np
 
 from evaluation.depth import pairs as pairs_lib
+from mtssl_tf.files import names
+from mtssl_tf.files import picture
+from mtssl_tf.files import walk
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
 _MILLIMETRES = 1000.0
@@ -15,7 +22,7 @@ _MISSING = 65535  # Kinect's "no reading"; 0 is missing too
 
 
 class FolderPairs:
-    """Pairs of a folder, in the order of their names.
+    """Pairs of a folder, in the order of the numbers in their names.
 
     Raises:
         FileNotFoundError: `rgb/` or `depth/` is not there.
@@ -43,7 +50,7 @@ class FolderPairs:
 
     def __getitem__(self, index: int) -> pairs_lib.DepthPair:
         picture_path, depth_path = self._files[index]
-        bgr = _read(picture_path, cv2.IMREAD_COLOR)
+        bgr = _read(picture_path, cv2.IMREAD_COLOR)  # as stored, like depth
         depth = _read(depth_path, cv2.IMREAD_UNCHANGED)
         if depth.dtype != np.uint16 or depth.ndim != 2:
             raise ValueError(
@@ -51,7 +58,9 @@ class FolderPairs:
                 f"in millimetres, got {depth.dtype} {list(depth.shape)}."
             )
         depth_m = np.where(depth == _MISSING, 0, depth) / _MILLIMETRES
-        return pairs_lib.checked_pair(str(depth_path), bgr[:, :, ::-1], depth_m)
+        return pairs_lib.checked_pair(
+            names.as_text(depth_path), bgr[:, :, ::-1], depth_m
+        )
 
     def fingerprint(self) -> str:
         return "\n".join(
@@ -64,7 +73,7 @@ class FolderPairs:
 def load_depth_folder(
     folder: pathlib.Path, test_share: float
 ) -> pairs_lib.DepthData:
-    """Reads a folder and keeps its last pairs, by name, for the test.
+    """Reads a folder and keeps its last pairs, by number, for the test.
 
     Frames of a video that stand next to each other are nearly the same
     picture, so a random split would test on the training set.
@@ -98,8 +107,11 @@ def _files_by_name(
             f"No folder {folder}. A data folder holds rgb/ and depth/, with "
             "files of the same names."
         )
-    paths = [p for p in folder.iterdir() if p.suffix.lower() in suffixes]
-    files = {path.stem: path for path in sorted(paths)}
+    found = walk.files_in(folder, suffixes)
+    found.log_problems()
+    paths = [pathlib.Path(path) for path in found.files]
+    paths.sort(key=lambda path: names.natural_key(path.name))
+    files = {path.stem: path for path in paths}
     if len(files) < len(paths):
         raise ValueError(
             f"{folder} holds {len(paths)} pictures under {len(files)} names. "
@@ -109,7 +121,10 @@ def _files_by_name(
 
 
 def _read(path: pathlib.Path, flags: int) -> np.ndarray:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), flags)
-    if image is None:
-        raise ValueError(f"{path} is not a picture, or is cut short.")
-    return image
+    try:
+        return picture.decode(path.read_bytes(), flags)
+    except picture.UnusablePictureError as error:
+        raise ValueError(
+            f"{names.shown(path)} cannot be used: {error}. Repair it, or "
+            "remove it and its partner."
+        ) from error

@@ -15,8 +15,11 @@ import numpy as np
 import scipy.io
 
 from evaluation.depth import pairs
+from mtssl_tf.files import picture
 
 SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
+# ours: two lists of 1449 numbers; what it may unpack to is bounded by it.
+_MAX_SPLIT_BYTES = 2**18
 _RAW = "rawDepths"
 _FILLED = "depths"
 
@@ -57,6 +60,11 @@ class NyuLabelledPairs:
                 f"{path}: images {list(shape)} and {depth_key} "
                 f"{list(self._depths.shape)} do not belong together; "
                 "expected [N, 3, W, H] and [N, W, H]."
+            )
+        if shape[1] != 3 or shape[2] * shape[3] > picture.MAX_PIXELS:
+            raise ValueError(
+                f"{path}: images {list(shape)} should be [N, 3, W, H] with at "
+                f"most {picture.MAX_PIXELS} pixels each."
             )
 
     def __len__(self) -> int:
@@ -108,6 +116,12 @@ def _load_split(
             f"No official split at {path}. NYU's authors publish it apart "
             f"from the pictures, as {SPLITS_URL} (795 to train, 654 to "
             "test). Put it beside the .mat file or name it with --split=PATH."
+        )
+    if path.stat().st_size > _MAX_SPLIT_BYTES:
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes, expected at most "
+            f"{_MAX_SPLIT_BYTES} of a list of numbers. Download it again from "
+            f"{SPLITS_URL}."
         )
     try:
         content = scipy.io.loadmat(path)

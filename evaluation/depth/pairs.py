@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import dataclasses
 import hashlib
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from mtssl_tf.files import names
 
 # Rooms, as seen by NYU's Kinect, have medians of 1 to 6 m.
 MIN_MEDIAN_M = 0.1
@@ -65,7 +67,7 @@ class DepthData:
             "source": self.source,
             "num_train": len(self.train),
             "num_test": len(self.test),
-            "digest": hashlib.sha256(text.encode()).hexdigest(),
+            "digest": hashlib.sha256(names.as_bytes(text)).hexdigest(),
         }
 
 
@@ -139,11 +141,15 @@ def check_depth(pairs: DepthPairs) -> None:
             )
 
 
-def evenly_spaced(pairs: DepthPairs, at_most: int) -> list[DepthPair]:
-    """Reads up to `at_most` pairs, the first and the last among them."""
+def evenly_spaced(pairs: DepthPairs, at_most: int) -> Iterator[DepthPair]:
+    """Reads up to `at_most` pairs, the first and the last among them.
+
+    One is held at a time: a hundred of a camera's fill a machine's memory.
+    """
     count = min(len(pairs), at_most)
     indices = np.unique(np.linspace(0, len(pairs) - 1, count).round())
-    return [pairs[int(index)] for index in indices]
+    for index in indices:
+        yield pairs[int(index)]
 
 
 def _size(array: np.ndarray) -> str:

@@ -140,7 +140,7 @@ def _draw(
     pairs: pairs_lib.DepthPairs,
     path: pathlib.Path,
 ) -> None:
-    drawn = pairs_lib.evenly_spaced(pairs, _NUM_PICTURES)
+    drawn = list(pairs_lib.evenly_spaced(pairs, _NUM_PICTURES))
     predictions = [
         predict(tf.constant(pair.rgb[None]))[0].numpy() for pair in drawn
     ]

@@ -19,6 +19,8 @@ import numpy as np
 from evaluation.detection import boxes as box_form
 from evaluation.detection import scored_boxes
 from evaluation.detection import voc_picture
+from mtssl_tf.files import json_file
+from mtssl_tf.files import walk
 
 _VOC2007_ID_DIGITS = 6
 
@@ -42,8 +44,12 @@ def load_detections(
     numbers = {name: number for number, name in enumerate(picture_names)}
     if path.suffix.lower() == ".json":
         return _load_json(path, numbers)
-    files = [path] if path.is_file() else sorted(path.glob("*_*.txt"))
-    if not files:
+    files = [path]
+    if path.is_dir():
+        found = walk.files_in(path, (".txt",))
+        paths = [pathlib.Path(name) for name in found.files]
+        files = [file for file in paths if "_" in file.name]
+    if not files or not path.exists():
         raise FileNotFoundError(
             f"No detections at {path}: expected a .json file, or text files "
             "named like comp4_det_test_car.txt."
@@ -109,7 +115,9 @@ def _load_text(
             f"{name!r}. Known: {', '.join(voc_picture.CLASSES)}."
         )
     pictures, rows = [], []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    for number, line in enumerate(
+        file.read_text(errors="replace").splitlines(), start=1
+    ):
         if not line.strip():
             continue
         place = f"{file}, line {number}"
@@ -137,10 +145,7 @@ def _load_text(
 def _load_json(
     file: pathlib.Path, numbers: dict[str, int]
 ) -> scored_boxes.Detections:
-    try:
-        records = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}.") from error
+    records = json_file.load(file)
     if not isinstance(records, list):
         raise ValueError(
             f"{file} should hold a list of detections, got "
@@ -153,15 +158,15 @@ def _load_json(
             row = [*map(float, record["bbox"]), float(record["score"])]
             picture = record["image_id"]
             class_index = _class_index(record)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"{place}: expected image_id, category_id or category_name, "
-                f"bbox and score, got {record!r} ({error!r})."
+                f"bbox and score, got {_start(record)} ({error!r})."
             ) from error
         if len(row) != 5 or not all(map(math.isfinite, row)):
             raise ValueError(
                 f"{place}: expected four numbers in bbox and one in score, "
-                f"got {record!r}."
+                f"got {_start(record)}."
             )
         pictures.append(_picture_number(picture, numbers, place))
         classes.append(class_index)
@@ -173,6 +178,11 @@ def _load_json(
         boxes=box_form.from_xywh(table[:, :4]),
         scores=table[:, 4],
     )
+
+
+def _start(record: object) -> str:
+    """Shows a record, or the start of one that would fill the screen."""
+    return f"{record!r:.200}"
 
 
 def _class_index(record: dict) -> int:

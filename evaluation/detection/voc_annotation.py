@@ -45,7 +45,7 @@ def load_objects(path: pathlib.Path) -> list[VocObject]:
             f"{path} declares a document type or entities, which VOC's files "
             f"do not need and which are not read: {error!r}."
         ) from error
-    except ParseError as error:
+    except (ParseError, LookupError, ValueError) as error:
         raise ValueError(f"{path} is not well-formed XML: {error}.") from error
     return [_read_object(node, path) for node in root.findall("object")]
 

@@ -7,6 +7,9 @@ import re
 
 from evaluation.detection import voc_annotation
 from evaluation.detection import voc_picture
+from mtssl_tf.files import picture_head
+
+_START_BYTES = 2**16  # ours: a picture's size comes early, as a rule
 
 
 def load_pictures(
@@ -32,16 +35,16 @@ def load_pictures(
                 f"Split {split!r} lists {name}, but there is no {annotation}.",
             )
             continue
-        try:
-            with file.open("rb") as stream:
-                size = voc_picture.stored_size(stream)
-            objects = voc_annotation.load_objects(annotation)
-        except FileNotFoundError:
+        if not file.is_file():  # a pipe would be waited on for ever
             problems.report(
                 "missing pictures",
-                f"Split {split!r} lists {name}, but there is no {file}.",
+                f"Split {split!r} lists {name}, but {file} is no file.",
             )
-        except ValueError as error:
+            continue
+        try:
+            size = voc_picture.stored_size(_read_start(file))
+            objects = voc_annotation.load_objects(annotation)
+        except (ValueError, OSError) as error:
             problems.report("unreadable entries", f"{name}: {error}")
         else:
             pictures.append(
@@ -50,6 +53,15 @@ def load_pictures(
                 )
             )
     return pictures
+
+
+def _read_start(file: pathlib.Path) -> bytes:
+    """Returns as much of a picture as says how large it is."""
+    with file.open("rb") as stream:
+        start = stream.read(_START_BYTES)
+        if picture_head.read_head(start) is None:
+            start += stream.read()
+    return start
 
 
 def _split_names(
@@ -73,7 +85,7 @@ def _split_names(
             f"No split {split!r} in {lists}; it has {', '.join(known)}."
         )
     names = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         name = line.split()[0] if line.split() else ""
         if re.fullmatch(r"\w[\w.-]*", name):
             names.append(name)

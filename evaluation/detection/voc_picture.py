@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from typing import BinaryIO
 
 import cv2
 import numpy as np
-import PIL.Image
 
 from evaluation.detection import boxes as box_form
 from evaluation.detection import voc_annotation
+from mtssl_tf.files import picture
 
 CLASSES = (
     "aeroplane",
@@ -73,13 +72,15 @@ class Picture:
             ValueError: the data is no picture of the size it should have.
         """
         data = self.encoded if self.file is None else self.file.read_bytes()
-        # Annotations refer to the stored pixels, whatever EXIF says is up.
-        bgr = cv2.imdecode(
-            np.frombuffer(data or b"", np.uint8),
-            cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
-        )
-        shape = None if bgr is None else bgr.shape[:2]
-        if bgr is None or shape != (self.height, self.width):
+        try:
+            bgr = picture.decode(data or b"")
+        except picture.UnusablePictureError as error:
+            raise ValueError(
+                f"Picture {self.name} cannot be used: {error}. Copy it again, "
+                "or take it off the split's list."
+            ) from error
+        shape = bgr.shape[:2]
+        if shape != (self.height, self.width):
             raise ValueError(
                 f"Picture {self.name} should decode to height and width "
                 f"{(self.height, self.width)}; got {shape}. Copy it again."
@@ -168,17 +169,14 @@ def _is_outside(box: np.ndarray, size: tuple[int, int]) -> bool:
     )
 
 
-def stored_size(stream: BinaryIO) -> tuple[int, int]:
-    """Height and width from a picture's header, the pixels left unread.
+def stored_size(contents: bytes) -> tuple[int, int]:
+    """Height and width from a picture's head, the pixels left unread.
 
     Raises:
-        ValueError: the stream holds no picture.
+        ValueError: the bytes are no picture that can be decoded.
     """
     try:
-        with PIL.Image.open(stream) as header:
-            width, height = header.size
-    except PIL.UnidentifiedImageError as error:
-        raise ValueError(
-            "Expected a JPEG picture, got data of an unknown kind."
-        ) from error
-    return height, width
+        head = picture.check(contents)
+    except picture.UnusablePictureError as error:
+        raise ValueError(f"Its picture cannot be used: {error}.") from error
+    return head.height, head.width

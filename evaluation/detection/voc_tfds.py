@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 
 import numpy as np
@@ -57,7 +56,7 @@ def _to_picture(
     example: dict, class_names: list[str], problems: voc_picture.Problems
 ) -> voc_picture.Picture:
     encoded = example["image"]
-    height, width = voc_picture.stored_size(io.BytesIO(encoded))
+    height, width = voc_picture.stored_size(encoded)
     found = example["objects"]
     objects = [
         voc_annotation.VocObject(

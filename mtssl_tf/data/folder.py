@@ -9,21 +9,11 @@ import pathlib
 import numpy as np
 
 from mtssl_tf.data import pictures
+from mtssl_tf.files import names
+from mtssl_tf.files import walk
 from mtssl_tf.lazy_imports import tf
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
-_MAX_NAMED = 8  # classes that a message names
-
-
-def list_pictures(folder: str) -> list[str]:
-    """Returns the paths of all pictures in and below a folder, sorted."""
-    return sorted(
-        os.path.join(parent, file)
-        for parent, _, files in os.walk(folder, followlinks=True)
-        for file in files
-        if pathlib.Path(file).suffix.lower() in PICTURE_SUFFIXES
-    )
 
 
 def open_folder(folder: str) -> pictures.PictureSource:
@@ -40,18 +30,20 @@ def open_folder(folder: str) -> pictures.PictureSource:
             f"--images={folder} is no folder. Name a folder of pictures, "
             "tfds:NAME:SPLIT or tfrecord:GLOB."
         )
-    paths = list_pictures(folder)
-    if not paths:
+    found = walk.files_below(folder, PICTURE_SUFFIXES)
+    if not found.files:
         raise ValueError(
             f"--images={folder} holds no picture. Expected files ending in "
-            f"{', '.join(PICTURE_SUFFIXES)}, in it or in folders below it."
+            f"{', '.join(PICTURE_SUFFIXES)}, in it or in folders below it. "
+            f"{found.describe_problems()}"
         )
-    names = [os.path.relpath(path, folder) for path in paths]
-    tops = [pathlib.Path(name).parts[0] for name in names]
-    if set(tops) & set(names):  # a picture outside of them
-        return _files(folder, paths, (), None)
+    found.log_problems()
+    relative = [os.path.relpath(path, folder) for path in found.files]
+    tops = [pathlib.Path(path).parts[0] for path in relative]
+    if set(tops) & set(relative):  # a picture outside of them
+        return _files(folder, found.files, (), None)
     class_names, classes = np.unique(tops, return_inverse=True)
-    return _files(folder, paths, tuple(class_names.tolist()), classes)
+    return _files(folder, found.files, tuple(class_names.tolist()), classes)
 
 
 def open_class_folders(folder: str) -> pictures.PictureSource:
@@ -61,42 +53,43 @@ def open_class_folders(folder: str) -> pictures.PictureSource:
         FileNotFoundError: there is no such folder.
         ValueError: it has no class folder, or a class has no picture.
     """
-    root = pathlib.Path(folder)
-    if not root.is_dir():
+    if not os.path.isdir(folder):
         raise FileNotFoundError(
             f"{folder} is no folder. Name a folder with a folder a class, or "
             "tfds:NAME:SPLIT."
         )
-    names = sorted(
-        path.name
-        for path in root.iterdir()
-        if path.is_dir() and not path.name.startswith(".")
+    found = walk.files_below(folder, PICTURE_SUFFIXES)
+    class_names = sorted(
+        {_top(path, folder) for path in found.folders if path != found.folder}
     )
-    if not names:
+    if not class_names:
         raise ValueError(
             f"{folder} holds no folders. Expected a folder a class, with the "
-            "class's pictures in it."
+            f"class's pictures in it. {found.describe_problems()}"
         )
-    by_class = [list_pictures(os.path.join(folder, name)) for name in names]
-    empty = [name for name, paths in zip(names, by_class) if not paths]
+    by_class: dict[str, list[str]] = {name: [] for name in class_names}
+    for path in found.files:
+        # A picture beside the folders is of no class.
+        by_class.get(_top(path, folder), []).append(path)
+    empty = [name for name, paths in by_class.items() if not paths]
     if empty:
         raise ValueError(
-            f"In {folder} these classes hold no picture: {some(empty)}. "
-            f"Remove their folders, or add {', '.join(PICTURE_SUFFIXES)}."
+            f"In {folder} these classes hold no picture: {names.some(empty)}. "
+            f"Remove their folders, or add {', '.join(PICTURE_SUFFIXES)}. "
+            f"{found.describe_problems()}"
         )
+    found.log_problems()
+    counts = [len(paths) for paths in by_class.values()]
     return _files(
         folder,
-        [path for paths in by_class for path in paths],
-        tuple(names),
-        np.repeat(np.arange(len(names)), [len(paths) for paths in by_class]),
+        [path for paths in by_class.values() for path in paths],
+        tuple(class_names),
+        np.repeat(np.arange(len(class_names)), counts),
     )
 
 
-def some(names: Sequence[str]) -> str:
-    """Returns the first names, and how many more there are."""
-    shown = ", ".join(names[:_MAX_NAMED])
-    more = len(names) - _MAX_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+def _top(path: str, folder: str) -> str:
+    return pathlib.Path(os.path.relpath(path, folder)).parts[0]
 
 
 def _files(
@@ -106,7 +99,7 @@ def _files(
     classes: np.ndarray | None,
 ) -> pictures.PictureSource:
     """Returns the source of these files; `classes` has a number for each."""
-    path_tensor = np.array(paths)
+    path_tensor = np.array([names.as_bytes(path) for path in paths], object)
 
     def fingerprint(index: int) -> str:
         path = pathlib.Path(paths[index])
@@ -115,14 +108,16 @@ def _files(
 
     numbers = None if classes is None else classes.astype(np.int32)
     return pictures.PictureSource(
-        description=folder,
-        names=tuple(os.path.relpath(path, folder) for path in paths),
+        description=names.as_text(folder),
+        names=tuple(
+            names.as_text(os.path.relpath(path, folder)) for path in paths
+        ),
         read=lambda index: pathlib.Path(paths[index]).read_bytes(),
         read_in_graph=lambda index: tf.io.read_file(
             tf.gather(path_tensor, index)
         ),
         fingerprint=fingerprint,
-        class_names=class_names,
+        class_names=tuple(map(names.as_text, class_names)),
         read_class_in_graph=(
             None if numbers is None else lambda index: tf.gather(numbers, index)
         ),

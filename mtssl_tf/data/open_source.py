@@ -6,6 +6,7 @@ from mtssl_tf.data import folder
 from mtssl_tf.data import pictures
 from mtssl_tf.data import tfds_splits
 from mtssl_tf.data import tfrecords
+from mtssl_tf.files import names as names_lib
 
 
 def open_pictures(spec: str) -> pictures.PictureSource:
@@ -63,7 +64,7 @@ def check_same_classes(
         "test": sorted(set(test_names) - set(train_names)),
     }
     differences = [
-        f"only in {where}: {folder.some(names)}"
+        f"only in {where}: {names_lib.some(names)}"
         for where, names in only.items()
         if names
     ]

@@ -17,6 +17,8 @@ import numpy as np
 from mtssl_tf.data import decode
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.files import names as names_lib
+from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
 
 # ours: after so many broken pictures in a row something else is wrong.
@@ -62,7 +64,7 @@ class PictureSource:
         """Returns a digest that changes when pictures come, go or change."""
         digest = hashlib.sha256()
         for number in range(len(self)):
-            digest.update(f"{self.fingerprint(number)}\n".encode())
+            digest.update(names_lib.as_bytes(f"{self.fingerprint(number)}\n"))
         return digest.hexdigest()
 
     def subset(self, numbers: np.ndarray) -> PictureSource:
@@ -170,8 +172,8 @@ class PictureSource:
 
         def decode_with_opencv(index: np.int64) -> np.ndarray:
             try:
-                return decode.decode_with_opencv(self.read(int(index)))
-            except (decode.UnusablePictureError, OSError) as error:
+                return picture.decode_rgb(self.read(int(index)))
+            except (picture.UnusablePictureError, OSError) as error:
                 skipped.add(self.names[index], str(error))
                 raise
 

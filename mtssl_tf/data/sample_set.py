@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import skimage
 
+from mtssl_tf.files import picture
 from mtssl_tf.process import atomic_file
 
 # Changes with what the files hold, so that an old set is not used again.
@@ -178,8 +179,4 @@ def _ellipse(shift: np.ndarray, radii: np.ndarray) -> np.ndarray:
 def _save(path: pathlib.Path, image: np.ndarray) -> None:
     is_jpeg = path.suffix == ".jpg"
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if is_jpeg else []
-    if not cv2.imwrite(str(path), image, options):
-        raise OSError(
-            f"Could not write {path}. Is the disk full, or the folder "
-            "read-only?"
-        )
+    picture.save(path, image, options)

@@ -6,6 +6,8 @@ import threading
 
 from absl import logging
 
+from mtssl_tf.files import names
+
 
 class SkippedExamples:
     """Names of pictures and clips that could not be used, with the reason."""
@@ -16,6 +18,7 @@ class SkippedExamples:
 
     def add(self, name: str, reason: str) -> None:
         """Counts `name` once and says so in the log."""
+        name = names.shown(name)
         with self._lock:
             is_new = name not in self._reasons
             self._reasons[name] = reason

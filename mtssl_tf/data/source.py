@@ -128,3 +128,20 @@ def iterate(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
         "The log names what was skipped and why; check the files, or leave "
         "out the tasks that need them."
     )
+
+
+def iterate_once(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
+    """Yields what is made of every usable example of a source.
+
+    Raises:
+        SourceError: there is none.
+    """
+    is_empty = True
+    for element in dataset:
+        is_empty = False
+        yield element
+    if is_empty:
+        raise SourceError(
+            f"None of the {len(source)} examples of {source.description} can "
+            "be used. The log names each and says why."
+        )

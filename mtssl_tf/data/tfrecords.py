@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-
+from google.protobuf import message
 import numpy as np
 
 from mtssl_tf.data import pictures
 from mtssl_tf.data import tfrecord_index
+from mtssl_tf.files import patterns
+from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
 
 _SLIM_KEY = "image/encoded"
@@ -20,7 +21,7 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
         FileNotFoundError: no file matches.
         ValueError: a file is no TFRecord file, or there is no record.
     """
-    paths = tuple(sorted(glob.glob(pattern)))
+    paths = tuple(patterns.matching_files(pattern))
     if not paths:
         raise FileNotFoundError(
             f"--images=tfrecord:{pattern}: no file matches {pattern!r}. Quote "
@@ -96,5 +97,10 @@ def read_int_in_graph(
 def _feature(
     index: tfrecord_index.TFRecordIndex, number: int, key: str
 ) -> tf.train.Feature:
-    example = tf.train.Example.FromString(index.read(number))
+    try:
+        example = tf.train.Example.FromString(index.read(number))
+    except message.DecodeError as error:
+        raise picture.UnusablePictureError(
+            "the record is no tf.train.Example"
+        ) from error
     return example.features.feature[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def build_extractor(
 
 
 def extract_all(
-    extract: Callable[[tf.Tensor], tf.Tensor], batches: tf.data.Dataset
+    extract: Callable[[tf.Tensor], tf.Tensor], batches: Iterable
 ) -> tuple[np.ndarray, np.ndarray]:
     """Extracts the features of all batches.
 

@@ -16,6 +16,10 @@ import re
 import cv2
 import numpy as np
 
+from mtssl_tf.files import names
+from mtssl_tf.files import picture
+from mtssl_tf.files import walk
+
 CONTAINER_SUFFIXES = (
     ".avi",
     ".m4v",
@@ -27,7 +31,7 @@ CONTAINER_SUFFIXES = (
     ".webm",
 )
 FRAME_SUFFIXES = (".jpeg", ".jpg", ".png")
-_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+_NUM_SHOWN_BYTES = 24  # ours: of a file that is no video, in the message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,21 +46,12 @@ class Clip:
         return self.path.is_dir()
 
 
-def _frame_number(path: pathlib.Path) -> int | None:
-    found = _LAST_NUMBER.search(path.stem)
-    return int(found.group(1)) if found else None
-
-
 def frame_paths(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns the numbered pictures of a folder in the order of the numbers."""
-    numbered = [
-        (number, path.name, path)
-        for path in folder.iterdir()
-        if path.suffix.lower() in FRAME_SUFFIXES
-        and not path.name.startswith(".")
-        and (number := _frame_number(path)) is not None
-    ]
-    return [path for _, _, path in sorted(numbered)]
+    found = walk.files_in(folder, FRAME_SUFFIXES)
+    paths = [pathlib.Path(path) for path in found.files]
+    numbered = [path for path in paths if re.search(r"\d", path.stem)]
+    return sorted(numbered, key=lambda path: names.natural_key(path.name))
 
 
 def list_clips(folder: str | os.PathLike) -> list[Clip]:
@@ -72,29 +67,16 @@ def list_clips(folder: str | os.PathLike) -> list[Clip]:
             f"No folder of videos at {root}. Give a folder that holds video "
             "files or folders of numbered frames."
         )
-    paths = []
-    seen = set()
-    for parent, children, files in os.walk(root, followlinks=True):
-        here = pathlib.Path(parent)
-        if here.resolve() in seen:  # a link back up
-            children.clear()
-            continue
-        seen.add(here.resolve())
-        children[:] = sorted(c for c in children if not c.startswith("."))
-        paths += [
-            here / file
-            for file in files
-            if pathlib.Path(file).suffix.lower() in CONTAINER_SUFFIXES
-            and not file.startswith(".")
-        ]
-        if frame_paths(here):
-            paths.append(here)
+    found = walk.files_below(root, CONTAINER_SUFFIXES)
+    paths = [pathlib.Path(path) for path in found.files]
+    paths += [p for p in map(pathlib.Path, found.folders) if frame_paths(p)]
     if not paths:
         raise ValueError(
             f"Found no clip below {root}. Expected files ending in "
             f"{', '.join(CONTAINER_SUFFIXES)} or folders of numbered "
-            f"{', '.join(FRAME_SUFFIXES)} frames."
+            f"{', '.join(FRAME_SUFFIXES)} frames. {found.describe_problems()}"
         )
+    found.log_problems()
     return _named(root, sorted(paths))
 
 
@@ -120,9 +102,9 @@ def _named(root: pathlib.Path, paths: list[pathlib.Path]) -> list[Clip]:
 
 def _relative_name(root: pathlib.Path, path: pathlib.Path, last: str) -> str:
     if path == root:
-        return root.resolve().name
+        return names.as_text(root.resolve().name)
     parts = [*path.relative_to(root).parts[:-1], last]
-    return "/".join(parts)
+    return names.as_text("/".join(parts))
 
 
 def resized_to_short_side(
@@ -145,7 +127,8 @@ class FrameReader(Iterator[np.ndarray]):
     """Iterates over a clip's frames, and says afterwards what went wrong.
 
     Attributes:
-        problem: '' or, once the frames have ended, why they ended early.
+        problem: '' or, once the frames have ended, why not all were read, with
+            the decoder's reason and how many were.
         source_size: (height, width) of the frames as stored, once known.
     """
 
@@ -155,7 +138,7 @@ class FrameReader(Iterator[np.ndarray]):
         self.source_size: tuple[int, int] | None = None
         self._short_side_px = short_side_px
         self._num_read = 0
-        pictures = _pictures if clip.is_folder else _container
+        pictures = read_pictures if clip.is_folder else _container
         self._frames = pictures(self)
 
     def __next__(self) -> np.ndarray:
@@ -164,50 +147,105 @@ class FrameReader(Iterator[np.ndarray]):
         if self.source_size is None:
             self.source_size = size
         if size != self.source_size:
+            self._frames.close()
             self.problem = (
                 f"frame {self._num_read} is {size[1]}x{size[0]}, not "
                 f"{self.source_size[1]}x{self.source_size[0]}: reading ends"
+                f" there, with {self._num_read} frames used"
             )
-            self._frames.close()
             raise StopIteration
         self._num_read += 1
         frame = resized_to_short_side(frame, self._short_side_px)
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def _pictures(
-    reader: FrameReader,
+def read_pictures(
+    reader: FrameReader, first: int = 0
 ) -> Generator[np.ndarray, None, None]:
-    for path in frame_paths(reader.clip.path):
-        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if frame is None:
-            reader.problem = f"{path.name} can't be decoded: reading ends"
+    """Yields a folder's pictures from number `first` on."""
+    paths = frame_paths(reader.clip.path)
+    for number, path in enumerate(paths[first:], start=first):
+        try:
+            frame = picture.decode(path.read_bytes())
+        except (picture.UnusablePictureError, OSError) as error:
+            reader.problem = (
+                f"{names.shown(path.name)} can't be decoded ({error}): reading "
+                f"ends there, with {number} of {len(paths)} frames used"
+            )
             return
         yield frame
 
 
-def _container(
-    reader: FrameReader,
-) -> Generator[np.ndarray, None, None]:
-    capture = cv2.VideoCapture(str(reader.clip.path))
+def open_container(path: pathlib.Path) -> cv2.VideoCapture:
+    """Returns a container from its start; closed if it can't be read."""
+    # An absolute path, since FFmpeg takes `a:b.avi` for a protocol.
+    return cv2.VideoCapture(names.for_opencv(os.path.abspath(path)))
+
+
+def _container(reader: FrameReader) -> Generator[np.ndarray, None, None]:
+    path = reader.clip.path
+    capture = open_container(path)
+    count = 0
     try:
         if not capture.isOpened():
-            reader.problem = "not a video that OpenCV can decode"
+            reader.problem = describe_unopened(path)
             return
         expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        count = 0
-        while True:
+        reader.problem = _size_problem(capture)
+        while not reader.problem:
             is_read, frame = capture.read()
             if not is_read:
                 break
             count += 1
             yield frame
-        if count == 0:
-            reader.problem = "holds no picture that OpenCV can decode"
-        elif count < expected - 1:  # containers often announce one too many
-            reader.problem = f"ends after {count} of {expected} frames"
     finally:
         capture.release()
+    if reader.problem:
+        return
+    if count == 0:
+        reader.problem = "holds no picture that OpenCV can decode"
+    elif count < expected - 1:  # containers often announce one too many
+        reader.problem = f"only {count} of {expected} frames can be decoded"
+
+
+def describe_unopened(path: pathlib.Path) -> str:
+    """Says why a container can't be read, as far as anything tells."""
+    capture = cv2.VideoCapture()
+    # A reason comes as an exception, or not at all.
+    capture.setExceptionMode(True)
+    reason = ""
+    try:
+        capture.open(names.for_opencv(os.path.abspath(path)))
+    except cv2.error as error:
+        reason = error.err
+    finally:
+        capture.release()
+    return (
+        "not a video that can be decoded; OpenCV says: "
+        f"{reason or 'no reason'}; {_describe_start(path)}"
+    )
+
+
+def _size_problem(capture: cv2.VideoCapture) -> str:
+    """Returns '' or that frames are too large to decode."""
+    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height <= picture.MAX_PIXELS:
+        return ""
+    return (
+        f"frames of {width}x{height} pixels are above the "
+        f"{picture.MAX_PIXELS} that are decoded"
+    )
+
+
+def _describe_start(path: pathlib.Path) -> str:
+    """Shows a file's first bytes: a web page's or a text's are telling."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_NUM_SHOWN_BYTES)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    return f"it begins with {start!r}" if start else "the file is empty"
 
 
 def read_frames(clip: Clip, short_side_px: int | None = None) -> FrameReader:

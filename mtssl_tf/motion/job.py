@@ -16,6 +16,8 @@ import uuid
 import cv2
 import numpy as np
 
+from mtssl_tf.files import names as names_lib
+from mtssl_tf.files import picture
 from mtssl_tf.motion import cache
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import compare
@@ -176,7 +178,9 @@ def _bare_flow_seconds(job: Job) -> float:
 
 def _frame_namer(clip: clips.Clip) -> Callable[[int], str]:
     if clip.is_folder:
-        stems = [path.stem for path in clips.frame_paths(clip.path)]
+        stems = [
+            names_lib.as_text(p.stem) for p in clips.frame_paths(clip.path)
+        ]
         return lambda index: stems[index]
     return lambda index: f"{index:05d}"
 
@@ -210,8 +214,7 @@ def label_map(moving: np.ndarray, factor: int = LABEL_MAP_FACTOR) -> np.ndarray:
 
 
 def _save_png(path: pathlib.Path, mask: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), np.where(mask, np.uint8(255), np.uint8(0))):
-        raise OSError(f"Could not write {path}. Is the disk full?")
+    picture.save(path, np.where(mask, np.uint8(255), np.uint8(0)))
 
 
 def _agreement(
@@ -223,9 +226,10 @@ def _agreement(
     path = job.truth / job.clip.name / f"{name}.png"
     if not path.is_file():
         return {}
-    truth = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if truth is None:
-        raise ValueError(f"{path} is no picture: expected a true mask.")
+    try:
+        truth = picture.decode(path.read_bytes(), cv2.IMREAD_GRAYSCALE)
+    except picture.UnusablePictureError as error:
+        raise ValueError(f"{path}: expected a true mask, {error}.") from error
     height, width = mask.moving.shape
     if truth.shape != mask.moving.shape:  # --short_side
         truth = cv2.resize(

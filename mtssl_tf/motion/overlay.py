@@ -7,6 +7,8 @@ import pathlib
 import cv2
 import numpy as np
 
+from mtssl_tf.files import names
+from mtssl_tf.files import picture as picture_lib
 from mtssl_tf.motion import stream
 
 MOVING_RGB = (255, 32, 32)
@@ -61,7 +63,7 @@ class Overlay:
         height, width = (side - side % 2 for side in picture.shape[:2])
         if self._video is None:
             self._video = cv2.VideoWriter(
-                f"{self._stem}.mp4",
+                names.for_opencv(f"{self._stem}.mp4"),
                 cv2.VideoWriter.fourcc(*"mp4v"),
                 _VIDEO_FPS,
                 (width, height),
@@ -73,7 +75,7 @@ class Overlay:
         if self._video is not None:
             self._video.release()
         if self._thumbnails:
-            cv2.imwrite(f"{self._stem}.jpg", _sheet(self._thumbnails))
+            picture_lib.save(f"{self._stem}.jpg", _sheet(self._thumbnails))
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:

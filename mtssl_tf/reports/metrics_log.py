@@ -8,6 +8,9 @@ import os
 import pathlib
 from typing import Any
 
+from absl import logging
+
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 
 FILE = "metrics.jsonl"
@@ -42,7 +45,7 @@ class MetricsLog:
 
 
 def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-    """Returns all whole lines of a run's metrics.
+    """Returns the lines of a run's metrics; names in the log what is none.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -53,11 +56,23 @@ def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
             f"{path} is missing. Name the --workdir of a training run."
         )
     lines = []
-    for text in path.read_text().splitlines():
+    texts = path.read_text(errors="replace").split("\n")
+    for number, text in enumerate(texts, start=1):
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue  # The last line of a run that was killed.
+            line = json_file.parse(text, "")
+        except ValueError:
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+        # A run that was killed leaves its last line torn.
+        elif text.strip() and number < len(texts):
+            logging.warning(
+                "Left out line %d of %s: expected an object with a whole "
+                "number as `step`, got %.60r.",
+                number,
+                path,
+                text,
+            )
     return lines
 
 

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import glob
 import gzip
+import io
 import os
 import pathlib
 import re
 import tarfile
 import tempfile
+import typing
+from typing import BinaryIO
 import zlib
+
+from mtssl_tf.files import names as names_lib
 
 # The last bytes of a LevelDB table: V1 checkpoints and V2 indices are tables.
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 _ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 # ours: ResNet-152 with RMSProp's slots is 0.7 GB.
 _MAX_UNPACKED_BYTES = 8 * 2**30
+_MAX_MEMBERS = 10_000  # ours: a training's folder of checkpoints has tens
+_MAX_READ_BYTES = 2**20  # ours: a header of names has a few hundred
+_PLAIN_NAME = "model.ckpt"
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @contextlib.contextmanager
@@ -42,15 +52,37 @@ def open_checkpoint(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             _unpack(location, pathlib.Path(folder))
             yield _find_in_tree(pathlib.Path(folder), location)
     elif location.is_dir():
-        yield _find_in_folder(location)
+        with _plainly_named(_find_in_folder(location)) as prefix:
+            yield prefix
     elif is_checkpoint(location):
-        yield location
+        with _plainly_named(location) as prefix:
+            yield prefix
     else:
         raise FileNotFoundError(
             f"No TF-Slim checkpoint at '{path}'. Expected a prefix with "
             "'.index' and '.data-*' files beside it, a V1 file, a directory "
             "or a .tar.gz."
         )
+
+
+@contextlib.contextmanager
+def _plainly_named(prefix: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a prefix that TensorFlow reads as a name.
+
+    It takes `exp[1]` for a pattern, and no bytes but UTF-8.
+    """
+    path = names_lib.as_text(prefix)
+    if glob.has_magic(path) or "\\" in path:
+        with tempfile.TemporaryDirectory() as folder:
+            plain = pathlib.Path(folder) / _PLAIN_NAME
+            for file in prefix.parent.iterdir():
+                rest = file.name.removeprefix(prefix.name)
+                if file.name.startswith(prefix.name) and rest[:1] in ("", "."):
+                    link = plain.with_name(f"{_PLAIN_NAME}{rest}")
+                    link.symlink_to(file.resolve())
+            yield plain
+    else:
+        yield prefix
 
 
 def is_checkpoint(path: pathlib.Path) -> bool:
@@ -109,6 +141,8 @@ def _find_in_folder(folder: pathlib.Path) -> pathlib.Path:
 def _candidates(folder: pathlib.Path) -> list[pathlib.Path]:
     found = []
     for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):  # `._NAME` of macOS among them
+            continue
         if path.suffix == ".index":
             found.append(path.with_suffix(""))
         elif path.is_file() and _is_table(path):
@@ -123,14 +157,39 @@ def _is_table(path: pathlib.Path) -> bool:
         return file.read() == _TABLE_MAGIC
 
 
+class _BoundedReads(io.RawIOBase):
+    """A stream that is read in small parts only.
+
+    `tarfile` reads a header at one go, however long it claims to be; what a
+    member holds it reads in parts.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MAX_READ_BYTES:
+            raise tarfile.ReadError(
+                f"a header claims {size} bytes, above {_MAX_READ_BYTES}"
+            )
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
 def _unpack(archive: pathlib.Path, folder: pathlib.Path):
     try:
-        with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            _check_members(archive, members)
-            for member in members:
-                if member.isfile():
-                    tar.extract(member, folder, filter="data")
+        with _open_stream(archive) as stream:
+            bounded = typing.cast(BinaryIO, _BoundedReads(stream))
+            with tarfile.open(fileobj=bounded, mode="r:") as tar:
+                members = _checked_members(archive, tar)
+                for member in members:
+                    if member.isfile():
+                        tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"Can't unpack {str(archive)!r}: {error}. It is damaged or cut "
@@ -138,23 +197,52 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path):
         ) from error
 
 
-def _check_members(archive: pathlib.Path, members: list[tarfile.TarInfo]):
+def _open_stream(archive: pathlib.Path) -> BinaryIO:
+    """Opens what is in a .tar.gz, or a .tar as it is.
+
+    No other compression is read: an xz of a few bytes may claim gigabytes.
+    """
+    with archive.open("rb") as file:
+        is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    if is_gzip:
+        return typing.cast(BinaryIO, gzip.open(archive))
+    return archive.open("rb")
+
+
+def _checked_members(
+    archive: pathlib.Path, tar: tarfile.TarFile
+) -> list[tarfile.TarInfo]:
+    """Returns an archive's members; stops at the first that is refused."""
+    members: list[tarfile.TarInfo] = []
+    total_bytes = 0
+    while (member := tar.next()) is not None:
+        _check_member(archive, member)
+        members.append(member)
+        total_bytes += member.size
+        if total_bytes > _MAX_UNPACKED_BYTES:
+            raise ValueError(
+                f"Refusing {str(archive)!r}: it unpacks to {total_bytes} bytes "
+                f"or more, expected at most {_MAX_UNPACKED_BYTES}. Nothing was "
+                "unpacked."
+            )
+        if len(members) > _MAX_MEMBERS:
+            raise ValueError(
+                f"Refusing {str(archive)!r}: it has over {_MAX_MEMBERS} "
+                "members. Nothing was unpacked."
+            )
+    return members
+
+
+def _check_member(archive: pathlib.Path, member: tarfile.TarInfo):
     """Raises ValueError at a member that a checkpoint has no need of."""
-    for member in members:
-        path = pathlib.PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts:
-            problem = "lies outside of the archive"
-        elif not (member.isfile() or member.isdir()):
-            problem = "is a link or a device"
-        else:
-            continue
-        raise ValueError(
-            f"Refusing {str(archive)!r}: member {member.name!r} {problem}. "
-            "Nothing was unpacked."
-        )
-    total_bytes = sum(member.size for member in members)
-    if total_bytes > _MAX_UNPACKED_BYTES:
-        raise ValueError(
-            f"Refusing {str(archive)!r}: it unpacks to {total_bytes} bytes, "
-            f"expected at most {_MAX_UNPACKED_BYTES}. Nothing was unpacked."
-        )
+    path = pathlib.PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        problem = "lies outside of the archive"
+    elif not (member.isfile() or member.isdir()):
+        problem = "is a link or a device"
+    else:
+        return
+    raise ValueError(
+        f"Refusing {str(archive)!r}: member {member.name!r} {problem}. "
+        "Nothing was unpacked."
+    )

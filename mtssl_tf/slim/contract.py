@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pathlib
 
+from mtssl_tf.files import json_file
 from mtssl_tf.models import input_contract
 
 
@@ -44,7 +45,7 @@ def resolve_contract(
             )
         return given
     try:
-        written = input_contract.InputContract(**json.loads(path.read_text()))
+        written = input_contract.InputContract(**json_file.load(path))
     except (TypeError, ValueError) as error:
         raise ValueError(f"Can't read {str(path)!r}: {error}") from error
     if given not in (None, written):

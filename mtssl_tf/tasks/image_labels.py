@@ -108,7 +108,9 @@ class ImageLabels(base.Task):
             ValueError: the source has no classes, or one only.
         """
         example = next(iter(examples))
-        names = example[_CLASS_NAMES].numpy().astype(str)
+        names = np.array(
+            [name.decode() for name in example[_CLASS_NAMES].numpy()]
+        )
         if len(names) < 2:
             raise ValueError(
                 f"--tasks={self.name} needs pictures of two classes or more; "

@@ -13,6 +13,7 @@ import numpy as np
 from mtssl_tf.data import open_source
 from mtssl_tf.data import pictures as pictures_lib
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import accuracy
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import knn
@@ -85,16 +86,14 @@ class Probe:
     def _decode(
         self, pictures: pictures_lib.PictureSource
     ) -> tuple[np.ndarray, np.ndarray]:
-        batches = list(
-            views.centre_view_batches(
-                pictures,
-                self._image_px,
-                self._image_px,
-                _BATCH_SIZE,
-                skipped_lib.SkippedExamples(),
-            ).as_numpy_iterator()
-        )
-        images, classes = zip(*batches)
+        batches = views.centre_view_batches(
+            pictures,
+            self._image_px,
+            self._image_px,
+            _BATCH_SIZE,
+            skipped_lib.SkippedExamples(),
+        ).as_numpy_iterator()
+        images, classes = zip(*source_lib.iterate_once(batches, pictures))
         return np.concatenate(images), np.concatenate(classes)
 
     def _features(self, extract, images: np.ndarray) -> np.ndarray:

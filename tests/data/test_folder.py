@@ -1,8 +1,12 @@
 """Folders of classes: what is found, in which order, and what is refused."""
 
+import os
+
 import class_folder_pictures
+import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
@@ -75,3 +79,80 @@ def test_centre_view_is_the_middle_of_the_resized_picture():
     np.testing.assert_array_equal(view, np.full((20, 20, 3), 200))
     larger = views.centre_view(image, 80, 40).numpy()
     np.testing.assert_allclose(larger[2:-2, 2:-2], 200, atol=1)
+
+
+def _names(source):
+    return list(source.names)
+
+
+def test_links_that_lead_back_add_no_picture_and_no_class(folder):
+    """Once 1 picture became 41, trained on and held out at once."""
+    pictures = open_source.open_labelled(str(folder))
+    os.symlink(".", folder / "up1")
+    os.symlink("..", folder / "red" / "up2")
+    os.symlink("red", folder / "crimson")
+    with_links = open_source.open_labelled(str(folder))
+    assert with_links.class_names == pictures.class_names
+    assert _names(with_links) == _names(pictures)
+    assert with_links.digest() == pictures.digest()
+    assert _names(open_source.open_pictures(str(folder))) == _names(pictures)
+
+
+def test_class_folders_may_be_links(folder, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in os.listdir(folder):
+        os.symlink(folder / name, linked / name)
+    pictures = open_source.open_labelled(str(linked))
+    assert _names(pictures) == _names(open_source.open_labelled(str(folder)))
+
+
+def test_what_is_no_picture_in_a_class_is_skipped_and_named(folder):
+    """Zero bytes, a web page, AppleDouble, a pipe: no traceback, no wait."""
+    (folder / "red" / "empty.jpg").write_bytes(b"")
+    (folder / "red" / "page.jpg").write_text("<!DOCTYPE html><html></html>")
+    (folder / "red" / "._0.jpg").write_bytes(b"\0\5\x16\7")
+    (folder / "red" / "strip.png").write_bytes(
+        cv2.imencode(".png", np.zeros((8, 60_000), np.uint8))[1].tobytes()
+    )
+    os.mkfifo(folder / "red" / "pipe.jpg")
+    pictures = open_source.open_labelled(str(folder))
+    skipped = skipped_lib.SkippedExamples()
+    stream = pictures.stream_once(None, skipped)
+    assert sum(1 for _ in stream.as_numpy_iterator()) == 30
+    reasons = dict(skipped.items())
+    assert set(reasons) == {"red/empty.jpg", "red/page.jpg", "red/strip.png"}
+    assert "empty" in reasons["red/empty.jpg"]
+    assert "60000x8" in reasons["red/strip.png"]
+
+
+def test_names_of_any_bytes_are_read_and_shown(folder, caplog):
+    """A name is any bytes; TensorFlow and JSON take UTF-8 alone."""
+    red = os.fsencode(folder / "red")
+    stray = os.path.join(os.path.dirname(red), b"r\xe9d")
+    os.rename(red, stray)
+    os.rename(os.path.join(stray, b"0.png"), os.path.join(stray, b"\xff.png"))
+    with open(os.path.join(stray, b"\xfe\n.png"), "wb") as file:
+        file.write(b"no picture")
+    os.rename(folder / "green", folder / "grün")
+    pictures = open_source.open_labelled(str(folder))
+    assert "r\\xe9d" in pictures.class_names
+    assert "grün" in pictures.class_names
+    assert "r\\xe9d/\\xff.png" in pictures.names
+    assert len(pictures.digest()) == 64
+    skipped = skipped_lib.SkippedExamples()
+    stream = pictures.stream_once(None, skipped)
+    assert sum(1 for _ in stream.as_numpy_iterator()) == 30
+    ((name, _),) = skipped.items()
+    assert name == "r\\xe9d/\\xfe\\n.png"
+    positions = tf.data.Dataset.range(2)
+    (example, _) = pictures.stream(positions, 0, skipped).as_numpy_iterator()
+    shown = [name.decode() for name in example["class_names"]]
+    assert tuple(shown) == pictures.class_names
+
+
+def test_a_folder_with_brackets_is_that_folder(folder, tmp_path):
+    os.rename(folder, tmp_path / "pics[1]")
+    pictures = open_source.open_pictures(str(tmp_path / "pics[1]"))
+    stream = pictures.stream_once(None, skipped_lib.SkippedExamples())
+    assert sum(1 for _ in stream.as_numpy_iterator()) == 30

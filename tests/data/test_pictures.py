@@ -9,6 +9,7 @@ from mtssl_tf.data import decode
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.files import picture
 
 
 def _picture(seed=0, height=24, width=32):
@@ -51,13 +52,13 @@ def test_an_animation_gives_its_first_frame():
 
 
 def test_opencv_names_what_is_wrong():
-    with pytest.raises(decode.UnusablePictureError, match="empty"):
-        decode.decode_with_opencv(b"")
-    with pytest.raises(decode.UnusablePictureError, match="no picture"):
-        decode.decode_with_opencv(b"a text, not a picture")
-    with pytest.raises(decode.UnusablePictureError, match="1x1"):
+    with pytest.raises(picture.UnusablePictureError, match="empty"):
+        picture.decode_rgb(b"")
+    with pytest.raises(picture.UnusablePictureError, match="no picture"):
+        picture.decode_rgb(b"a text, not a picture")
+    with pytest.raises(picture.UnusablePictureError, match="1x1"):
         pixel = np.zeros((1, 1, 3), np.uint8)
-        decode.decode_with_opencv(_encode(pixel, ".png"))
+        picture.decode_rgb(_encode(pixel, ".png"))
 
 
 def _write_folder(folder):
@@ -154,6 +155,24 @@ def test_tfrecords_are_read_in_any_order(tmp_path):
         assert source.read(number) == expected
         in_graph = source.read_in_graph(tf.constant(number, tf.int64))
         assert in_graph.numpy() == expected
+
+
+def test_a_record_file_with_brackets_is_that_file(tmp_path):
+    """A name that is there is no pattern; beside it `train1` is another's."""
+    _write_records(tmp_path / "train[1]", range(3))
+    _write_records(tmp_path / "train1", range(1))
+    source = open_source.open_pictures(f"tfrecord:{tmp_path}/train[1]")
+    assert len(source) == 3
+
+
+def test_a_record_that_is_no_example_is_skipped_and_named(tmp_path):
+    with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
+        writer.write(b"\xff" * 100)
+    source = open_source.open_pictures(f"tfrecord:{tmp_path}/a")
+    skipped = skipped_lib.SkippedExamples()
+    assert not list(source.stream_once(None, skipped))
+    ((_, reason),) = skipped.items()
+    assert "no tf.train.Example" in reason
 
 
 def test_a_cut_off_tfrecord_is_named(tmp_path):

@@ -130,6 +130,21 @@ def test_raw_pixels_need_no_trunk(folders, tmp_path):
     assert got["metrics"]["top1"] == 100.0
 
 
+def test_a_picture_that_cannot_be_decoded_is_listed(tmp_path):
+    """It ended the evaluation with a traceback that named no file."""
+    for part in ("train", "test"):
+        class_folder_pictures.save_class_folders(tmp_path / part, 2)
+    red = tmp_path / "train" / "red"
+    (red / "empty.jpg").write_bytes(b"")
+    (red / "page.jpg").write_text("<!DOCTYPE html><html></html>")
+    (red / "._0.jpg").write_bytes(b"AppleDouble")
+    os.mkfifo(red / "pipe.jpg")
+    got = _evaluate(tmp_path, tmp_path / "out", trunk="pixels")
+    skipped = got["data"]["skipped"]
+    assert set(skipped) == {"red/empty.jpg", "red/page.jpg"}
+    assert skipped["red/empty.jpg"] == "the file is empty"
+
+
 def test_lasso_writes_the_mix(folders, tmp_path):
     got = _evaluate(folders, tmp_path, lasso=True)
     mix = np.array(got["mixing_weights"]["imagenet_linear"])

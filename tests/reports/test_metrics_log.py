@@ -30,6 +30,35 @@ def test_resuming_drops_what_came_after_the_checkpoint(tmp_path):
     assert steps == [10, 20, 25]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1, 2]",
+        "7",
+        "null",
+        '{"loss": 1}',
+        '{"step": "many"}',
+        "not JSON",
+        "[" * 100_000,
+    ],
+)
+def test_a_line_that_is_no_record_is_named_and_blocks_nothing(
+    tmp_path, caplog, line
+):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
+    with caplog.at_level("WARNING"):
+        log = metrics_log.MetricsLog(tmp_path, 2)
+        log.close()
+    assert f"Left out line 2 of {path}" in caplog.text
+    assert metrics_log.load_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+
+
+def test_a_line_of_other_bytes_blocks_nothing(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'\xff\x00\n{"step": 2}\n')
+    assert metrics_log.load_metrics(tmp_path) == [{"step": 2}]
+
+
 def test_a_folder_without_metrics_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         metrics_log.load_metrics(tmp_path)

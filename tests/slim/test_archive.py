@@ -1,5 +1,6 @@
 """What a user's path to a checkpoint may be, and what it must not hold."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -51,6 +52,22 @@ class TestPaths:
         slim_files.write_checkpoint(tmp_path / "model.ckpt-10", arrays)
         self._check(trunk, tmp_path, arrays)
 
+    @pytest.mark.parametrize("version", ["V1", "V2"])
+    def test_brackets_are_no_pattern(self, tmp_path, trunk, arrays, version):
+        plain = tmp_path / "plain"
+        slim_files.write_checkpoint(plain / "model.ckpt", arrays, version)
+        folder = plain.rename(tmp_path / "exp[1]*")
+        checkpoint.load(trunk, str(folder))
+        for file in folder.glob("model.ckpt*"):
+            file.rename(folder / file.name.replace("model", "model[2]"))
+        checkpoint.load(trunk, str(folder / "model[2].ckpt"))
+
+    def test_a_folder_of_any_bytes(self, tmp_path, trunk, arrays):
+        plain = tmp_path / "plain"
+        slim_files.write_checkpoint(plain / "model.ckpt", arrays)
+        folder = plain.rename(tmp_path / os.fsdecode(b"exp\xff"))
+        checkpoint.load(trunk, folder)
+
     def test_directory_that_was_moved(self, tmp_path, trunk, arrays):
         slim_files.write_checkpoint(tmp_path / "model.ckpt-10", arrays)
         (tmp_path / "checkpoint").write_text(
@@ -66,6 +83,15 @@ class TestPaths:
         os.remove(tmp_path / "checkpoint")
         with pytest.raises(FileNotFoundError, match="a.ckpt.*b.ckpt"):
             checkpoint.load(trunk, str(tmp_path))
+
+    def test_archive_made_on_macos(self, tmp_path, trunk, arrays):
+        slim_files.write_checkpoint(tmp_path / "a" / "model.ckpt", arrays)
+        (tmp_path / "a" / "checkpoint").unlink()
+        (tmp_path / "a" / "._model.ckpt.index").write_bytes(b"AppleDouble")
+        path = tmp_path / "a.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "a", "a")
+        checkpoint.load(trunk, str(path))
 
     def test_state_file_that_names_another(self, tmp_path, trunk, arrays):
         slim_files.write_checkpoint(tmp_path / "a.ckpt", arrays)
@@ -116,6 +142,31 @@ class TestArchives:
             archive.add(tmp_path / "a", "a")
         monkeypatch.setattr("mtssl_tf.slim.archive._MAX_UNPACKED_BYTES", 1000)
         self._refused(trunk, path, "at most 1000")
+
+    @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+    def test_a_header_that_claims_to_be_huge(self, tmp_path, trunk, kind):
+        """Names of any length are read at one go, before any check."""
+        member = tarfile.TarInfo("names")
+        member.type = kind
+        member.size = 3 * 2**29
+        path = tmp_path / "bomb.tar.gz"
+        with gzip.open(path, "wb", 1) as file:
+            file.write(member.tobuf(tarfile.USTAR_FORMAT))
+            file.write(bytes(2**21))
+        self._refused(trunk, path, "bomb.tar.gz.*a header claims 1610612736")
+
+    def test_members_without_end(self, tmp_path, trunk):
+        header = tarfile.TarInfo("a").tobuf()
+        path = tmp_path / "many.tar.gz"
+        with gzip.open(path, "wb", 1) as file:
+            file.write(header * 20_000)
+        self._refused(trunk, path, "many.tar.gz.*over 10000 members")
+
+    def test_another_compression_is_not_read(self, tmp_path, trunk):
+        path = tmp_path / "other.tar.gz"
+        with tarfile.open(path, "w:xz") as archive:
+            archive.addfile(tarfile.TarInfo("a"))
+        self._refused(trunk, path, "other.tar.gz")
 
     @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
     def test_truncated(self, tmp_path, trunk, arrays, share):

@@ -44,6 +44,15 @@ def test_a_source_without_classes_is_refused_by_the_task(tmp_path):
         task.fit(examples)
 
 
+def test_classes_may_have_names_of_any_letters(tmp_path):
+    folder = class_folder_pictures.save_class_folders(tmp_path, 1)
+    (folder / "green").rename(folder / "grün")
+    source = open_source.open_pictures(str(folder))
+    task = image_labels.ImageLabels(image_labels.ImageLabels.presets["tiny"])
+    task.use_facts(task.fit(_examples(source, 1)))
+    assert "grün" in task.class_names
+
+
 def test_head_holds_block4_of_the_trunks_width():
     state = task_cases.build_state(task_cases.small_config("image_labels"))
     block4 = state.model.head.get_layer("block4")

@@ -47,6 +47,20 @@ def test_train_and_test_folders_are_used_where_they_are(tmp_path):
         probe_lib.open_train_and_test(str(tmp_path), 2, seed=0)
 
 
+def test_pictures_that_cannot_be_decoded_are_skipped(tmp_path, caplog):
+    class_folder_pictures.save_class_folders(tmp_path / "train", 2)
+    class_folder_pictures.save_class_folders(tmp_path / "test", 2)
+    (tmp_path / "train" / "red" / "0.png").write_bytes(b"")
+    (tmp_path / "train" / "red" / "._0.png").write_bytes(b"AppleDouble")
+    with caplog.at_level("WARNING"):
+        probe_lib.Probe(str(tmp_path), image_px=32)
+    assert "Skipped red/0.png: the file is empty" in caplog.text
+    for path in tmp_path.glob("test/*/*.png"):
+        path.write_text("<html></html>")
+    with pytest.raises(ValueError, match="None of the 10 .*test can be used"):
+        probe_lib.Probe(str(tmp_path), image_px=32)
+
+
 def test_a_class_of_one_picture_is_named(tmp_path):
     class_folder_pictures.save_class_folders(tmp_path, 1)
     with pytest.raises(ValueError, match="blue"):

@@ -83,3 +83,10 @@ def test_confusion_shares_ties_and_sums_to_one(tmp_path):
     assert not table[1:].any()
     confusion_picture.save_confusion(tmp_path / "confusion.png", table, _NAMES)
     assert (tmp_path / "confusion.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_names_of_classes_are_no_formulas(tmp_path):
+    """A folder may be called anything; `$...$` was set as mathematics."""
+    names = [r"a$\frac{b$", "$x_$", r"r\xe9d", "grün", "two\nlines"]
+    confusion_picture.save_confusion(tmp_path / "c.png", np.eye(5), names)
+    assert (tmp_path / "c.png").stat().st_size > 1000

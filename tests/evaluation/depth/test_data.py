@@ -1,12 +1,16 @@
 """Depth data: each source, its split, and what is refused."""
 
+import os
+
 import cv2
 import h5py
 import numpy as np
+import PIL.Image
 import pytest
 import scipy.io
 
 from evaluation.depth import data as data_lib
+from evaluation.depth import folder as folder_lib
 from evaluation.depth import pairs
 
 _H, _W = 12, 16
@@ -43,6 +47,102 @@ def test_folder_is_split_in_time_and_read_in_metres(tmp_path):
     assert pair.depth_m[3, 3] == pytest.approx(2.007)
     assert pair.depth_m[0, 0] == 0 and pair.depth_m[0, 1] == 0
     assert pair.depth_m.dtype == np.float32
+
+
+def test_frames_without_zeros_before_their_number_are_in_time(tmp_path):
+    """By text 10 and 11 come before 2, and the test is no longer the end."""
+    folder = _write_folder(tmp_path, num_pairs=12)
+    for path in sorted(folder.rglob("*.png")):
+        path.rename(path.with_name(f"frame{int(path.stem)}.png"))
+    data = _load(folder)
+    tested = [data.test[index].name for index in range(len(data.test))]
+    assert [name.rpartition("frame")[2] for name in tested] == [
+        "9.png",
+        "10.png",
+        "11.png",
+    ]
+
+
+def test_pictures_turned_by_exif_agree_with_their_depth(tmp_path):
+    """The tag says 180 degrees; depth maps lie over what is stored."""
+    folder = _write_folder(tmp_path, num_pairs=4)
+    y, x = np.mgrid[:_H, :_W]
+    scene = np.stack([10 * y, 10 * x, 0 * x], -1).astype(np.uint8)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3
+    for path in sorted((folder / "rgb").iterdir()):
+        path.unlink()
+        PIL.Image.fromarray(scene).save(
+            path.with_suffix(".jpg"), exif=exif, quality=95, subsampling=0
+        )
+    pair = _load(folder).train[0]
+    assert np.abs(pair.rgb.astype(int) - scene).mean() < 6
+    assert pair.depth_m[0, 0] == 0  # as stored: the top left one is missing
+
+
+def test_hidden_files_and_pipes_are_no_pairs(tmp_path):
+    folder = _write_folder(tmp_path)
+    (folder / "rgb" / "._000.jpg").write_bytes(b"AppleDouble")
+    (folder / "depth" / "._001.png").write_bytes(b"AppleDouble")
+    os.mkfifo(folder / "rgb" / "pipe.jpg")
+    data = _load(folder)
+    assert (len(data.train), len(data.test)) == (6, 2)
+
+
+def test_names_of_any_bytes_are_pairs(tmp_path):
+    folder = os.fsencode(_write_folder(tmp_path))
+    for kind in (b"rgb", b"depth"):
+        os.rename(
+            os.path.join(folder, kind, b"000.png"),
+            os.path.join(folder, kind, b"0\xff.png"),
+        )
+    data = _load(tmp_path)
+    assert any("0\\xff.png" in pair.name for pair in _all(data.train))
+    data.summary()
+
+
+def _all(some_pairs):
+    return [some_pairs[index] for index in range(len(some_pairs))]
+
+
+def test_a_picture_that_claims_gigabytes_is_named(tmp_path, monkeypatch):
+    folder = _write_folder(tmp_path)
+    monkeypatch.setattr(folder_lib.picture, "MAX_PIXELS", _H * _W - 1)
+    with pytest.raises(ValueError, match="000.png cannot be used.*16x12"):
+        _load(folder)
+
+
+def test_the_check_holds_one_pair_at_a_time():
+    """A hundred pairs of a camera were held at once."""
+    alive = 0
+    most = 0
+
+    class _Counted(np.ndarray):
+        def __del__(self):
+            nonlocal alive
+            alive -= 1
+
+    class _Pairs:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+            depth = np.ones((_H, _W), np.float32).view(_Counted)
+            return pairs.DepthPair(str(index), _picture(index), depth)
+
+    pairs.check_depth(_Pairs())
+    assert most <= 6
+
+
+def test_a_split_file_that_may_unpack_to_gigabytes_is_refused(tmp_path):
+    path, _ = _write_mat(tmp_path)
+    split = tmp_path / "splits.mat"
+    split.write_bytes(bytes(2**18 + 1))
+    with pytest.raises(ValueError, match="splits.mat has 262145 bytes"):
+        _load(path)
 
 
 def test_digest_follows_the_data(tmp_path):
@@ -100,7 +200,7 @@ def test_depth_of_8_bits_and_a_damaged_picture(tmp_path):
     with pytest.raises(ValueError, match="16 bits .* got uint8"):
         _load(folder)
     (folder / "depth/000.png").write_bytes(good[:20])
-    with pytest.raises(ValueError, match="000.png is not a picture"):
+    with pytest.raises(ValueError, match="000.png cannot be used"):
         _load(folder)
 
 
@@ -228,4 +328,4 @@ def test_evenly_spaced_reads_first_and_last(tmp_path):
     data = _load(_write_folder(tmp_path, 12), test_share=0.1)
     names = [pair.name[-7:-4] for pair in pairs.evenly_spaced(data.train, 3)]
     assert names == ["000", "005", "010"]
-    assert len(pairs.evenly_spaced(data.test, 3)) == 1
+    assert len(list(pairs.evenly_spaced(data.test, 3))) == 1

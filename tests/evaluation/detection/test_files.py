@@ -76,6 +76,8 @@ def test_an_empty_list_is_no_detection(tmp_path):
         ({"bbox": [1, 2, 3, "wide"]}, "record 1.*wide"),
         ({"score": None}, "record 1.*None"),
         ({"score": float("nan")}, "record 1.*nan"),
+        ({"score": 10**400}, "record 1.*too large"),
+        ({"category_id": float("inf")}, "record 1.*infinity"),
         ({"image_id": "999999"}, "record 1.*'999999' is not in the split"),
     ],
 )
@@ -92,7 +94,7 @@ def test_a_wrong_json_record_is_named(tmp_path, change, said):
         files.load_detections(path, _NAMES)
 
 
-@pytest.mark.parametrize("text", ["{", '{"a": 1}'])
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', "", "[" * 100_000])
 def test_a_json_file_must_hold_a_list(tmp_path, text):
     path = tmp_path / "found.json"
     path.write_text(text)
@@ -113,6 +115,20 @@ def test_a_wrong_text_line_is_named(tmp_path, line, said):
     path.write_text(f"000005 0.5 1 2 3 4\n{line}\n")
     with pytest.raises(ValueError, match=said):
         files.load_detections(path, _NAMES)
+
+
+def test_a_huge_record_fills_no_screen(tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps([{"image_id": "x" * 10_000}]))
+    with pytest.raises(ValueError) as refusal:
+        files.load_detections(path, _NAMES)
+    assert len(str(refusal.value)) < 1000
+
+
+def test_hidden_files_beside_the_texts_are_left_out(tmp_path):
+    files.save_voc_text(tmp_path, "test", _some(), _NAMES)
+    (tmp_path / "._comp4_det_test_car.txt").write_bytes(b"\0AppleDouble\xff")
+    _assert_same(files.load_detections(tmp_path, _NAMES), _some())
 
 
 def test_a_file_of_no_class_and_a_missing_one_are_named(tmp_path):

@@ -1,7 +1,9 @@
 """Reading VOC: the devkit, TFDS, and what can be wrong with them."""
 
+import os
 import pathlib
 import shutil
+import struct
 
 import cv2
 import numpy as np
@@ -135,7 +137,11 @@ def _escape_folder(folder):
     "damage, kind, said",
     [
         (_break_picture, "missing pictures", "b.jpg"),
-        (_garble_picture, "unreadable entries", "b: Expected a JPEG"),
+        (
+            _garble_picture,
+            "unreadable entries",
+            "b: Its picture cannot be used",
+        ),
         (_break_annotation, "entries without annotation", "b.xml"),
         (_truncate_annotation, "unreadable entries", "b.xml is not"),
         (_unnumber_annotation, "unreadable entries", "'two'"),
@@ -177,11 +183,52 @@ def test_external_files_are_not_read(tmp_path):
         voc_annotation.load_objects(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<a>" * 100_000, "bad.xml is not well-formed"),
+        ('<?xml version="1.0" encoding="klingon"?><a/>', "bad.xml.*encoding"),
+        ("", "bad.xml is not well-formed"),
+    ],
+)
+def test_what_is_no_annotation_is_named(tmp_path, text, said):
+    path = tmp_path / "bad.xml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        voc_annotation.load_objects(path)
+
+
+def test_deep_annotations_end(tmp_path):
+    path = tmp_path / "deep.xml"
+    path.write_text("<a>" * 100_000 + "</a>" * 100_000)
+    assert voc_annotation.load_objects(path) == []
+
+
+def test_pipes_and_pictures_of_gigabytes_are_skipped_and_counted(tmp_path):
+    names = ("a", "pipe", "huge", "strip")
+    data = _write_devkit(
+        tmp_path, {name: [_xml_object(1, 1, 9, 9)] for name in names}
+    )
+    folder = tmp_path / "JPEGImages"
+    (folder / "pipe.jpg").unlink()
+    os.mkfifo(folder / "pipe.jpg")
+    head = struct.pack(">HBHHB", 17, 8, 60_000, 60_000, 3)
+    (folder / "huge.jpg").write_bytes(b"\xff\xd8\xff\xc0" + head)
+    cv2.imwrite(str(folder / "strip.jpg"), np.zeros((8, 6000), np.uint8))
+    split = voc_data.load_split(data, "all", is_strict=False)
+    assert [picture.name for picture in split.pictures] == ["a"]
+    assert split.skipped == {"missing pictures": 1, "unreadable entries": 2}
+    with pytest.raises(ValueError, match="huge: .* claims 60000x60000"):
+        (folder / "pipe.jpg").unlink()
+        shutil.copy(folder / "a.jpg", folder / "pipe.jpg")
+        voc_data.load_split(data, "all", is_strict=True)
+
+
 def test_a_picture_of_another_size_than_listed_is_an_error(tmp_path):
     data = _write_devkit(tmp_path, {"a": [_xml_object(1, 1, 9, 9)]})
     picture = voc_data.load_split(data, "all", True).pictures[0]
-    cv2.imwrite(str(picture.file), np.zeros((7, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"\(40, 60\); got \(7, 8\)"):
+    cv2.imwrite(str(picture.file), np.zeros((9, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"\(40, 60\); got \(9, 8\)"):
         picture.load_rgb()
 
 

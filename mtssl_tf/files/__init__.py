@@ -1,0 +1,1 @@
+"""What people hand in: folders, names, patterns and pictures of any kind."""

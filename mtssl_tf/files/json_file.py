@@ -1,0 +1,37 @@
+"""Reads JSON that people or programs wrote, with its name in every error."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+
+def load(path: str | os.PathLike) -> Any:
+    """Returns what a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON; names the file.
+    """
+    return parse(pathlib.Path(path).read_bytes(), os.fspath(path))
+
+
+def parse(text: str | bytes, place: str) -> Any:
+    """Returns what a text of JSON means.
+
+    Args:
+        text: the JSON.
+        place: where it is from, for messages.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deep for any use.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        problem = "its brackets are nested too deep"
+    except ValueError as error:
+        problem = f"{error}" if text.strip() else "it is empty"
+    raise ValueError(f"{place} is not JSON: {problem}.")

@@ -1,0 +1,153 @@
+"""The one guarded way from a picture's bytes to its pixels.
+
+Every reader goes through here (`data/decode.py` does the same in the graph),
+so that all have the same bounds and none turns a picture: pixels are taken as
+they are stored, whatever the EXIF tag says is up, and so agree with depth,
+boxes and masks, which know of no such tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import os
+
+import cv2
+import numpy as np
+
+from mtssl_tf.files import names
+from mtssl_tf.files import picture_head
+
+# ours: a smaller picture has nothing to learn from once it is scaled up.
+MIN_SIDE_PX = 8
+# ours: 8192 x 8192, 0.2 GB of uint8. Several are decoded at a time.
+MAX_PIXELS = 2**26
+# ours: a strip's long side grows with the short one as that is scaled up.
+MAX_ASPECT = 32
+# ours: what is read of a JPEG at an eighth: 65,500 x 65,500, the most it can.
+_MAX_REDUCED_PIXELS = 64 * MAX_PIXELS
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+class UnusablePictureError(ValueError):
+    """No decoder here gets a picture worth training on out of the bytes."""
+
+
+def check(contents: bytes) -> picture_head.PictureHead:
+    """Returns the head of a picture that can be decoded as it is.
+
+    Raises:
+        UnusablePictureError: the bytes are no picture, or one outside of the
+            bounds above; says which.
+    """
+    head = _readable_head(contents)
+    if head.num_pixels > MAX_PIXELS:
+        raise UnusablePictureError(
+            f"it claims {_size(head)}, above the {MAX_PIXELS} that are "
+            "decoded; make it smaller"
+        )
+    return head
+
+
+def decode(contents: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """Decodes whatever OpenCV can read, as it is stored.
+
+    Args:
+        contents: the file's bytes.
+        flags: OpenCV's, such as IMREAD_UNCHANGED.
+
+    Returns:
+        What OpenCV makes of it: uint8 [H, W, 3] BGR with the usual flags.
+
+    Raises:
+        UnusablePictureError: not a picture, or outside of the bounds.
+    """
+    check(contents)
+    return _decode(contents, flags)
+
+
+def decode_rgb(contents: bytes) -> np.ndarray:
+    """Decodes a picture to learn from; a JPEG too large for it, reduced.
+
+    Returns:
+        uint8 [H, W, 3] RGB.
+
+    Raises:
+        UnusablePictureError: not a picture, or outside of the bounds.
+    """
+    flags = cv2.IMREAD_COLOR
+    head = _readable_head(contents)
+    if (
+        head.is_baseline_jpeg
+        and MAX_PIXELS < head.num_pixels <= _MAX_REDUCED_PIXELS
+    ):
+        flags = next(
+            flag
+            for factor, flag in _REDUCED.items()
+            if head.num_pixels <= factor**2 * MAX_PIXELS
+        )
+    else:
+        check(contents)
+    return cv2.cvtColor(_decode(contents, flags), cv2.COLOR_BGR2RGB)
+
+
+def save(
+    path: str | os.PathLike, image: np.ndarray, options: Sequence[int] = ()
+) -> None:
+    """Writes a picture, in the format of the path's suffix.
+
+    Args:
+        path: of the file.
+        image: uint8 [H, W, 3] BGR or [H, W].
+        options: OpenCV's, such as IMWRITE_JPEG_QUALITY and its value.
+
+    Raises:
+        OSError: it cannot be written; OpenCV says no more than that.
+    """
+    if not cv2.imwrite(names.for_opencv(path), image, options):
+        raise OSError(
+            f"Could not write {names.shown(path)}. Is the disk full, or the "
+            "folder read-only?"
+        )
+
+
+def _readable_head(contents: bytes) -> picture_head.PictureHead:
+    if not contents:
+        raise UnusablePictureError("the file is empty")
+    head = picture_head.read_head(contents)
+    if head is None:
+        raise UnusablePictureError("its bytes are no picture that can be read")
+    sides = sorted((head.width, head.height))
+    if sides[0] < MIN_SIDE_PX:
+        raise UnusablePictureError(
+            f"it is {_size(head)}, under {MIN_SIDE_PX} a side"
+        )
+    if sides[1] > MAX_ASPECT * sides[0]:
+        raise UnusablePictureError(
+            f"it is {_size(head)}, more than {MAX_ASPECT} times as long as "
+            "wide; cut it into pieces"
+        )
+    return head
+
+
+def _decode(contents: bytes, flags: int) -> np.ndarray:
+    try:
+        image = cv2.imdecode(
+            np.frombuffer(contents, np.uint8),
+            flags | cv2.IMREAD_IGNORE_ORIENTATION,
+        )
+    except cv2.error as error:
+        raise UnusablePictureError(f"OpenCV says {error.err}") from error
+    if image is None:
+        raise UnusablePictureError("its bytes are no picture that can be read")
+    return image
+
+
+def _size(head: picture_head.PictureHead) -> str:
+    text = f"{head.width}x{head.height} pixels"
+    if head.num_pixels != head.width * head.height:
+        text += f", {head.num_pixels} in all frames"
+    return text

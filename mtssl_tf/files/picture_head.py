@@ -1,0 +1,161 @@
+"""How large a picture says it is, before anything of it is decoded.
+
+A few bytes can claim gigabytes of pixels. So the size is read from the head:
+of the kinds that TensorFlow decodes by the code here, of what only OpenCV
+decodes by Pillow, which does not touch the pixels to do so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import PIL.Image
+
+_MAX_MARKERS = 10_000  # ours: of a JPEG before its size; cameras write tens
+# SOF0 to SOF15 without DHT, JPG and DAC, whose numbers lie between them.
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BASELINE = {0xC0, 0xC1}
+_JPEG_LONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # no length follows
+_OTHER_KINDS = ("TIFF", "JPEG2000", "PPM", "SUN", "AVIF")
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureHead:
+    """What a picture's head says.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        num_pixels: of all frames together: decoders unpack more than one.
+        is_baseline_jpeg: can be decoded at a half, a quarter or an eighth
+            without the memory of the whole.
+    """
+
+    width: int
+    height: int
+    num_pixels: int
+    is_baseline_jpeg: bool = False
+
+
+def read_head(contents: bytes) -> PictureHead | None:
+    """Returns a picture's head, or None where the bytes have none."""
+    if contents.startswith(b"\xff\xd8"):
+        return _jpeg(contents)
+    if contents.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _still(_big(contents[16:20]), _big(contents[20:24]))
+    if contents.startswith((b"GIF87a", b"GIF89a")):
+        return _gif(contents)
+    if contents.startswith(b"BM"):
+        return _bmp(contents)
+    if contents.startswith(b"RIFF") and contents[8:12] == b"WEBP":
+        return _webp(contents)
+    return _other(contents)
+
+
+def _big(field: bytes) -> int:
+    return int.from_bytes(field, "big")
+
+
+def _little(field: bytes, signed: bool = False) -> int:
+    return int.from_bytes(field, "little", signed=signed)
+
+
+def _still(width: int, height: int) -> PictureHead | None:
+    if not width or not height:
+        return None
+    return PictureHead(width, height, width * height)
+
+
+def _jpeg(contents: bytes) -> PictureHead | None:
+    position = 2
+    for _ in range(_MAX_MARKERS):
+        position = contents.find(b"\xff", position)
+        if position < 0:
+            return None
+        while contents[position : position + 1] == b"\xff":
+            position += 1
+        marker = _big(contents[position : position + 1])
+        position += 1
+        if marker in _JPEG_LONE:
+            continue
+        if marker in _JPEG_FRAMES:
+            height = _big(contents[position + 3 : position + 5])
+            width = _big(contents[position + 5 : position + 7])
+            head = _still(width, height)
+            return head and dataclasses.replace(
+                head, is_baseline_jpeg=marker in _JPEG_BASELINE
+            )
+        length = _big(contents[position : position + 2])
+        if length < 2 or marker in (0xD9, 0xDA):  # the end, or pixels
+            return None
+        position += length
+    return None
+
+
+def _bmp(contents: bytes) -> PictureHead | None:
+    if _little(contents[14:18]) == 12:  # OS/2
+        return _still(_little(contents[18:20]), _little(contents[20:22]))
+    width = _little(contents[18:22], signed=True)
+    height = _little(contents[22:26], signed=True)  # below 0: top row first
+    return _still(abs(width), abs(height))
+
+
+def _gif(contents: bytes) -> PictureHead | None:
+    width, height = _little(contents[6:8]), _little(contents[8:10])
+    num_pixels = width * height
+    position = 13 + _color_table_bytes(contents[10:11])
+    while (block := contents[position : position + 1]) in (b"!", b","):
+        if block == b",":
+            frame = contents[position : position + 10]
+            num_pixels += _little(frame[5:7]) * _little(frame[7:9])
+            position += 11 + _color_table_bytes(frame[9:10])
+        else:
+            position += 2
+        while size := _little(contents[position : position + 1]):
+            position += size + 1
+        position += 1
+    if not width or not height:
+        return None
+    return PictureHead(width, height, num_pixels)
+
+
+def _color_table_bytes(flags: bytes) -> int:
+    value = _little(flags)
+    return 3 * 2 ** ((value & 7) + 1) if value & 0x80 else 0
+
+
+def _webp(contents: bytes) -> PictureHead | None:
+    kind = contents[12:16]
+    if kind == b"VP8X":
+        width = _little(contents[24:27]) + 1
+        height = _little(contents[27:30]) + 1
+        num_frames = max(1, _count_webp_frames(contents))
+        return PictureHead(width, height, width * height * num_frames)
+    if kind == b"VP8L":
+        bits = _little(contents[21:25])
+        return _still((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    return _still(
+        _little(contents[26:28]) & 0x3FFF, _little(contents[28:30]) & 0x3FFF
+    )
+
+
+def _count_webp_frames(contents: bytes) -> int:
+    count, position = 0, 12
+    while len(header := contents[position : position + 8]) == 8:
+        count += header[:4] == b"ANMF"
+        size = _little(header[4:])
+        position += 8 + size + size % 2
+    return count
+
+
+def _other(contents: bytes) -> PictureHead | None:
+    try:
+        with PIL.Image.open(io.BytesIO(contents), formats=_OTHER_KINDS) as head:
+            return _still(*head.size)
+    except PIL.Image.DecompressionBombError:
+        # Pillow tells no size; its limit is above any that is accepted here.
+        limit = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0)
+        return PictureHead(limit, limit, limit**2)
+    except Exception:  # Pillow's readers raise whatever they trip on
+        return None

@@ -1,0 +1,28 @@
+"""JSON that is none: every error names the file."""
+
+import pytest
+
+from mtssl_tf.files import json_file
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        (b"", "it is empty"),
+        (b"{", "Expecting"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"a":' * 100_000, "nested too deep"),
+        (b"\xff\xfe\xff", "codec"),
+        (b"9" * 10_000, "digits"),
+    ],
+)
+def test_what_is_no_json_is_named(tmp_path, contents, said):
+    path = tmp_path / "a.json"
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match=f"a.json is not JSON: .*{said}"):
+        json_file.load(path)
+
+
+def test_json_is_read(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": [1, null]}')
+    assert json_file.load(tmp_path / "a.json") == {"a": [1, None]}

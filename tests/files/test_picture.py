@@ -1,0 +1,207 @@
+"""Sizes are read before pixels, in every format, and bounded.
+
+The kind of fault: memory and time set by one picture.
+"""
+
+import io
+import os
+import resource
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from mtssl_tf.data import decode
+from mtssl_tf.files import picture
+from mtssl_tf.files import picture_head
+
+
+def _encode(array, kind, **options):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _scene(height=40, width=56):
+    y, x = np.mgrid[:height, :width]
+    return np.stack([4 * y, 3 * x, 100 + y], -1).astype(np.uint8)
+
+
+def _png_head(width, height, bits=8, color=2):
+    """Returns a PNG whose pixels are cut off."""
+    ihdr = b"IHDR" + struct.pack(
+        ">IIBBBBB", width, height, bits, color, 0, 0, 0
+    )
+    checksum = struct.pack(">I", zlib.crc32(ihdr))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + ihdr + checksum
+
+
+def _white_png(width, height, bits, color, bytes_a_row):
+    """Returns a whole PNG of one color, made a row at a time."""
+    packer = zlib.compressobj(9)
+    row = b"\0" + b"\xff" * bytes_a_row
+    parts = [packer.compress(row) for _ in range(height)] + [packer.flush()]
+
+    def chunk(name, body):
+        return (
+            struct.pack(">I", len(body))
+            + name
+            + body
+            + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    head = _png_head(width, height, bits, color)
+    return head + chunk(b"IDAT", b"".join(parts)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"comment": b"\xff\xc0" + b"x" * 1000}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": b"Exif\0\0x"}),  # the extended form
+        ("TIFF", {}),
+        ("JPEG2000", {}),
+        ("PPM", {}),
+    ],
+)
+def test_every_format_says_its_size(kind, options):
+    head = picture_head.read_head(_encode(_scene(), kind, **options))
+    assert (head.height, head.width) == (40, 56)
+    is_progressive = options.get("progressive", False)
+    assert head.is_baseline_jpeg == (kind == "JPEG" and not is_progressive)
+
+
+def test_os2_and_upside_down_bmp():
+    os2 = b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 56, 40, 1, 24)
+    assert picture_head.read_head(os2).width == 56
+    down = b"BM" + bytes(12) + struct.pack("<Iii", 40, 56, -40)
+    assert picture_head.read_head(down).height == 40
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_all_frames_count_since_decoders_unpack_them(kind):
+    frames = [
+        PIL.Image.fromarray(np.full((20, 30), value, np.uint8))
+        for value in (0, 90, 200)
+    ]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+    head = picture_head.read_head(buffer.getvalue())
+    assert (head.width, head.height) == (30, 20)
+    assert 3 * 600 <= head.num_pixels <= 4 * 600
+
+
+def test_bytes_that_are_cut_anywhere_have_a_head_or_none():
+    for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"):
+        contents = _encode(_scene(), kind)
+        for end in range(0, min(len(contents), 700), 3):
+            head = picture_head.read_head(contents[:end])
+            assert head is None or head.width <= 2**16
+
+
+def _refusals(contents):
+    """Returns what OpenCV's way says; the graph's must refuse too."""
+    with pytest.raises(tf.errors.InvalidArgumentError, match="out of bounds"):
+        decode.decode_in_graph(tf.constant(contents))
+    with pytest.raises(picture.UnusablePictureError) as refusal:
+        picture.decode_rgb(contents)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "bits", "color", "bytes_a_row"),
+    [
+        (30_000, 30_000, 1, 0, 3750),  # black and white: 0.1 MB
+        (20_000, 20_000, 8, 2, 60_000),
+    ],
+)
+def test_a_picture_of_gigabytes_is_refused_undecoded(
+    width, height, bits, color, bytes_a_row
+):
+    contents = _white_png(width, height, bits, color, bytes_a_row)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    said = _refusals(contents)
+    after_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert f"claims {width}x{height} pixels, above the 67108864" in said
+    assert after_kb - before_kb < 200_000
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        _png_head(2**31 - 1, 2**31 - 1),
+        b"\xff\xd8\xff\xc2" + struct.pack(">HBHHB", 17, 8, 60_000, 60_000, 3),
+        b"BM" + bytes(12) + struct.pack("<Iii", 40, 2**30, -(2**30)),
+        b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0),
+        b"GIF89a"
+        + struct.pack("<HHBBB", 100, 100, 0, 0, 0)
+        + (b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\2\0"),
+        b"RIFF....WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\x00" * 2,
+    ],
+)
+def test_a_head_that_claims_too_much_is_enough(contents):
+    assert "claims" in _refusals(contents)
+
+
+def test_a_strip_is_refused():
+    """Scaled up to a view's height, 8 rows become gigabytes."""
+    said = _refusals(_encode(np.zeros((8, 60_000), np.uint8), "PNG"))
+    assert "60000x8" in said and "32 times" in said
+    long = _encode(np.zeros((8, 256), np.uint8), "PNG")
+    assert decode.decode_in_graph(tf.constant(long)).shape == (8, 256, 3)
+
+
+def test_a_jpeg_above_the_bound_is_read_at_a_fraction(monkeypatch):
+    monkeypatch.setattr(picture, "MAX_PIXELS", 40 * 56 // 5)
+    contents = cv2.imencode(".jpg", _scene()[..., ::-1])[1].tobytes()
+    decoded = picture.decode_rgb(contents)
+    assert decoded.shape == (10, 14, 3)
+    middle = _scene()[2::4, 2::4].astype(int)
+    assert np.abs(decoded - middle).mean() < 8
+    progressive = _encode(_scene(), "JPEG", progressive=True)
+    with pytest.raises(picture.UnusablePictureError, match="56x40"):
+        picture.decode_rgb(progressive)  # the whole would be held
+
+
+def test_no_reader_turns_a_picture():
+    """One turned by EXIF, the others did not, and labels lay upside down."""
+    exif = PIL.Image.Exif()
+    for orientation in range(1, 9):
+        exif[0x0112] = orientation
+        turned = _encode(_scene(), "JPEG", exif=exif, quality=95)
+        for decoded in (
+            picture.decode_rgb(turned),
+            picture.decode(turned)[..., ::-1],
+            picture.decode(turned, cv2.IMREAD_UNCHANGED)[..., ::-1],
+            decode.decode_in_graph(tf.constant(turned)).numpy(),
+        ):
+            assert decoded.shape == (40, 56, 3)
+            assert np.abs(decoded.astype(int) - _scene()).mean() < 8
+
+
+def test_random_bytes_and_mutations_are_refused_in_words():
+    """No other error than the one that skips and names a picture."""
+    rng = np.random.default_rng(0)
+    kinds = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+    wholes = [_encode(_scene(), kind) for kind in kinds] + [os.urandom(400)]
+    for whole in wholes:
+        for _ in range(60):
+            mutated = np.frombuffer(whole, np.uint8).copy()
+            places = rng.integers(0, min(len(mutated), 64), 4)
+            mutated[places] = rng.integers(0, 256, 4)
+            try:
+                decoded = picture.decode_rgb(mutated.tobytes())
+            except picture.UnusablePictureError:
+                continue
+            assert decoded.size <= 3 * picture.MAX_PIXELS
