@@ -20,6 +20,8 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 
 PRECISIONS = ("float32", "bfloat16")
+# ours: room for some parts of clips, and more than a disk has.
+CACHE_GIB = (0.01, 2.0**20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ class DataConfig:
         labelled_short_side_px: size at which motion is looked for in clips,
             at least: in smaller frames slow motion is under a pixel.
         cache_dir: for labelled frames and the sample set.
+        cache_gib: what labelled frames may take there, in GiB.
     """
 
     images: str = ""
@@ -44,6 +47,7 @@ class DataConfig:
     num_fit: int = 500
     labelled_short_side_px: int = 160
     cache_dir: str = "~/.cache/mtssl_tf"
+    cache_gib: float = 8.0  # ours
 
     def __post_init__(self) -> None:
         for name in ("held_out_images", "held_out_videos"):
@@ -52,6 +56,12 @@ class DataConfig:
                     f"{name} is a share, 0 or above and below 1. Got "
                     f"{getattr(self, name)}."
                 )
+        low, high = CACHE_GIB
+        if not low <= self.cache_gib <= high:
+            raise ValueError(
+                f"cache_gib is between {low} and {high} GiB, got "
+                f"{self.cache_gib}."
+            )
         if self.num_fit < 1:
             raise ValueError(f"num_fit must be >= 1, got {self.num_fit}.")
 

@@ -82,6 +82,12 @@ class PictureSource:
             and (lambda index: read_class(tf.gather(numbers, index))),
         )
 
+    def close(self) -> None:
+        """Does nothing: a picture is read in no time."""
+
+    def raise_failure(self) -> None:
+        """Does nothing: what fails here is a picture, which is skipped."""
+
     def stream(
         self,
         positions: tf.data.Dataset,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 import dataclasses
 import hashlib
+import queue
+import threading
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +62,14 @@ class Source(Protocol):
             what the kind of source adds.
         """
 
+    def close(self) -> None:
+        """Ends what streams are busy with, from any thread; there is no way
+        back.
+        """
+
+    def raise_failure(self) -> None:
+        """Raises why a stream has ended with an error, where it knows."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SplitSource:
@@ -112,17 +122,33 @@ def choose_held_out(names: tuple[str, ...], share: float) -> np.ndarray:
 def iterate(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
     """Yields a dataset's elements, with a plain error where it has no more.
 
+    Signals are dealt with while it waits for one. What an exception out of a
+    signal's handler ends stays ended: the source is closed.
+
     Raises:
         SourceError: so many examples of `source` in a row cannot be used that
             it makes no sense to go on.
+        Exception: what `source` knows to have gone wrong.
     """
+    fetcher = _Fetcher(iter(dataset))
     try:
-        yield from dataset
+        yield from fetcher
         return
-    except tf.errors.InvalidArgumentError:
-        pass
+    except GeneratorExit:  # before TensorFlow's, which may be gone by then
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        source.close()
+        raise
+    except tf.errors.OpError as error:
+        is_source_at_end = isinstance(error, tf.errors.InvalidArgumentError)
+        unknown = None if is_source_at_end else error
+    finally:
+        fetcher.close()
     # Not from within the handler: the first error would keep the iterator,
     # whose threads go on reading and hold up the end of the process.
+    source.raise_failure()
+    if unknown is not None:
+        raise unknown.with_traceback(None)
     raise SourceError(
         f"Too many examples of {source.description} in a row cannot be used. "
         "The log names what was skipped and why; check the files, or leave "
@@ -145,3 +171,45 @@ def iterate_once(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
             f"None of the {len(source)} examples of {source.description} can "
             "be used. The log names each and says why."
         )
+
+
+class _Fetcher(Iterator[Any]):
+    """Takes elements from an iterator of TensorFlow, in a thread of its own.
+
+    Python runs the handler of a signal in the main thread, and only between
+    two steps of Python's: not while that thread waits within TensorFlow.
+    """
+
+    def __init__(self, elements: Iterator[Any]) -> None:
+        self._is_wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Any, BaseException | None]]
+        self._answers = queue.SimpleQueue()
+        threading.Thread(
+            target=_fetch,
+            args=(elements, self._is_wanted, self._answers),
+            daemon=True,
+        ).start()
+
+    def __next__(self) -> Any:
+        self._is_wanted.put(True)
+        element, error = self._answers.get()
+        if error is not None:
+            raise error
+        return element
+
+    def close(self) -> None:
+        """Lets the thread end, once it has what it is waiting for."""
+        self._is_wanted.put(False)
+
+
+def _fetch(
+    elements: Iterator[Any],
+    is_wanted: queue.SimpleQueue[bool],
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]],
+) -> None:
+    while is_wanted.get():
+        try:
+            answers.put((next(elements), None))
+        except BaseException as error:
+            # The traceback would keep the iterator.
+            answers.put((None, error.with_traceback(None)))

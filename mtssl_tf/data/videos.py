@@ -1,17 +1,19 @@
 """A stream of single video frames, each with the mask of what moves next.
 
-Labels come from the clip itself (`mtssl_tf.motion`). A clip is decoded and
-labelled when it is first needed; frames and masks are then read from a cache
-on disk.
+Labels come from the clip itself (`mtssl_tf.motion`). Clips are labelled in
+parts of about a second, kept in a cache on disk: a part when a batch needs it,
+and further ones ahead of that in the background. Which part a position uses
+follows from the seed alone (`visits.py`), and a part's labels from the clip
+alone: what the background has made changes only how long a batch takes.
 """
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Sequence
+from collections.abc import Iterator
 import dataclasses
 import pathlib
 import threading
+import weakref
 
 import cv2
 import numpy as np
@@ -19,33 +21,32 @@ import numpy as np
 from mtssl_tf import motion
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import visits
+from mtssl_tf.data import work_ahead
 from mtssl_tf.lazy_imports import tf
-from mtssl_tf.motion import cache
+from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips as clips_lib
+from mtssl_tf.motion import labeller as labeller_lib
+from mtssl_tf.motion import parts as parts_lib
 
 # ours: clips in a row without a usable frame before the source is refused.
 _MAX_ATTEMPTS = 16
-
-_Pair = tuple[pathlib.Path, pathlib.Path]  # a frame and its mask
+_PLAN_POSITIONS = 256  # ours: planned at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoSource:
-    """Clips and how their frames are labelled.
+    """Clips and who labels their frames.
 
     Attributes:
         description: what the user named.
         clips: the clips.
-        motion_config: how motion is found.
-        cache_dir: where labelled frames are kept.
-        short_side_px: size of the labelled frames.
+        labeller: makes and keeps labelled frames.
     """
 
     description: str
     clips: tuple[clips_lib.Clip, ...]
-    motion_config: motion.MotionConfig
-    cache_dir: pathlib.Path
-    short_side_px: int
+    labeller: labeller_lib.Labeller
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -60,14 +61,13 @@ class VideoSource:
         chosen = tuple(self.clips[number] for number in numbers)
         return dataclasses.replace(self, clips=chosen)
 
-    def labelled_frames(self, number: int) -> Sequence[_Pair]:
-        """Returns (frame path, mask path) pairs of clip `number`."""
-        return cache.labelled_clip(
-            self.clips[number],
-            self.motion_config,
-            self.cache_dir,
-            self.short_side_px,
-        )
+    def close(self) -> None:
+        """Ends all labelling at once, of subsets too."""
+        self.labeller.close()
+
+    def raise_failure(self) -> None:
+        """Raises why a stream of this source has ended, if that is known."""
+        self.labeller.raise_failure()
 
     def stream(
         self,
@@ -90,7 +90,14 @@ class VideoSource:
             dicts of `image`, uint8 [H, W, 3] RGB, `moving`, uint8 [H, W, 1]
             of 0 and 255, and `position`, int64 [].
         """
-        reader = _FrameReader(self, skipped)
+        finder = _PartFinder(self, seed, skipped)
+        first_clips = positions.map(
+            lambda position: (
+                position,
+                order.example_index(position, len(self), seed),
+            )
+        ).batch(_PLAN_POSITIONS)
+        reader = _FrameReader(finder, first_clips)
 
         def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
             attempts = tf.range(_MAX_ATTEMPTS, dtype=tf.int64)
@@ -104,7 +111,9 @@ class VideoSource:
                 [], order.example_seed(position, seed)
             )
             image, moving = tf.numpy_function(
-                reader.read, [indices, fraction], [tf.uint8, tf.uint8]
+                reader.read,
+                [position, indices, fraction],
+                [tf.uint8, tf.uint8],
             )
             return {
                 "image": tf.ensure_shape(image, [None, None, 3]),
@@ -120,11 +129,20 @@ def open_videos(
     motion_config: motion.MotionConfig,
     cache_dir: pathlib.Path,
     short_side_px: int,
+    max_bytes: int = cache_lib.MAX_BYTES,
 ) -> VideoSource:
     """Opens what `--videos` names.
 
+    Args:
+        folder: of clips.
+        motion_config: how motion is found.
+        cache_dir: where labelled frames are kept.
+        short_side_px: size of the labelled frames.
+        max_bytes: what `cache_dir` may hold.
+
     Raises:
         FileNotFoundError: `folder` is no folder.
+        OSError: `cache_dir` cannot be written.
         ValueError: there is no clip in it.
     """
     if not pathlib.Path(folder).is_dir():
@@ -138,67 +156,171 @@ def open_videos(
             f"--videos={folder} holds no clip. Expected video files (mp4, "
             "avi, mkv, mov, webm) or folders of numbered frames."
         )
-    return VideoSource(folder, found, motion_config, cache_dir, short_side_px)
+    cache = cache_lib.LabelCache(
+        cache_dir, motion_config, short_side_px, max_bytes
+    )
+    return VideoSource(folder, found, labeller_lib.Labeller(cache))
+
+
+class _PartFinder:
+    """Finds, and makes, the labelled parts that visits of clips use."""
+
+    def __init__(
+        self,
+        source: VideoSource,
+        seed: int,
+        skipped: skipped_lib.SkippedExamples,
+    ) -> None:
+        self.source, self._seed, self._skipped = source, seed, skipped
+        self._opened: dict[int, parts_lib.IndexedClip | None] = {}
+        self._parts: dict[int, tuple[parts_lib.Part, ...]] = {}
+        self._lock = threading.Lock()
+
+    def part_name(self, position: int, index: int) -> tuple[str, int, int]:
+        """Returns name, clip and number of the part that a position uses.
+
+        The name is '' for a clip that cannot be read.
+        """
+        clip = self._open(index)
+        if clip is None:
+            return "", index, 0
+        number = next(self._numbers(position, index))
+        part = self._parts[index][number]
+        return self.source.labeller.cache.name_of(clip, part), index, number
+
+    def make(self, index: int, number: int) -> None:
+        """Makes a part of a clip that can be read."""
+        clip = self._open(index)
+        if clip is not None:
+            self.source.labeller.labelled(clip, self._parts[index][number])
+
+    def find(self, position: int, index: int) -> cache_lib.Entry | None:
+        """Returns the part that a position uses of its clip.
+
+        Where it has no usable frame, it is another one of the clip.
+
+        Returns:
+            The part with at least a frame, or None if there is none.
+        """
+        clip = self._open(index)
+        if clip is None:
+            return None
+        problem = ""
+        for number in self._numbers(position, index):
+            part = self._parts[index][number]
+            entry = self.source.labeller.labelled(clip, part)
+            if entry.names:
+                return entry
+            problem = entry.problem or problem
+        reason = "motion cannot be told in any frame of this clip"
+        self._skipped.add(
+            clip.clip.name, f"{reason}; {problem}" if problem else reason
+        )
+        return None
+
+    def _numbers(self, position: int, index: int) -> Iterator[int]:
+        return visits.part_numbers(
+            position // len(self.source),
+            len(self._parts[index]),
+            len(self.source),
+            self._seed,
+            self.source.clips[index].name,
+        )
+
+    def _open(self, index: int) -> parts_lib.IndexedClip | None:
+        with self._lock:
+            if index not in self._opened:
+                self._opened[index] = self._index(index)
+            return self._opened[index]
+
+    def _index(self, index: int) -> parts_lib.IndexedClip | None:
+        cache = self.source.labeller.cache
+        try:
+            clip = parts_lib.IndexedClip(self.source.clips[index])
+        except OSError as error:
+            self._skipped.add(self.source.names[index], str(error))
+            return None
+        self._parts[index] = clip.parts(cache.config.window_frames)
+        cache.count_parts(clip)
+        return clip
 
 
 class _FrameReader:
-    """Reads labelled frames, remembering which clips have any."""
+    """Reads labelled frames, and has those of later positions made."""
 
     def __init__(
-        self, source: VideoSource, skipped: skipped_lib.SkippedExamples
+        self, finder: _PartFinder, first_clips: tf.data.Dataset
     ) -> None:
-        self._source = source
-        self._skipped = skipped
-        self._frames: dict[int, Sequence[_Pair]] = {}
-        # One thread labels a clip; others that want the same one wait.
-        self._locks: dict[int, threading.Lock] = collections.defaultdict(
-            threading.Lock
+        """Starts nothing.
+
+        Args:
+            finder: of the clips' parts.
+            first_clips: batches of positions, int64 [n], and of the clips
+                that they use, int64 [n].
+        """
+        cache = finder.source.labeller.cache
+
+        def needs() -> Iterator[tuple[int, tuple[str, int, int]]]:
+            for positions, indices in first_clips.as_numpy_iterator():
+                for position, index in zip(positions, indices, strict=True):
+                    need = finder.part_name(int(position), int(index))
+                    yield int(position), need
+
+        self._finder = finder
+        self._ahead = work_ahead.WorkAhead(
+            needs,
+            lambda need: finder.make(*need[1:]),
+            lambda need: cache.hold(need[0]),
+            lambda need: cache.release(need[0]),
+            cache.has_room,
         )
+        # The threads must not keep what they end with.
+        weakref.finalize(self, self._ahead.stop)
 
     def read(
-        self, indices: np.ndarray, fraction: np.float32
+        self, position: np.int64, indices: np.ndarray, fraction: np.float32
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns a frame and mask of the first usable clip of `indices`.
 
         Args:
-            indices: int64 [n], clips in the order to try.
-            fraction: which frame, in [0, 1) of the labelled ones.
+            position: in the order of the source.
+            indices: int64 [n], clips in the order to try: those of the
+                position and of the ones after it.
+            fraction: which frame, in [0, 1) of the part's labelled ones.
         """
-        for index in indices:
-            for _ in range(2):
-                frames = self._labelled_frames(int(index))
-                if not frames:
-                    break
-                pair = _load_pair(*frames[int(fraction * len(frames))])
+        self._ahead.note(int(position))
+        labeller = self._finder.source.labeller
+        with labeller.noting_failure():
+            for attempt, index in enumerate(indices):
+                pair = self._read_clip(
+                    int(position) + attempt, int(index), fraction
+                )
                 if pair is not None:
                     return pair
-                # The cache dropped this clip to stay within its bound.
-                with self._locks[int(index)]:
-                    self._frames.pop(int(index), None)
         raise ValueError(
             f"No usable frame in {len(indices)} clips of "
-            f"{self._source.description} in a row; the log names each."
+            f"{self._finder.source.description} in a row; the log names each."
         )
 
-    def _labelled_frames(self, index: int) -> Sequence[_Pair]:
-        with self._locks[index]:
-            if index not in self._frames:
-                frames = self._source.labelled_frames(index)
-                if not frames:
-                    self._skipped.add(
-                        self._source.names[index],
-                        "motion cannot be told in any frame of this clip",
-                    )
-                self._frames[index] = frames
-            return self._frames[index]
+    def _read_clip(
+        self, position: int, index: int, fraction: np.float32
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        cache = self._finder.source.labeller.cache
+        while entry := self._finder.find(position, index):
+            pair = _load_pair(*entry.files(int(fraction * len(entry.names))))
+            if pair is not None:
+                return pair
+            # Damaged, or dropped by another process to stay within the bound.
+            cache.drop(entry.folder.name)
+        return None
 
 
 def _load_pair(
     frame_path: pathlib.Path, mask_path: pathlib.Path
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns frame and mask, or None where either file is gone."""
+    """Returns frame and mask, or None where either can't be read."""
     image = cv2.imread(str(frame_path), cv2.IMREAD_COLOR)
     mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
-    if image is None or mask is None:
+    if image is None or mask is None or image.shape[:2] != mask.shape:
         return None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), mask[..., None]

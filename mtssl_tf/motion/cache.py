@@ -1,15 +1,22 @@
-"""Frames and masks of a clip on disk, computed once, for training.
+"""Frames and masks of parts of clips on disk, computed once, for training.
 
 An entry is a folder named by everything that decides its content: the clip's
-path, size and time of change, the settings, the frame size. So an entry is
-never stale; a changed clip simply has another name. Entries appear by an
-atomic rename; a lock file per entry keeps two workers from computing the same
-clip, and those used longest ago go first when the cache is full.
+path, size and time of change, which part of it, the settings, the frame size.
+So an entry is never stale; a changed clip simply has another name. Entries
+appear by an atomic rename: who is killed loses the part that he was at. A lock
+keeps two workers from computing the same part.
+
+Training goes through its clips again and again. A cache that is too small for
+all of them must not drop what was used longest ago: that comes next. When it
+is full, entries of others that nobody has used for a while go first, then the
+most recently used ones; never those that are reserved because they are needed
+soon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import collections
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import dataclasses
 import fcntl
@@ -18,130 +25,342 @@ import json
 import os
 import pathlib
 import shutil
+import threading
 import time
 
+from absl import logging
 import cv2
 import numpy as np
 
-from mtssl_tf.motion import clips
 from mtssl_tf.motion import config as motion_config
-from mtssl_tf.motion import stream
+from mtssl_tf.motion import parts
 from mtssl_tf.process import atomic_file
 
 MAX_BYTES = 8 * 2**30  # ours
 JPEG_QUALITY = 95  # ours
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 _INDEX = "entry.json"
 _ORPHAN_AGE_S = 3600.0
+_IDLE_S = 600.0  # ours: an entry of others that was not used for so long goes
+_ROOM_SHARE = 0.05  # ours: is freed at once, since looking takes time
+_LOCK_INTERVAL_S = 0.02
+
+# A frame's name, the frame, uint8 [H, W, 3] RGB, and bool [H, W]: what moves.
+LabelledFrame = tuple[str, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class CacheConfig:
-    """What is stored, and how much of it."""
+class Entry:
+    """A labelled part.
 
-    short_side_px: int = 160
-    every: int = 1  # every n-th frame that has a mask
-    max_bytes: int = MAX_BYTES
-
-    def __post_init__(self) -> None:
-        for name in ("short_side_px", "every", "max_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1. Got {getattr(self, name)}."
-                )
-
-
-def clip_fingerprint(clip: clips.Clip) -> str:
-    """Returns a digest that changes when a clip's files change."""
-    files = clips.frame_paths(clip.path) if clip.is_folder else [clip.path]
-    digest = hashlib.sha256(str(clip.path.resolve()).encode())
-    for file in files:
-        stat = file.stat()
-        digest.update(f"{file.name}|{stat.st_size}|{stat.st_mtime_ns}".encode())
-    return digest.hexdigest()
-
-
-def labelled_clip(
-    clip: clips.Clip,
-    config: motion_config.MotionConfig,
-    cache_dir: str | os.PathLike,
-    short_side_px: int = 160,
-    *,
-    every: int = 1,
-    max_bytes: int = MAX_BYTES,
-) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """Returns (frame, mask) files of a clip, computing them if need be.
-
-    Safe to call from many threads and processes at once. Files can be evicted
-    by a later call, once the cache is full: who finds one gone calls again.
-
-    Args:
-        clip: one of `list_clips`.
-        config: decides the masks.
-        cache_dir: is made if it is missing.
-        short_side_px: frames are shrunk to this short side, never enlarged;
-            masks are computed and stored at that size.
-        every: keeps every n-th frame whose mask is known.
-        max_bytes: the cache's bound, over all its entries. The entry that is
-            asked for stays even where it alone exceeds the bound.
-
-    Returns:
-        One pair a kept frame, in their order: a JPEG and a PNG of 0 and 255.
-        Empty if the clip has no frame whose motion can be known.
+    Attributes:
+        folder: of its files.
+        names: of the frames whose motion is known, in their order.
+        problem: '' or why the clip breaks off within the part.
+        num_bytes: what it takes on disk.
     """
-    settings = CacheConfig(short_side_px, every, max_bytes)
-    root = pathlib.Path(cache_dir)
-    root.mkdir(parents=True, exist_ok=True)
-    key = _entry_key(clip, config, settings)
-    entry = root / key
-    with _locked(_lock_path(entry)):
-        is_new = not (entry / _INDEX).is_file()
-        if is_new:
-            _save_entry(clip, config, settings, entry)
-        os.utime(entry / _INDEX)  # the time of the last use
-        names = json.loads((entry / _INDEX).read_text())["names"]
-    if is_new:
-        _evict(root, settings.max_bytes, keep=key)
-    return [(entry / f"{n}.jpg", entry / f"{n}.png") for n in names]
+
+    folder: pathlib.Path
+    names: tuple[str, ...]
+    problem: str
+    num_bytes: int
+
+    def files(self, number: int) -> tuple[pathlib.Path, pathlib.Path]:
+        """Returns the JPEG of a frame and the PNG of 0 and 255 of its mask."""
+        stem = self.names[number]
+        return self.folder / f"{stem}.jpg", self.folder / f"{stem}.png"
 
 
-def _entry_key(
-    clip: clips.Clip, config: motion_config.MotionConfig, settings: CacheConfig
-) -> str:
-    parts = (
-        str(_LAYOUT_VERSION),
-        clip_fingerprint(clip),
-        motion_config.config_digest(config),
-        str(settings.short_side_px),
-        str(settings.every),
-    )
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]
+class LabelCache:
+    """A folder of labelled parts of bounded size.
 
+    Safe to use from many threads, and from many processes by one object each.
+    """
 
-def _save_entry(
-    clip: clips.Clip,
-    config: motion_config.MotionConfig,
-    settings: CacheConfig,
-    entry: pathlib.Path,
-) -> None:
-    """Computes a clip into a scratch folder that becomes `entry`."""
-    with atomic_file.new_folder(entry) as scratch:
-        names = []
-        frames = clips.read_frames(clip, settings.short_side_px)
-        for index, frame, mask in stream.iterate_masks(frames, config):
-            if mask.is_known and index % settings.every == 0:
-                names.append(f"{index:06d}")
-                _save_pair(scratch / names[-1], frame, mask.moving)
-        index_text = json.dumps(
-            {
-                "clip": str(clip.path),
-                "problem": frames.problem,
-                "names": names,
-                "bytes": sum(f.stat().st_size for f in scratch.iterdir()),
-            }
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        config: motion_config.MotionConfig,
+        short_side_px: int = 160,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        """Makes the folder if it is missing.
+
+        Args:
+            folder: where entries are kept.
+            config: decides the masks.
+            short_side_px: frames are shrunk to this short side, never
+                enlarged; masks are computed and stored at that size.
+            max_bytes: the bound over all entries. What is needed at once is
+                kept even where it alone exceeds the bound.
+
+        Raises:
+            OSError: it cannot be written.
+            ValueError: a number is below 1.
+        """
+        for name, value in (
+            ("short_side_px", short_side_px),
+            ("max_bytes", max_bytes),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1. Got {value}.")
+        self.folder = pathlib.Path(folder)
+        self.config = config
+        self.short_side_px = short_side_px
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._reserved: collections.Counter[str] = collections.Counter()
+        self._sizes: dict[str, int] = {}  # of what was used here, last use last
+        self._num_parts: dict[str, int] = {}  # of the clips used here
+        self._is_warned = False
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / "evict.lock", "a"):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"Labelled clips cannot be kept in {self.folder}: "
+                f"{error.strerror}. Name another folder with "
+                "--set data.cache_dir=DIR."
+            ) from error
+        self._remove_orphans()
+        self._num_bytes = 0
+        self._num_unseen = max_bytes  # whatever is there: the first one looks
+
+    def name_of(self, clip: parts.IndexedClip, part: parts.Part) -> str:
+        """Returns the name of a part's entry."""
+        facts = (
+            str(_LAYOUT_VERSION),
+            clip.fingerprint,
+            f"{part.first}+{part.num_frames}",
+            motion_config.config_digest(self.config),
+            str(self.short_side_px),
         )
-        (scratch / _INDEX).write_text(index_text)
-        shutil.rmtree(entry, ignore_errors=True)  # a half-evicted entry
+        return hashlib.sha256("|".join(facts).encode()).hexdigest()[:32]
+
+    def count_parts(self, clip: parts.IndexedClip) -> None:
+        """Takes note of a clip that is used, to tell what all would take."""
+        count = len(clip.parts(self.config.window_frames))
+        with self._lock:
+            self._num_parts[clip.fingerprint] = count
+
+    def find(self, name: str) -> Entry | None:
+        """Returns an entry, as the one used last, or None if it is missing."""
+        folder = self.folder / name
+        try:
+            os.utime(folder / _INDEX)
+            index = json.loads((folder / _INDEX).read_text())
+            entry = Entry(
+                folder, tuple(index["names"]), index["problem"], index["bytes"]
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # missing or damaged
+        with self._lock:
+            self._sizes.pop(name, None)
+            self._sizes[name] = entry.num_bytes
+        return entry
+
+    def drop(self, name: str) -> None:
+        """Removes an entry whose files are missing or damaged."""
+        with _locked_if_free(self._lock_path(name)) as is_held:
+            if is_held:  # else it is being made anew
+                _remove(self.folder / name)
+
+    def find_or_make(
+        self,
+        name: str,
+        label: Callable[[], Iterable[LabelledFrame]],
+        problem: Callable[[], str],
+        check: Callable[[], None],
+    ) -> Entry:
+        """Returns an entry, made first if it is missing.
+
+        Args:
+            name: of the entry.
+            label: begins to label the part.
+            problem: is asked once all its frames have come.
+            check: raises what ends the wait for another worker.
+        """
+        found = self.find(name)
+        if found:
+            return found
+        with self.reserve(name), self._locked_entry(name, check):
+            found = self.find(name)  # another worker was faster
+            if found is None:
+                self._save(name, label, problem)
+                found = self.find(name)
+                if found is None:
+                    raise FileNotFoundError(
+                        f"{self.folder / name} was removed as it was made."
+                    )
+                self._add_up(found.num_bytes)
+        return found
+
+    @contextlib.contextmanager
+    def reserve(self, name: str) -> Iterator[None]:
+        """Keeps an entry, there or still to come, for as long as it lasts."""
+        self.hold(name)
+        try:
+            yield
+        finally:
+            self.release(name)
+
+    def hold(self, name: str) -> None:
+        """Keeps an entry, there or still to come, until `release`."""
+        with self._lock:
+            self._reserved[name] += 1
+
+    def release(self, name: str) -> None:
+        """Takes one `hold` back."""
+        with self._lock:
+            self._reserved[name] -= 1
+            if not self._reserved[name]:
+                del self._reserved[name]
+
+    def has_room(self) -> bool:
+        """Returns whether one more entry fits beside those that are held."""
+        with self._lock:
+            mean = self._mean_bytes()
+            held = [self._sizes.get(name, mean) for name in self._reserved]
+        return sum(held) + mean <= self.max_bytes * (1 - _ROOM_SHARE)
+
+    def _mean_bytes(self) -> float:
+        return sum(self._sizes.values()) / max(len(self._sizes), 1)
+
+    def _save(
+        self,
+        name: str,
+        label: Callable[[], Iterable[LabelledFrame]],
+        problem: Callable[[], str],
+    ) -> None:
+        """Computes a part into a scratch folder that becomes the entry."""
+        entry = self.folder / name
+        try:
+            with atomic_file.new_folder(entry) as scratch:
+                names = []
+                for stem, frame, moving in label():
+                    names.append(stem)
+                    _save_pair(scratch / stem, frame, moving)
+                index = {
+                    "names": names,
+                    "problem": problem(),
+                    "bytes": sum(f.stat().st_size for f in scratch.iterdir()),
+                }
+                (scratch / _INDEX).write_text(json.dumps(index))
+                shutil.rmtree(entry, ignore_errors=True)  # a half-evicted one
+        except OSError as error:
+            raise OSError(
+                f"Could not write labelled frames to {self.folder}: {error}. "
+                "Make room there, or name another folder with --set "
+                "data.cache_dir=DIR."
+            ) from error
+
+    def _add_up(self, num_bytes: int) -> None:
+        """Counts a new entry, and makes room where there is too little."""
+        with self._lock:
+            self._num_bytes += num_bytes
+            self._num_unseen += num_bytes
+            # Other processes add to it too.
+            is_due = self._num_unseen > self.max_bytes * _ROOM_SHARE
+            if self._num_bytes <= self.max_bytes and not is_due:
+                return
+            self._num_unseen = 0
+        with _locked(self.folder / "evict.lock"):
+            total = self._evict()
+            self._remove_orphans()
+        with self._lock:
+            self._num_bytes = total
+
+    def _evict(self) -> int:
+        """Removes what is needed last until the rest fits.
+
+        Returns:
+            The bytes of what is left.
+        """
+        entries = self._list_entries()
+        total = sum(size for _, size, _ in entries)
+        if total <= self.max_bytes:
+            return total
+        with self._lock:
+            reserved = set(self._reserved)
+            uses = {name: number for number, name in enumerate(self._sizes)}
+        order = []
+        for used_s, size, name in entries:
+            is_idle = time.time() - used_s > _IDLE_S
+            if name in uses:
+                rank = (1, -float(uses[name]))
+            else:
+                rank = (0, used_s) if is_idle else (2, used_s)
+            if name not in reserved:
+                order.append((rank, size, name))
+        for rank, size, name in sorted(order):
+            if total <= self.max_bytes * (1 - _ROOM_SHARE):
+                break
+            with _locked_if_free(self._lock_path(name)) as is_held:
+                if is_held:  # else a worker is about to use it
+                    _remove(self.folder / name)
+                    total -= size
+                    if rank[0]:
+                        self._warn_too_small()
+        if total > self.max_bytes:
+            self._warn_too_small()
+        return total
+
+    def _warn_too_small(self) -> None:
+        if self._is_warned:
+            return
+        self._is_warned = True
+        with self._lock:
+            needed = self._mean_bytes() * sum(self._num_parts.values())
+            num_clips = len(self._num_parts)
+        logging.warning(
+            "The cache of labelled clips in %s is full at %.3g GiB: what does "
+            "not fit is labelled again each time it is used. The %d clips "
+            "used so far would take about %.3g GiB; raise data.cache_gib.",
+            self.folder,
+            self.max_bytes / 2**30,
+            num_clips,
+            max(needed, self.max_bytes) / 2**30,
+        )
+
+    def _list_entries(self) -> list[tuple[float, int, str]]:
+        """Returns each entry's last use, bytes and name."""
+        entries = []
+        for index in self.folder.glob(f"*/{_INDEX}"):
+            if index.parent.suffix == atomic_file.PARTIAL_SUFFIX:
+                continue  # about to become an entry
+            with contextlib.suppress(FileNotFoundError):
+                used_s, name = index.stat().st_mtime, index.parent.name
+                try:
+                    size = int(json.loads(index.read_text())["bytes"])
+                except (ValueError, KeyError, TypeError):  # damaged
+                    size = sum(f.stat().st_size for f in index.parent.iterdir())
+                entries.append((used_s, size, name))
+        return entries
+
+    @contextlib.contextmanager
+    def _locked_entry(
+        self, name: str, check: Callable[[], None]
+    ) -> Iterator[None]:
+        """Holds an entry's lock; while another has it, `check` may raise."""
+        while True:
+            check()
+            with _locked_if_free(self._lock_path(name)) as is_held:
+                if is_held:
+                    yield
+                    return
+            time.sleep(_LOCK_INTERVAL_S)
+
+    def _lock_path(self, name: str) -> pathlib.Path:
+        # They stay for good, so there are few, and entries share them.
+        return self.folder / f"{name[:2]}.lock"
+
+    def _remove_orphans(self) -> None:
+        """Removes what a killed worker left behind."""
+        for scratch in self.folder.glob(f"*{atomic_file.PARTIAL_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - scratch.stat().st_mtime > _ORPHAN_AGE_S:
+                    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _save_pair(stem: pathlib.Path, frame: np.ndarray, moving: np.ndarray):
@@ -153,10 +372,7 @@ def _save_pair(stem: pathlib.Path, frame: np.ndarray, moving: np.ndarray):
         (f"{stem}.png", mask, []),
     ):
         if not cv2.imwrite(path, picture, options):
-            raise OSError(
-                f"Could not write {path}. Is the disk full, or cache_dir "
-                "read-only?"
-            )
+            raise OSError(f"{path} is not written; the disk may be full")
 
 
 @contextlib.contextmanager
@@ -179,39 +395,7 @@ def _locked_if_free(path: pathlib.Path) -> Iterator[bool]:
         yield is_held
 
 
-def _evict(root: pathlib.Path, max_bytes: int, keep: str) -> None:
-    """Removes entries, oldest use first, until the rest fits."""
-    with _locked(root / "evict.lock"):
-        entries = []
-        for index in root.glob(f"*/{_INDEX}"):
-            with contextlib.suppress(FileNotFoundError):
-                size = json.loads(index.read_text())["bytes"]
-                entries.append((index.stat().st_mtime_ns, size, index.parent))
-        total = sum(size for _, size, _ in entries)
-        for _, size, entry in sorted(entries):
-            if total <= max_bytes:
-                break
-            if entry.name != keep:
-                with _locked_if_free(_lock_path(entry)) as is_held:
-                    if is_held:  # else a worker is about to use it
-                        _remove(entry)
-                        total -= size
-        _remove_orphans(root)
-
-
-def _lock_path(entry: pathlib.Path) -> pathlib.Path:
-    return entry.with_name(f"{entry.name}.lock")
-
-
 def _remove(entry: pathlib.Path) -> None:
     # The index goes first: half an entry is no entry.
     (entry / _INDEX).unlink(missing_ok=True)
     shutil.rmtree(entry, ignore_errors=True)
-
-
-def _remove_orphans(root: pathlib.Path) -> None:
-    """Removes what a killed worker left behind."""
-    for scratch in root.glob(f"*{atomic_file.PARTIAL_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - scratch.stat().st_mtime > _ORPHAN_AGE_S:
-                shutil.rmtree(scratch, ignore_errors=True)

@@ -7,11 +7,12 @@ pictures. Reading streams: one frame is held at a time, whatever the length.
 from __future__ import annotations
 
 import collections
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 import dataclasses
 import os
 import pathlib
 import re
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -123,6 +124,11 @@ def resized_to_short_side(
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
 
+PictureReader: TypeAlias = (
+    "Callable[[FrameReader], Generator[np.ndarray, None, None]]"
+)
+
+
 class FrameReader(Iterator[np.ndarray]):
     """Iterates over a clip's frames, and says afterwards what went wrong.
 
@@ -132,14 +138,27 @@ class FrameReader(Iterator[np.ndarray]):
         source_size: (height, width) of the frames as stored, once known.
     """
 
-    def __init__(self, clip: Clip, short_side_px: int | None = None) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        short_side_px: int | None = None,
+        pictures: PictureReader | None = None,
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            clip: one of `list_clips`.
+            short_side_px: frames are shrunk to this short side.
+            pictures: reads them, uint8 [H, W, 3] BGR; from the clip's start
+                to its end if None.
+        """
         self.clip = clip
         self.problem = ""
         self.source_size: tuple[int, int] | None = None
         self._short_side_px = short_side_px
         self._num_read = 0
-        pictures = read_pictures if clip.is_folder else _container
-        self._frames = pictures(self)
+        own = read_pictures if clip.is_folder else _container
+        self._frames = (pictures or own)(self)
 
     def __next__(self) -> np.ndarray:
         frame = next(self._frames)
@@ -191,7 +210,7 @@ def _container(reader: FrameReader) -> Generator[np.ndarray, None, None]:
             reader.problem = describe_unopened(path)
             return
         expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        reader.problem = _size_problem(capture)
+        reader.problem = size_problem(capture)
         while not reader.problem:
             is_read, frame = capture.read()
             if not is_read:
@@ -226,7 +245,7 @@ def describe_unopened(path: pathlib.Path) -> str:
     )
 
 
-def _size_problem(capture: cv2.VideoCapture) -> str:
+def size_problem(capture: cv2.VideoCapture) -> str:
     """Returns '' or that frames are too large to decode."""
     width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
     height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))

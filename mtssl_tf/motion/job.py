@@ -18,11 +18,11 @@ import numpy as np
 
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
-from mtssl_tf.motion import cache
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import compare
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.motion import overlay
+from mtssl_tf.motion import parts
 from mtssl_tf.motion import stream
 from mtssl_tf.process import atomic_file
 
@@ -75,7 +75,7 @@ class Job:
         """Changes with the clip and everything that decides the result."""
         return "-".join(
             (
-                cache.clip_fingerprint(self.clip)[:16],
+                parts.clip_fingerprint(self.clip)[:16],
                 motion_config.config_digest(self.config),
                 str(self.short_side_px),
                 str(int(self.is_overlaid)),

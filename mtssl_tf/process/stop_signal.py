@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import pathlib
 import signal
 import threading
@@ -29,6 +30,7 @@ class StopSignal:
         """
         self.number: int | None = None
         self._file = file
+        self._listeners: list[Callable[[], None]] = []
         if file:
             file.unlink(missing_ok=True)
         self._before = {}
@@ -42,6 +44,16 @@ class StopSignal:
         return self.number is not None or bool(
             self._file and self._file.exists()
         )
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` when a signal comes, or now if one has come.
+
+        It is called from the signal's handler, so between any two steps of
+        the main thread.
+        """
+        self._listeners.append(listener)
+        if self.number is not None:
+            listener()
 
     @property
     def name(self) -> str:
@@ -63,3 +75,5 @@ class StopSignal:
         self.number = number
         for each in _NUMBERS:
             signal.signal(each, signal.SIG_DFL)
+        for listener in self._listeners:
+            listener()

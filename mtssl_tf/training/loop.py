@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.motion import labeller
 from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
@@ -49,6 +50,7 @@ class Trainer:
         )
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
+        self._last_saved = self.step
         self._log = run_log.RunLog(workdir, self.step)
         self._health = health_check.HealthCheck(
             run, workdir, self._log, self.step
@@ -93,16 +95,32 @@ class Trainer:
             self._marker.remove()
 
     def _train(self, stop: stop_signal.StopSignal) -> None:
-        train = self._run.config.train
         weights = {
             name: state.task.config.weight
             for name, state in self._run.states.items()
         }
+        # What it waits for may take longer than who has asked to stop.
+        stop.tell(self._run.close)
+        try:
+            self._train_until(stop, weights)
+        except labeller.ClosedError:
+            if not stop.is_requested:
+                raise
+        finally:
+            self._run.close()
+        if self.step != self._last_saved:
+            self._save()
+        self._finish(stop)
+
+    def _train_until(
+        self, stop: stop_signal.StopSignal, weights: Mapping[str, float]
+    ) -> None:
+        """Takes steps until the last one, or until `stop` asks to stop."""
+        train = self._run.config.train
         batches = self._start_pipelines()
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
-        last_saved = self.step
         while self.step < train.steps and not stop.is_requested:
             name = schedule.next_task(self._steps, weights)
             self._profile(self.step)
@@ -121,10 +139,7 @@ class Trainer:
                 self._measure_probe()
             if step % train.save_every == 0:
                 self._save()
-                last_saved = step
-        if self.step != last_saved:
-            self._save()
-        self._finish(stop)
+                self._last_saved = step
 
     def _save(self) -> None:
         path = self._checkpoints.save(self._steps)

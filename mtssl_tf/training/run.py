@@ -46,6 +46,13 @@ class Run:
     states: Mapping[str, step.TaskState]
     skipped: skipped_lib.SkippedExamples
 
+    def close(self) -> None:
+        """Ends what its sources are busy with; they give nothing more."""
+        for split in self.sources.values():
+            split.training.close()
+            if split.held_out is not None:
+                split.held_out.close()
+
     def source_of(self, task: base.Task) -> source_lib.SplitSource:
         """Returns the source that a task learns from."""
         return self.sources[task.source]
@@ -84,6 +91,7 @@ def open_sources(
             config.motion,
             pathlib.Path(data.cache_dir).expanduser() / "labelled_clips",
             data.labelled_short_side_px,
+            int(data.cache_gib * 2**30),
         )
         sources["videos"] = source_lib.split_source(clips, data.held_out_videos)
     return sources

@@ -38,6 +38,7 @@ _FREE_SETTINGS = (
     "train.probe_every",
     "train.profile",
     "data.cache_dir",
+    "data.cache_gib",
     "train.intra_op_threads",
 )
 

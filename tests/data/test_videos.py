@@ -1,6 +1,12 @@
 """Tests for labelled frames as examples."""
 
+import dataclasses
+import signal
+import threading
+import time
+
 import cv2
+import motion_clips
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +14,11 @@ import tensorflow as tf
 from mtssl_tf import motion
 from mtssl_tf.data import sample_set
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
+from mtssl_tf.motion import cache
+from mtssl_tf.motion import clips
+from mtssl_tf.motion import labeller
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +58,138 @@ def test_streams_start_anywhere(source):
         np.testing.assert_array_equal(late["image"], same["image"])
 
 
-def test_frames_that_the_cache_dropped_are_made_again(source):
+def _cache_files(source):
+    folder = source.labeller.cache.folder
+    return sorted(folder.glob("*/*.jpg")), sorted(folder.glob("*/*.png"))
+
+
+@pytest.mark.parametrize("damage", ["remove", "empty", "forget"])
+def test_damaged_or_dropped_entries_are_made_again(source, damage):
+    before = _stream(source, 0, 3)
+    for files in _cache_files(source):
+        for file in files:
+            if damage == "empty":
+                file.write_bytes(b"")
+            elif damage == "remove":
+                file.unlink()
+            else:
+                (file.parent / "entry.json").unlink(missing_ok=True)
+    for example, same in zip(_stream(source, 0, 3), before, strict=True):
+        np.testing.assert_array_equal(example["image"], same["image"])
+        np.testing.assert_array_equal(example["moving"], same["moving"])
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A folder of one film of many parts."""
+    folder = tmp_path_factory.mktemp("film")
+    frames, _ = motion_clips.panning_clip(400, size=(48, 64), object_px=0.02)
+    motion_clips.save_video(folder / "film.avi", frames)
+    return folder
+
+
+def _open(film, folder, **options):
+    return videos.open_videos(
+        str(film), motion.MotionConfig(), folder / "cache", 48, **options
+    )
+
+
+def test_the_first_batch_does_not_wait_for_the_film_to_end(film, tmp_path):
+    source = _open(film, tmp_path)
+    stream = iter(
+        source.stream(
+            tf.data.Dataset.range(10**6), 0, skipped_lib.SkippedExamples()
+        )
+    )
+    next(stream)
+    num_frames = len(_cache_files(source)[0])
+    assert 0 < num_frames < 390
+    source.close()
+
+
+def test_labels_ahead_of_use(film, tmp_path):
+    """One example is read; all of the film is labelled after a while."""
+    source = _open(film, tmp_path)
+    stream = iter(
+        source.stream(
+            tf.data.Dataset.range(10**6), 0, skipped_lib.SkippedExamples()
+        )
+    )
+    next(stream)
+    end = time.monotonic() + 60
+    while len(_cache_files(source)[0]) < 390:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    del stream
+
+
+@pytest.mark.parametrize("max_bytes", [2**30, 2**17])
+def test_a_stream_is_the_same_whatever_was_labelled_before(
+    film, tmp_path, max_bytes
+):
+    """To the bit: started late, with a full cache, or one that is too small."""
+    whole = _stream(_open(film, tmp_path), 0, 96)
+    late = _stream(_open(film, tmp_path / "late", max_bytes=max_bytes), 64, 96)
+    again = _stream(_open(film, tmp_path), 64, 96)
+    for example, same, expected in zip(late, again, whole[64:], strict=True):
+        for key in ("image", "moving"):
+            np.testing.assert_array_equal(example[key], expected[key])
+            np.testing.assert_array_equal(same[key], expected[key])
+
+
+def test_closing_ends_a_stream_at_once(film, tmp_path):
+    source = _open(film, tmp_path)
+    dataset = source.stream(
+        tf.data.Dataset.range(10**6), 0, skipped_lib.SkippedExamples()
+    )
+    threading.Timer(0.3, source.close).start()
+    start_s = time.monotonic()
+    with pytest.raises(labeller.ClosedError):
+        for _ in source_lib.iterate(dataset, source):
+            pass
+    assert time.monotonic() - start_s < 2
+
+
+def test_ctrl_c_is_answered_while_a_film_is_labelled(film, tmp_path):
+    source = _open(film, tmp_path)
+    dataset = source.stream(
+        tf.data.Dataset.range(10**6), 0, skipped_lib.SkippedExamples()
+    ).batch(4096)
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
+    # A shell starts what runs in its background with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer.start()
+    start_s = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(source_lib.iterate(dataset, source))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - start_s < 2
+    with pytest.raises(labeller.ClosedError):
+        source.labeller.check()
+
+
+def test_a_full_disk_is_one_plain_error(film, tmp_path, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "_save_pair", full_disk)
+    source = _open(film, tmp_path)
+    dataset = source.stream(
+        tf.data.Dataset.range(8), 0, skipped_lib.SkippedExamples()
+    )
+    with pytest.raises(OSError, match="No space left.*data.cache_dir"):
+        list(source_lib.iterate(dataset, source))
+
+
+def test_a_clip_that_vanished_is_skipped_and_named(source, tmp_path):
+    gone = clips.Clip("gone", tmp_path / "gone.mp4")
+    both = dataclasses.replace(source, clips=(gone, *source.clips))
     skipped = skipped_lib.SkippedExamples()
-    reader = videos._FrameReader(source, skipped)
-    before = reader.read(np.array([0]), np.float32(0.5))
-    for folder in {frame.parent for frame, _ in source.labelled_frames(0)}:
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-    after = reader.read(np.array([0]), np.float32(0.5))
-    np.testing.assert_array_equal(before[0], after[0])
+    assert len(_stream(both, 0, 8, skipped)) == 8
+    assert [name for name, _ in skipped.items()] == ["gone"]
 
 
 def test_clips_without_a_usable_frame_are_skipped_and_named(tmp_path, source):

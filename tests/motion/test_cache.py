@@ -1,4 +1,8 @@
-"""The cache computes once, is never stale and stays bounded."""
+"""The cache computes once, is never stale and stays bounded.
+
+The kind of fault: a cache that throws out what is needed next. Clips are used
+in turns again and again, so what was used longest ago comes next.
+"""
 
 import concurrent.futures
 import multiprocessing
@@ -11,11 +15,12 @@ import numpy as np
 import pytest
 
 from mtssl_tf import motion
-from mtssl_tf.motion import cache
+from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips
+from mtssl_tf.motion import labeller as labeller_lib
+from mtssl_tf.motion import parts
 
 CONFIG = motion.MotionConfig(window_frames=3)
-SIZE_PX = 48
 
 
 @pytest.fixture
@@ -25,12 +30,24 @@ def clip(tmp_path):
     return clips.list_clips(tmp_path / "videos")[0]
 
 
-def labelled(clip, tmp_path, **options):
-    config = options.pop("config", CONFIG)
-    side = options.pop("short_side_px", SIZE_PX)
-    return cache.labelled_clip(
-        clip, config, tmp_path / "cache", side, **options
+def open_cache(tmp_path, config=CONFIG, short_side_px=48, **options):
+    return cache_lib.LabelCache(
+        tmp_path / "cache", config, short_side_px, **options
     )
+
+
+def labelled(clip, tmp_path, **options):
+    return label_with(open_cache(tmp_path, **options), clip)
+
+
+def label_with(cache, clip, part=None):
+    indexed = parts.IndexedClip(clip)
+    part = part or indexed.parts(cache.config.window_frames)[0]
+    return labeller_lib.Labeller(cache).labelled(indexed, part)
+
+
+def label_in_process(clip, tmp_path):
+    return labelled(clip, tmp_path)
 
 
 def entries(tmp_path):
@@ -38,12 +55,13 @@ def entries(tmp_path):
 
 
 def test_stores_frames_and_their_masks(clip, tmp_path):
-    pairs = labelled(clip, tmp_path)
-    assert len(pairs) == 3  # 6 frames, of which the last 3 have no window
+    entry = labelled(clip, tmp_path)
+    assert len(entry.names) == 3  # 6 frames, the last 3 have no window
     frames, _ = motion_clips.panning_clip(num_frames=6, size=(48, 64))
-    frame = cv2.imread(str(pairs[1][0]))[..., ::-1]
+    frame_file, mask_file = entry.files(1)
+    frame = cv2.imread(str(frame_file))[..., ::-1]
     assert np.abs(frame.astype(float) - frames[1]).mean() < 8
-    mask = cv2.imread(str(pairs[1][1]), cv2.IMREAD_GRAYSCALE)
+    mask = cv2.imread(str(mask_file), cv2.IMREAD_GRAYSCALE)
     assert set(np.unique(mask)) <= {0, 255}
     np.testing.assert_array_equal(
         mask > 0, motion.moving_mask(frames[1:], CONFIG).moving
@@ -52,16 +70,16 @@ def test_stores_frames_and_their_masks(clip, tmp_path):
 
 def test_second_call_computes_nothing(clip, tmp_path):
     first = labelled(clip, tmp_path)
-    written = first[0][0].stat().st_mtime_ns
+    written = first.files(0)[0].stat().st_mtime_ns
     assert labelled(clip, tmp_path) == first
-    assert first[0][0].stat().st_mtime_ns == written
+    assert first.files(0)[0].stat().st_mtime_ns == written
 
 
 def test_settings_and_sizes_have_their_own_entry(clip, tmp_path):
     labelled(clip, tmp_path)
     labelled(clip, tmp_path, config=motion.MotionConfig(window_frames=4))
     labelled(clip, tmp_path, short_side_px=40)
-    assert len(labelled(clip, tmp_path, every=2)) == 2
+    label_with(open_cache(tmp_path), clip, parts.Part(1, 2))
     assert len(entries(tmp_path)) == 4
 
 
@@ -70,57 +88,113 @@ def test_changed_clip_is_computed_anew(clip, tmp_path):
     frames, _ = motion_clips.panning_clip(num_frames=7, size=(48, 64))
     motion_clips.save_frames(clip.path, frames[::-1])
     after = labelled(clip, tmp_path)
-    assert len(after) == 4
-    assert after[0][0].parent != before[0][0].parent
+    assert len(after.names) == 4
+    assert after.folder != before.folder
 
 
-def test_oldest_use_goes_first(clip, tmp_path):
-    labelled(clip, tmp_path)
-    (first,) = entries(tmp_path)
-    labelled(clip, tmp_path, short_side_px=40)
-    (second,) = set(entries(tmp_path)) - {first}
-    for age, name in enumerate((first, second)):  # the second is the older
-        used = 2_000_000_000 - 1000 * age
-        os.utime(tmp_path / "cache" / name / "entry.json", (used, used))
-    sizes = sum(
-        file.stat().st_size
-        for name in (first, second)
-        for file in (tmp_path / "cache" / name).iterdir()
-    )
-    labelled(clip, tmp_path, short_side_px=36, max_bytes=sizes)
-    assert first in entries(tmp_path)
-    assert second not in entries(tmp_path)
+@pytest.fixture
+def three_clips(tmp_path):
+    frames, _ = motion_clips.panning_clip(num_frames=6, size=(48, 64))
+    for name in "abc":
+        motion_clips.save_frames(tmp_path / "videos" / name, frames)
+    return clips.list_clips(tmp_path / "videos")
 
 
-def test_entry_beyond_the_bound_is_still_served(clip, tmp_path):
-    labelled(clip, tmp_path)
-    pairs = labelled(clip, tmp_path, short_side_px=40, max_bytes=1)
-    assert all(path.is_file() for pair in pairs for path in pair)
+def _use(caplog, tmp_path, clips_in_turn, share, hold=()):
+    """Uses clips in turn with room for `share` of them; returns how often
+    one had to be made."""
+    size = labelled(clips_in_turn[0], tmp_path / "one").num_bytes
+    bound = int(share * size * len(clips_in_turn))
+    cache = open_cache(tmp_path, max_bytes=bound)
+    labeller = labeller_lib.Labeller(cache)
+    indexed = [parts.IndexedClip(clip) for clip in clips_in_turn]
+    made = 0
+    for index in hold:
+        part = indexed[index].parts(3)[0]
+        cache.hold(cache.name_of(indexed[index], part))
+    for _ in range(4):
+        for clip in indexed:
+            part = clip.parts(3)[0]
+            cache.count_parts(clip)
+            is_there = cache.find(cache.name_of(clip, part)) is not None
+            made += not is_there
+            entry = labeller.labelled(clip, part)
+            assert all(file.is_file() for file in entry.files(0))
+    return made, cache, caplog.text.count("raise data.cache_gib")
+
+
+def test_what_fits_is_kept_in_cyclic_use(caplog, tmp_path, three_clips):
+    made, _, warnings = _use(caplog, tmp_path, three_clips, 1.1)
+    assert (made, warnings) == (3, 0)
+
+
+def test_a_little_too_small_a_cache_keeps_most(caplog, tmp_path, three_clips):
+    """With the longest unused gone first, all 12 uses would be made."""
+    made, _, warnings = _use(caplog, tmp_path, three_clips, 0.8)
+    assert made <= 3 + 2 * 3
+    assert warnings == 1
+    assert "3 clips used so far" in caplog.text or "clips used" in caplog.text
+
+
+def test_what_is_needed_soon_is_kept(caplog, tmp_path, three_clips):
+    _, cache, _ = _use(caplog, tmp_path, three_clips, 0.4, hold=[1])
+    indexed = parts.IndexedClip(three_clips[1])
+    assert cache.find(cache.name_of(indexed, indexed.parts(3)[0])) is not None
+
+
+def test_unused_entries_of_others_go_first(clip, three_clips, tmp_path):
+    old = labelled(clip, tmp_path, short_side_px=40)
+    index = old.folder / "entry.json"
+    os.utime(index, (0, 0))
+    size = labelled(three_clips[0], tmp_path / "one").num_bytes
+    cache = open_cache(tmp_path, max_bytes=int(2.9 * size))
+    for each in three_clips[:2]:
+        label_with(cache, each)
+    label_with(cache, three_clips[0])
+    label_with(cache, three_clips[2])
+    assert not index.exists()
+
+
+def test_a_part_beyond_the_bound_is_served_and_said_once(
+    caplog, clip, tmp_path
+):
+    cache = open_cache(tmp_path, max_bytes=1)
+    for side_part in (parts.Part(0, 3), parts.Part(1, 2), parts.Part(0, 3)):
+        entry = label_with(cache, clip, side_part)
+        assert all(file.is_file() for file in entry.files(0))
     assert len(entries(tmp_path)) == 1
+    assert caplog.text.count("raise data.cache_gib") == 1
 
 
 def test_half_an_entry_is_computed_again(clip, tmp_path):
-    pairs = labelled(clip, tmp_path)
-    (pairs[0][0].parent / "entry.json").unlink()
-    pairs[0][1].unlink()
-    assert labelled(clip, tmp_path) == pairs
-    assert pairs[0][1].is_file()
+    entry = labelled(clip, tmp_path)
+    (entry.folder / "entry.json").unlink()
+    entry.files(0)[1].unlink()
+    assert labelled(clip, tmp_path) == entry
+    assert entry.files(0)[1].is_file()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"names": 3}'])
+def test_a_damaged_entry_is_computed_again(clip, tmp_path, text):
+    entry = labelled(clip, tmp_path)
+    (entry.folder / "entry.json").write_text(text)
+    assert labelled(clip, tmp_path) == entry
 
 
 def test_killed_workers_leave_nothing_for_long(clip, tmp_path):
     orphan = tmp_path / "cache" / "x.partial"
     orphan.mkdir(parents=True)
     os.utime(orphan, (0, 0))
-    labelled(clip, tmp_path)
+    labelled(clip, tmp_path, max_bytes=1)
     assert not orphan.exists()
 
 
-def test_unknowable_clip_is_empty_and_remembered(tmp_path):
+def test_unknowable_part_is_empty_and_remembered(tmp_path):
     motion_clips.save_frames(
         tmp_path / "v" / "a", np.zeros((5, 48, 64, 3), np.uint8)
     )
     clip = clips.list_clips(tmp_path / "v")[0]
-    assert labelled(clip, tmp_path) == []
+    assert labelled(clip, tmp_path).names == ()
     assert len(entries(tmp_path)) == 1
 
 
@@ -136,33 +210,38 @@ def test_processes_compute_one_entry(clip, tmp_path):
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(2, context) as pool:
         futures = [
-            pool.submit(
-                cache.labelled_clip, clip, CONFIG, tmp_path / "cache", SIZE_PX
-            )
-            for _ in range(4)
+            pool.submit(label_in_process, clip, tmp_path) for _ in range(4)
         ]
         results = [future.result() for future in futures]
     assert all(result == results[0] for result in results)
     assert len(entries(tmp_path)) == 1
 
 
-def test_failure_leaves_no_entry(clip, tmp_path, monkeypatch):
+def test_failure_leaves_no_entry_and_names_the_setting(
+    clip, tmp_path, monkeypatch
+):
     def full_disk(*_):
-        raise OSError("disk full")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_save_pair", full_disk)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(cache_lib, "_save_pair", full_disk)
+    with pytest.raises(OSError, match="No space left.*data.cache_dir"):
         labelled(clip, tmp_path)
     assert not entries(tmp_path)
     assert not list(tmp_path.glob("cache/*.partial"))
 
 
-def test_settings_are_checked(clip, tmp_path):
-    with pytest.raises(ValueError, match="every must be at least 1. Got 0"):
-        labelled(clip, tmp_path, every=0)
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(OSError, match=f"{tmp_path}/cache.*data.cache_dir"):
+        open_cache(tmp_path)
+
+
+def test_settings_are_checked(tmp_path):
+    with pytest.raises(ValueError, match="max_bytes must be at least 1. Got 0"):
+        open_cache(tmp_path, max_bytes=0)
 
 
 def test_vanished_clip_is_an_error(clip, tmp_path):
     shutil.rmtree(clip.path)
-    with pytest.raises(FileNotFoundError, match="videos"):
+    with pytest.raises(OSError, match="videos"):
         labelled(clip, tmp_path)

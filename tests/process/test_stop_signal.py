@@ -66,3 +66,14 @@ def test_another_thread_takes_no_signals():
     assert signal.getsignal(signal.SIGINT) is before
     made[0].hand_back()
     assert not made[0].is_requested
+
+
+def test_a_signal_is_told_at_once_to_who_asked(tmp_path):
+    told = []
+    stop = stop_signal.StopSignal(tmp_path / "stop")
+    stop.tell(lambda: told.append("before"))
+    assert not told
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert told == ["before"]
+    stop.tell(lambda: told.append("after"))
+    assert told == ["before", "after"]

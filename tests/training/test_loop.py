@@ -1,7 +1,10 @@
 """Tests for the training loop: resume, replicas, what stops it."""
 
 import pathlib
+import threading
+import time
 
+import motion_clips
 import numpy as np
 import pytest
 import task_cases
@@ -23,6 +26,9 @@ class _NeverStops:
     is_requested = False
     number = None
 
+    def tell(self, listener):
+        """Calls nobody: nothing comes."""
+
 
 class _StopsAt(_NeverStops):
     """Asks to stop after so many looks."""
@@ -36,6 +42,20 @@ class _StopsAt(_NeverStops):
     def is_requested(self):
         self._looks -= 1
         return self._looks < 0
+
+
+class _StopsSoon(_NeverStops):
+    """Asks to stop at a moment, whatever is waited for then."""
+
+    name = "SIGTERM"
+
+    def tell(self, listener):
+        def request():
+            self.is_requested = True
+            self.requested_s = time.monotonic()
+            listener()
+
+        threading.Timer(0.3, request).start()
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +129,26 @@ def test_being_stopped_changes_nothing(samples, tmp_path):
         if line["split"] == "train"
     ]
     assert steps == [2, 4]
+
+
+def test_a_stop_is_answered_while_a_film_is_labelled(samples, tmp_path):
+    """Work without a bound must not keep a run from its end."""
+    frames, _ = motion_clips.panning_clip(400, size=(48, 64), object_px=0.02)
+    motion_clips.save_video(tmp_path / "film.avi", frames)
+    config = _config(
+        samples,
+        ["motion_segmentation"],
+        f"data.videos={tmp_path}",
+        f"data.cache_dir={tmp_path / 'cache'}",
+        "data.num_fit=1",
+    )
+    config = config_lib.override(
+        config, "motion_segmentation.batch_size=1024"
+    )  # waits for most of the film
+    stop = _StopsSoon()
+    trainer = _train(config, tmp_path / "run", stop)
+    assert time.monotonic() - stop.requested_s < 2
+    assert trainer.step == 0
 
 
 def test_metrics_have_what_a_person_wants_to_know(samples, tmp_path):
