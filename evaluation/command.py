@@ -1,4 +1,4 @@
-"""What every evaluation command does: flags, mistakes, signals, exit codes.
+"""What the evaluation commands share beside `mtssl_tf.process.command`.
 
 Nothing here imports TensorFlow, and a command imports it only in its work:
 a mistake is answered at once.
@@ -6,50 +6,13 @@ a mistake is answered at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-import sys
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+import pathlib
 
 from absl import flags
 
-from mtssl_tf.process import keras_settings
-from mtssl_tf.process import stop_signal
-
-EXIT_USER_ERROR = 2
-_EXIT_SIGNAL = 128  # plus the signal's number, as a shell reports it
-
-_Item = TypeVar("_Item")
-
-
-class Interrupted(Exception):
-    """A signal came; what can be gone on from is saved.
-
-    Attributes:
-        number: of the signal.
-    """
-
-    def __init__(self, stop: stop_signal.StopSignal, where: str) -> None:
-        super().__init__(f"stopped by {stop.name} {where}")
-        self.number = stop.number or 0
-
-
-def until_stopped(
-    items: Iterable[_Item], stop: stop_signal.StopSignal | None, where: str
-) -> Iterator[_Item]:
-    """Yields all items unless a signal comes.
-
-    Args:
-        items: what to work through.
-        stop: looked at before every item; None never stops.
-        where: what is being done, such as "while testing".
-
-    Raises:
-        Interrupted: `stop` was requested.
-    """
-    for item in items:
-        if stop is not None and stop.is_requested:
-            raise Interrupted(stop, where)
-        yield item
+from mtssl_tf.process import command as command_lib
+from mtssl_tf.process import lock
 
 
 def define_shared_flags(
@@ -63,18 +26,18 @@ def define_shared_flags(
         other_trunks: what --trunk takes besides, as a text to go on with.
     """
     values = flags.FlagValues()
-    flags.DEFINE_string(
+    command_lib.define_path(
         "trunk",
         None,
         "A run directory, an export, a TF-Slim checkpoint, or 'random'"
         f"{other_trunks}.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_string(
+    command_lib.define_path(
         "out",
         None,
         "Folder for result.json and all else that is written.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_enum(
         "preset",
@@ -109,12 +72,12 @@ def check_given(values: flags.FlagValues, names: Iterable[str]) -> None:
 
 def run(
     name: str,
-    text: str,
+    text: str | None,
     values: flags.FlagValues,
     argv: list[str],
     work: Callable[[flags.FlagValues], None],
 ) -> int:
-    """Runs a command and returns its exit code; 2 is a mistaken input.
+    """Runs an evaluation, alone in its folder, and returns its exit code.
 
     Args:
         name: of the command, which its messages start with.
@@ -124,21 +87,14 @@ def run(
         work: does all the rest. It checks flags and data before it imports
             TensorFlow.
     """
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{text}\n{values.get_help()}")
-        return 0
-    try:
-        rest = values(argv)[1:]
-        if rest:
-            raise ValueError(
-                f"There are only flags here, got {rest}. Try --help."
-            )
-        keras_settings.fix()
-        work(values)
-    except Interrupted as stopped:
-        print(f"{name}: {stopped}; the same command goes on.", file=sys.stderr)
-        return _EXIT_SIGNAL + stopped.number
-    except (flags.Error, ValueError, OSError, FloatingPointError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    return 0
+
+    def work_alone(values: flags.FlagValues) -> None:
+        if not values.out:
+            work(values)
+            return
+        with lock.hold(
+            pathlib.Path(values.out), command_lib.end_at_lost_lock(name)
+        ):
+            work(values)
+
+    return command_lib.run(name, text, values, argv, work_alone)

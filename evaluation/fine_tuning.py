@@ -11,11 +11,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from evaluation import command
 from evaluation import result
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress as progress_lib
+from mtssl_tf.training import checkpoint_folder
 
 _SAVE_EVERY_S = 300  # ours: what a crash may cost
 
@@ -49,8 +50,8 @@ class Training(typing.Protocol):
 
 def restore(
     checkpoint: tf.train.Checkpoint, folder: pathlib.Path
-) -> tf.train.CheckpointManager:
-    """Restores what was saved last, if anything was.
+) -> checkpoint_folder.CheckpointFolder:
+    """Restores what was saved last and is whole, if anything was.
 
     Args:
         checkpoint: of all that going on to the bit needs.
@@ -58,17 +59,20 @@ def restore(
 
     Returns:
         What saves into the folder.
+
+    Raises:
+        ValueError: none is whole, or it is of another model.
     """
-    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1)
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-    return manager
+    # The one before is kept for the case that the last one is damaged.
+    checkpoints = checkpoint_folder.CheckpointFolder(folder, checkpoint, keep=2)
+    checkpoints.restore()
+    return checkpoints
 
 
 def fine_tune(
     training: Training,
     batches: Iterable[Any],
-    manager: tf.train.CheckpointManager,
+    checkpoints: checkpoint_folder.CheckpointFolder,
     stop: stop_signal.StopSignal | None = None,
     report: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
@@ -77,7 +81,7 @@ def fine_tune(
     Args:
         training: restored.
         batches: of the steps that are left.
-        manager: from `restore`; it also saves now and then.
+        checkpoints: from `restore`; it also saves now and then.
         stop: looked at after every step.
         report: gets the number of every step done, and its losses.
 
@@ -99,14 +103,14 @@ def fine_tune(
         )
         progress.update(step, text)
         if stop is not None and stop.is_requested:
-            manager.save(checkpoint_number=step)
+            checkpoints.save(step)
             progress.finish(f"step {step}/{training.num_steps}  {text}")
             raise command.Interrupted(stop, f"and saved at step {step}")
         if now - saved_at > _SAVE_EVERY_S:
-            manager.save(checkpoint_number=step)
+            checkpoints.save(step)
             saved_at = now
     if text:  # there was a step to do
-        manager.save(checkpoint_number=training.step)
+        checkpoints.save(training.step)
         progress.finish(f"step {training.step}/{training.num_steps}  {text}")
 
 

@@ -5,7 +5,13 @@ flags to a checked protocol to `result.json`; TensorFlow is imported only when
 there is work.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 import dataclasses
 import pathlib
@@ -21,6 +27,7 @@ from evaluation.classification import data as data_lib
 from evaluation.classification import protocol as protocol_lib
 from mtssl_tf import config as config_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.process import command as process_command
 
 NAME = "imagenet_linear"
 CONFUSION_FILE = "confusion.png"
@@ -34,18 +41,15 @@ def define_flags() -> flags.FlagValues:
     values = command.define_shared_flags(
         protocol_lib.PRESETS, "tiny", ", or 'pixels' for no trunk at all"
     )
-    flags.DEFINE_string(
+    process_command.define_path(
         "train",
         None,
         "Pictures to train the classifier on: a folder with a folder a "
         "class, or tfds:NAME:SPLIT.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_string(
-        "test",
-        None,
-        "Pictures to test with, of the same classes.",
-        flag_values=values,
+    process_command.define_path(
+        "test", None, "Pictures to test with, of the same classes.", values
     )
     flags.DEFINE_bool(
         "full",
@@ -185,4 +189,4 @@ def _evaluate_by(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    process_command.end(main(sys.argv))

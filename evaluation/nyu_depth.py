@@ -6,7 +6,13 @@ The same command again resumes. docs/nyu_depth.md has data, measures, protocol
 and deviations. TensorFlow is imported once flags and data are in order.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 import dataclasses
 import pathlib
@@ -18,23 +24,24 @@ from evaluation import command
 from evaluation.depth import config as depth_config
 from evaluation.depth import data as data_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.process import command as process_command
 
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = command.define_shared_flags(sorted(depth_config.PRESETS), "tiny")
-    flags.DEFINE_string(
+    process_command.define_path(
         "data",
         None,
         "NYU's labelled .mat, tfds:nyu_depth_v2, or a folder of rgb/ and "
         "depth/ (16-bit PNG, millimetres).",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_string(
+    process_command.define_path(
         "split",
         None,
         "The .mat file's official split; without it, the splits.mat beside it.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_float(
         "test_share",
@@ -94,4 +101,4 @@ def _evaluate(values: flags.FlagValues) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    process_command.end(main(sys.argv))

@@ -22,6 +22,7 @@ import typing
 from typing import Any, ClassVar
 
 from mtssl_tf import version as version_lib
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 
 RESULT_FILE = "result.json"
@@ -145,7 +146,7 @@ def load_result(path: str | os.PathLike) -> dict[str, Any]:
             f"No result at {path}. Give the --out folder of an evaluation "
             "that has finished."
         )
-    return json.loads(path.read_text())
+    return json_file.load_object(path, "Run the evaluation again.")
 
 
 def mix_entries(

@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 from evaluation import result
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 
 RUN_FILE = "run.json"
@@ -42,13 +43,9 @@ def check_same_run(
     if not path.is_file():
         atomic_file.write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{path} does not say which run lies there: {error}. Choose "
-            "another --out."
-        ) from error
+    found = json_file.load_object(
+        path, "It says which run lies there: choose another --out."
+    )
     changed = sorted(key for key in wanted if wanted[key] != found.get(key))
     if changed:
         raise ValueError(

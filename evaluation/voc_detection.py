@@ -11,7 +11,13 @@ docs/voc_detection.md has data, measures, protocol and deviations. TensorFlow
 is imported once flags and data are in order.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 import dataclasses
 import json
@@ -25,6 +31,8 @@ from evaluation.detection import files
 from evaluation.detection import metrics
 from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import voc_data
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import command as process_command
 
 METRICS_FILE = "metrics.json"
 
@@ -32,21 +40,23 @@ METRICS_FILE = "metrics.json"
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = command.define_shared_flags(sorted(protocol_lib.PRESETS), "paper")
+    process_command.define_path(
+        "data",
+        None,
+        "A VOC devkit folder (with Annotations, ImageSets and "
+        "JPEGImages), or tfds:voc/2007.",
+        values,
+    )
+    process_command.define_path(
+        "score",
+        None,
+        "Scores these detections instead: a .json file, a "
+        "VOC text file of one class, or a folder of such.",
+        values,
+    )
     for name, default, text in (
-        (
-            "data",
-            None,
-            "A VOC devkit folder (with Annotations, ImageSets and "
-            "JPEGImages), or tfds:voc/2007.",
-        ),
         ("train", "trainval", "Split to train on."),
         ("test", "test", "Split to judge on."),
-        (
-            "score",
-            None,
-            "Scores these detections instead: a .json file, a "
-            "VOC text file of one class, or a folder of such.",
-        ),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
     flags.DEFINE_bool(
@@ -107,7 +117,7 @@ def _score(values: flags.FlagValues) -> None:
             },
             indent=2,
         )
-        (out_dir / METRICS_FILE).write_text(text + "\n")
+        atomic_file.write_text(out_dir / METRICS_FILE, text + "\n")
 
 
 def _train(
@@ -143,4 +153,4 @@ def _tell_skipped(split: voc_data.VocSplit) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    process_command.end(main(sys.argv))

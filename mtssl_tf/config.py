@@ -15,13 +15,13 @@ from typing import Any
 from mtssl_tf import motion as motion_lib
 from mtssl_tf import settings
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 
 PRECISIONS = ("float32", "bfloat16")
-# ours: room for some parts of clips, and more than a disk has.
-CACHE_GIB = (0.01, 2.0**20)
+FORMAT = 2  # of config.json; 1 had neither a format nor a history
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,28 +42,13 @@ class DataConfig:
 
     images: str = ""
     videos: str = ""
-    held_out_images: float = 0.05
-    held_out_videos: float = 0.2
-    num_fit: int = 500
-    labelled_short_side_px: int = 160
+    held_out_images: float = settings.ranged(0.05, at_least=0, below=1)
+    held_out_videos: float = settings.ranged(0.2, at_least=0, below=1)
+    num_fit: int = settings.ranged(500, at_least=1)
+    labelled_short_side_px: int = settings.ranged(160, at_least=32)
     cache_dir: str = "~/.cache/mtssl_tf"
-    cache_gib: float = 8.0  # ours
-
-    def __post_init__(self) -> None:
-        for name in ("held_out_images", "held_out_videos"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} is a share, 0 or above and below 1. Got "
-                    f"{getattr(self, name)}."
-                )
-        low, high = CACHE_GIB
-        if not low <= self.cache_gib <= high:
-            raise ValueError(
-                f"cache_gib is between {low} and {high} GiB, got "
-                f"{self.cache_gib}."
-            )
-        if self.num_fit < 1:
-            raise ValueError(f"num_fit must be >= 1, got {self.num_fit}.")
+    # ours: room for some parts of clips, and more than a disk has.
+    cache_gib: float = settings.ranged(8.0, at_least=0.01, at_most=2.0**20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,31 +76,30 @@ class TrainConfig:
         profile: first and last step of the profile, or ().
     """
 
-    steps: int = 2400
-    seed: int = 0
+    steps: int = settings.ranged(2400, at_least=1)
+    seed: int = settings.seed()
     precision: str = "float32"
     use_lasso: bool = False
     freeze_trunk: bool = False
-    rms_decay: float = 0.9  # ours
-    momentum: float = 0.9  # ours
-    epsilon: float = 1e-8  # ours; 1e-3 would make it plain gradient descent
-    log_every: int = 40
-    save_every: int = 1000
-    draw_every: int = 1000
-    judge_every: int = 1000
-    judge_batches: int = 8
+    rms_decay: float = settings.ranged(0.9, at_least=0, below=1)  # ours
+    momentum: float = settings.ranged(0.9, at_least=0, below=1)  # ours
+    # ours; 1e-3 would make it plain gradient descent
+    epsilon: float = settings.ranged(1e-8, above=0)
+    log_every: int = settings.ranged(40, at_least=1)
+    save_every: int = settings.ranged(1000, at_least=1)
+    draw_every: int = settings.ranged(1000, at_least=1)
+    judge_every: int = settings.ranged(1000, at_least=1)
+    judge_batches: int = settings.ranged(8, at_least=1)
     probe: str = ""
-    probe_every: int = 1000
-    intra_op_threads: int = 0
+    probe_every: int = settings.ranged(1000, at_least=1)
+    intra_op_threads: int = settings.ranged(0, at_least=0, at_most=1024)
     profile: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "profile", tuple(self.profile))
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            is_count = field.name == "steps" or field.name.endswith("_every")
-            if (is_count or field.name == "judge_batches") and value < 1:
-                raise ValueError(f"{field.name} must be >= 1, got {value}.")
+        # A list is what a JSON file gives.
+        if isinstance(self.profile, list):
+            object.__setattr__(self, "profile", tuple(self.profile))
+        settings.check(self)
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision={self.precision!r} is not one of {PRECISIONS}."
@@ -147,6 +131,11 @@ class RunConfig:
     contract: input_contract.InputContract
 
     def __post_init__(self) -> None:
+        for name, section in self._sections().items():
+            try:
+                settings.check(section)
+            except ValueError as error:
+                raise ValueError(f"{name}.{error}") from error
         if self.train.use_lasso:
             strides = {
                 name: task.output_stride for name, task in self.tasks.items()
@@ -156,6 +145,18 @@ class RunConfig:
                     "--lasso sums all units of block 3, which have one size "
                     f"only at output_stride 16 or 8. Got {strides}."
                 )
+
+    def _sections(self) -> dict[str, Any]:
+        """Returns all dataclasses of settings by the names `--set` has."""
+        own = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+        }
+        return {
+            name: value
+            for name, value in {**own, **self.tasks}.items()
+            if dataclasses.is_dataclass(value)
+        }
 
     def sources(self) -> set[str]:
         """Returns which of 'images' and 'videos' the tasks need."""
@@ -261,11 +262,7 @@ def override(config: RunConfig, assignment: str) -> RunConfig:
         raise ValueError(
             f"--set {assignment!r} is not of the form section.key=value."
         )
-    sections: dict[str, Any] = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if dataclasses.is_dataclass(getattr(config, field.name))
-    } | dict(config.tasks)
+    sections = config._sections()
     if section not in sections:
         raise ValueError(
             f"--set {assignment!r}: there is no section {section!r}. Known: "
@@ -282,16 +279,36 @@ def override(config: RunConfig, assignment: str) -> RunConfig:
 
 def to_json(config: RunConfig, **extra: Any) -> str:
     """Returns the text of `config.json`; `extra` are further entries."""
-    return json.dumps({**dataclasses.asdict(config), **extra}, indent=2) + "\n"
+    entries = {"format": FORMAT, **dataclasses.asdict(config), **extra}
+    return json.dumps(entries, indent=2) + "\n"
 
 
 def from_json(text: str) -> RunConfig:
     """Returns the settings that `to_json` wrote.
 
     Raises:
-        ValueError: a setting is missing or unknown, as between versions.
+        ValueError: it is of a later format, or a setting is missing, unknown
+            or out of range.
     """
-    stored = json.loads(text)
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"This is no JSON: {error}. Bring back a copy, or start in a new "
+            "--workdir."
+        ) from error
+    if not isinstance(stored, dict):
+        raise ValueError(
+            f"Expected an object of settings, got {str(stored)[:40]!r}. Bring "
+            "back a copy, or start in a new --workdir."
+        )
+    found = stored.get("format", 1)
+    if type(found) is not int or not 1 <= found <= FORMAT:
+        raise ValueError(
+            f"Its format is {found!r}, of version {stored.get('version')} of "
+            f"mtssl_tf; version {version.VERSION} reads 1 to {FORMAT}. Use "
+            "that version, or start in a new --workdir."
+        )
     try:
         return RunConfig(
             preset=stored["preset"],
@@ -306,7 +323,7 @@ def from_json(text: str) -> RunConfig:
             lasso=model_config.LassoConfig(**stored["lasso"]),
             contract=input_contract.InputContract(**stored["contract"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"This config.json is of another version of mtssl_tf: {error}. "
             "Use the version named in it, or start in a new --workdir."

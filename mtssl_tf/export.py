@@ -4,10 +4,15 @@ Writes a SavedModel that needs none of our code, `.keras`, the settings and a
 model card; then loads the SavedModel again and compares.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
+
 from collections.abc import Sequence
-import json
 import pathlib
 import sys
 
@@ -17,9 +22,12 @@ import numpy as np
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import atomic_file
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
+from mtssl_tf.process import lock
+from mtssl_tf.process import paths
 from mtssl_tf.training import run_directory
 
+NAME = "mtssl_tf.export"
 SAVED_MODEL_FOLDER = "saved_model"
 CARD_FILE = "README.md"
 
@@ -61,12 +69,10 @@ def export_trunk(workdir: pathlib.Path, out: pathlib.Path) -> float:
         pretrained.trunk.save(partial / pretrained_lib.TRUNK_FILE)
         if pretrained.block4 is not None:
             pretrained.block4.save(partial / pretrained_lib.BLOCK4_FILE)
-        settings = (workdir / run_directory.CONFIG_FILE).read_text()
-        (partial / run_directory.CONFIG_FILE).write_text(settings)
+        settings = run_directory.load_settings(workdir)
+        run_directory.copy_settings(workdir, partial)
         (partial / CARD_FILE).write_text(
-            model_card.write_card(
-                pretrained, json.loads(settings), workdir, error
-            )
+            model_card.write_card(pretrained, settings, workdir, error)
         )
     return error
 
@@ -102,7 +108,8 @@ def _compare(pretrained, folder: pathlib.Path) -> float:
     Raises:
         ArithmeticError: it is too large.
     """
-    reloaded = tf.saved_model.load(str(folder))
+    with paths.without_pattern(folder) as plain:
+        reloaded = tf.saved_model.load(plain)
     random = np.random.default_rng(0)
     worst = 0.0
     for size in ((64, 96), (97, 65)):
@@ -132,34 +139,28 @@ def define_flags() -> flags.FlagValues:
         ("workdir", "Run directory to export."),
         ("out", "Folder to write; must not exist."),
     ):
-        flags.DEFINE_string(name, "", text, flag_values=values)
+        command.define_path(name, "", text, values)
     return values
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exports, and prints what the check found; 2 is a mistaken input."""
-    values = define_flags()
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{__doc__}\n{values.get_help()}")
-        return 0
-    try:
-        rest = values(list(argv))[1:]
-        if rest:
-            raise ValueError(f"There are only flags here, got {rest}.")
-        if not values.workdir or not values.out:
-            raise ValueError("Both --workdir and --out must be named.")
-        keras_settings.fix()
-        out = pathlib.Path(values.out)
+    """Runs the command and returns its exit code."""
+    return command.run(NAME, __doc__, define_flags(), argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
+    """Exports, and prints what the check found."""
+    if not values.workdir or not values.out:
+        raise ValueError("Both --workdir and --out must be named.")
+    out = pathlib.Path(values.out)
+    with lock.hold_name(out, command.end_at_lost_lock(NAME)):
+        atomic_file.remove_partials(out)
         difference = export_trunk(pathlib.Path(values.workdir), out)
-    except (flags.Error, ValueError, OSError, ArithmeticError) as error:
-        print(f"mtssl_tf.export: {error}", file=sys.stderr)
-        return 2
     print(
         f"Exported to {out}. The reloaded model gives the same numbers: the "
         f"largest difference is {difference:.1e} of the largest feature."
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.end(main(sys.argv))

@@ -9,7 +9,13 @@ and OUT/manifest.json: what was found, and why frames have no mask. The same
 command again goes on where it stopped; a changed clip or setting starts anew.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Iterator, Sequence
 import contextlib
@@ -19,73 +25,99 @@ import pathlib
 import sys
 import typing
 
-from absl import app
 from absl import flags
 
 from mtssl_tf.distribute import options as cluster_options
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.process import atomic_file
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
+from mtssl_tf.process import lock
 from mtssl_tf.reports import progress as progress_lib
 
 if typing.TYPE_CHECKING:
     from mtssl_tf.motion import job
     from mtssl_tf.motion import parallel
 
-_EXIT_USER_ERROR = 2
+NAME = "mtssl_tf.masks"
+_FLAGS = flags.FlagValues()
 
-_VIDEOS = flags.DEFINE_string(
-    "videos", None, "Folder of video files and folders of numbered frames."
+_VIDEOS = command.define_path(
+    "videos",
+    None,
+    "Folder of video files and folders of numbered frames.",
+    _FLAGS,
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to write to.")
+_OUT = command.define_path("out", None, "Folder to write to.", _FLAGS)
 _METHOD = flags.DEFINE_enum(
     "method",
     motion_config.MotionConfig().method,
     motion_config.METHODS,
     "refined: what measures best; idt: the paper's.",
+    flag_values=_FLAGS,
 )
-_COMPARE = flags.DEFINE_string(
-    "compare", None, "Folder of true masks, CLIP/FRAME.png: print agreement."
+_COMPARE = command.define_path(
+    "compare",
+    None,
+    "Folder of true masks, CLIP/FRAME.png: print agreement.",
+    _FLAGS,
 )
 _OVERLAY = flags.DEFINE_bool(
-    "overlay", False, "Also draw a contact sheet and a short video per clip."
+    "overlay",
+    False,
+    "Also draw a contact sheet and a short video per clip.",
+    flag_values=_FLAGS,
 )
 _SHORT_SIDE = flags.DEFINE_integer(
-    "short_side", None, "Shrink frames to this short side, in px.", 32
+    "short_side",
+    None,
+    "Shrink frames to this short side, in px.",
+    32,
+    flag_values=_FLAGS,
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", None, "Clips at a time; default: one per CPU core.", 1
+    "workers",
+    None,
+    "Clips at a time; default: one per CPU core.",
+    1,
+    flag_values=_FLAGS,
 )
 _SPEED = flags.DEFINE_bool(
-    "speed", False, "Also time a bare flow pass: print whole / bare."
+    "speed",
+    False,
+    "Also time a bare flow pass: print whole / bare.",
+    flag_values=_FLAGS,
 )
 _CLUSTER = flags.DEFINE_string(
     "cluster",
     "",
     "Spreads clips over a Ray cluster (docs/distributed.md): local starts one "
     "here, auto joins the one that runs here, HOST:PORT that of another head.",
+    flag_values=_FLAGS,
 )
 _ALLOW_OPEN = flags.DEFINE_bool(
     "allow_open_cluster",
     False,
     "With --cluster: join a Ray that asks nobody for a token.",
+    flag_values=_FLAGS,
 )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run(NAME, __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
     """Checks everything a user can get wrong, then computes all clips."""
-    try:
-        if len(argv) > 1:
-            raise ValueError(f"There are only flags here, got {argv[1:]}.")
-        keras_settings.fix()  # a clip needs none; a cluster's processes may
-        jobs = _jobs_from_flags()
+    del values  # each flag is read by its holder
+    jobs = _jobs_from_flags()
+    out = pathlib.Path(_OUT.value)
+    with lock.hold(out, command.end_at_lost_lock(NAME)):
         with _mapper() as map_all:
             records = _run_all(jobs, map_all)
-        path = pathlib.Path(_OUT.value) / "manifest.json"
+        path = out / "manifest.json"
         manifest = {"method": _METHOD.value, "clips": records}
         atomic_file.write_text(path, json.dumps(manifest, indent=1) + "\n")
-    except (ValueError, OSError) as error:
-        _exit_with(error)
     print(_table(records))
     print(f"Wrote {path}.")
 
@@ -215,19 +247,5 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _exit_with(error: Exception) -> None:
-    """Prints one line and stops with the exit code of a user's mistake."""
-    print(f"mtssl_tf.masks: {error}", file=sys.stderr)
-    sys.exit(_EXIT_USER_ERROR)
-
-
-def _parse_flags(argv: Sequence[str]) -> list[str]:
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        _exit_with(error)
-        raise
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=_parse_flags)
+    command.end(main(sys.argv))

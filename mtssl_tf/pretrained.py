@@ -183,8 +183,7 @@ def _load_slim(source: str) -> _Parts:
 
 
 def _read_config(folder: pathlib.Path) -> config_lib.RunConfig:
-    path = folder / run_directory.CONFIG_FILE
-    return config_lib.from_json(path.read_text())
+    return run_directory.load_config(folder)
 
 
 def _rebuilt(model: keras.Model, other: keras.Model) -> keras.Model:

@@ -16,6 +16,7 @@ from absl import logging
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
+from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
 from mtssl_tf.training import run_directory
 
@@ -96,13 +97,15 @@ def pretrain(
             f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is "
             "imported, or train with python -m mtssl_tf.train."
         )
-    folder = pathlib.Path(workdir)
-    trainer = build_trainer(use_sample_set(config), folder)
-    stop = stop_signal.StopSignal()
-    try:
-        trainer.train(stop)
-    finally:
-        stop.hand_back()
+    folder = pathlib.Path(paths.expand(os.fspath(workdir)))
+    config = use_sample_set(config)
+    with run_directory.hold(folder):
+        trainer = build_trainer(config, folder)
+        stop = stop_signal.StopSignal()
+        try:
+            trainer.train(stop)
+        finally:
+            stop.hand_back()
     from mtssl_tf import pretrained
 
     return pretrained.load_trunk(folder)
@@ -145,6 +148,7 @@ def build_config(
     Raises:
         ValueError: something is unknown or does not fit together.
     """
+    images, videos, probe = map(paths.expand, (images, videos, probe))
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
         config = config_lib.harmonize(config)
@@ -173,6 +177,8 @@ def check_paths(config: config_lib.RunConfig) -> None:
         FileNotFoundError: a folder is not there.
     """
     named = {"images": config.data.images, "videos": config.data.videos}
+    if not any(named.values()) or named["videos"]:
+        _check_cache(config.data.cache_dir)
     if not any(named.values()):
         return  # The sample set.
     for kind in sorted(config.sources()):
@@ -187,6 +193,27 @@ def check_paths(config: config_lib.RunConfig) -> None:
             raise FileNotFoundError(
                 f"--{kind}={path} is no folder that can be read."
             )
+
+
+def _check_cache(folder: str) -> None:
+    """Checks that labels and the sample set can be kept somewhere.
+
+    Raises:
+        OSError: they cannot; names the setting.
+    """
+    remedy = "Name another folder: --set data.cache_dir=DIR."
+    try:
+        path = pathlib.Path(paths.expand(folder)).absolute()
+    except ValueError as error:
+        raise ValueError(f"data.cache_dir: {error} {remedy}") from error
+    # The first part of it that is there decides.
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        raise OSError(
+            f"data.cache_dir={folder} cannot be written: {path} is no folder "
+            f"that you may write to. {remedy}"
+        )
 
 
 def use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:

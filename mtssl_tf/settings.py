@@ -1,4 +1,7 @@
-"""`--set KEY=VALUE`: texts that people type as values of dataclass fields.
+"""Dataclasses of settings: their ranges, and `--set KEY=VALUE`.
+
+A range is declared with the setting, by `ranged`, and looked at by `check`,
+for what people type and for what stands in files.
 
 Plain Python, so that a mistake is answered at once.
 """
@@ -7,9 +10,123 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import types
 import typing
 from typing import Any
+
+_RANGE = "range"
+_SEED_STOP = 2**31  # TensorFlow's stateless operations take int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Bounds of a number, or of each of several; None is no bound."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Returns whether a number is within the bounds."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        parts = (
+            (">=", self.at_least),
+            (">", self.above),
+            ("<=", self.at_most),
+            ("<", self.below),
+        )
+        return " and ".join(
+            f"{sign} {bound:g}" for sign, bound in parts if bound is not None
+        )
+
+
+def ranged(
+    default: Any,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Returns a dataclass's field with a default and bounds."""
+    bounds = Range(at_least, at_most, above, below)
+    return dataclasses.field(default=default, metadata={_RANGE: bounds})
+
+
+def seed(default: int = 0) -> Any:
+    """Returns the field of a seed."""
+    return ranged(default, at_least=0, below=_SEED_STOP)
+
+
+def check(settings: Any) -> None:
+    """Checks types and ranges of a dataclass, and of those in it.
+
+    Lists stand for tuples, as JSON has them, and whole numbers for floats.
+
+    Raises:
+        ValueError: a value is of another type, not finite or out of range;
+            names the setting.
+    """
+    kinds = typing.get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        kind = kinds[field.name]
+        if not _is_of(value, kind):
+            raise ValueError(
+                f"{field.name} must be {_describe(kind)}, got {value!r}."
+            )
+        numbers = value if isinstance(value, (tuple, list)) else (value,)
+        bounds = field.metadata.get(_RANGE)
+        for number in numbers:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"{field.name} must be finite, got {value!r}.")
+            if bounds and number is not None and not bounds.holds(number):
+                raise ValueError(
+                    f"{field.name} must be {bounds}, got {value!r}."
+                )
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            check(value)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    for option in _options(kind):
+        origin = typing.get_origin(option)
+        if origin is tuple:
+            if not isinstance(value, (tuple, list)):
+                continue
+            inner = typing.get_args(option)
+            if inner[-1] is Ellipsis:
+                inner = (inner[0],) * len(value)
+            if len(inner) == len(value) and all(map(_is_of, value, inner)):
+                return True
+        elif option is float:
+            if type(value) in (int, float):
+                return True
+        elif option in (int, bool, str):
+            if type(value) is option:
+                return True
+        elif option is type(None):
+            if value is None:
+                return True
+        elif not isinstance(option, type) or isinstance(value, option):
+            return True  # a mapping, or a dataclass
+    return False
+
+
+def _describe(kind: Any) -> str:
+    return " or ".join(
+        str(option) if typing.get_origin(option) else option.__name__
+        for option in _options(kind)
+    )
 
 
 def replace(settings: Any, key: str, text: str) -> Any:
@@ -30,7 +147,9 @@ def replace(settings: Any, key: str, text: str) -> Any:
     if type(value) not in known:
         names = " or ".join(option.__name__ for option in known)
         raise ValueError(f"expected a value of type {names}, got {text!r}.")
-    return dataclasses.replace(settings, **{key: value})
+    changed = dataclasses.replace(settings, **{key: value})
+    check(changed)
+    return changed
 
 
 def field_type(settings_type: type, key: str) -> Any:

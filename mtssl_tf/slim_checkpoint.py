@@ -6,7 +6,13 @@
 `docs/trunk.md` shows how to use them.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 import argparse
 from collections.abc import Sequence
@@ -20,26 +26,33 @@ from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.process import atomic_file
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
+from mtssl_tf.process import lock
+from mtssl_tf.process import paths
 from mtssl_tf.training import run_directory
 
 REPORT_FILE = "import_report.txt"
-EXIT_USER_ERROR = 2
+NAME = "mtssl_tf.slim_checkpoint"
 
 
-def main(argv: Sequence[str] | None = None):
-    """Runs the command; a mistake is one line and exit code 2."""
-    args = _parser().parse_args(argv)
-    try:
-        keras_settings.fix()
-        args.run(args)
-    except (ValueError, OSError) as error:
-        print(f"mtssl_tf.slim_checkpoint: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+
+    def work() -> None:
+        args = _parser().parse_args(argv)
+        beside = lock.hold_name(args.out, command.end_at_lost_lock(NAME))
+        with beside:
+            args.run(args)
+
+    return command.call(NAME, work)
+
+
+def _path(text: str) -> pathlib.Path:
+    return pathlib.Path(paths.expand(text))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m mtssl_tf.slim_checkpoint",
         description="Turns TF-Slim's ResNet v2 checkpoints into run "
         "directories and back.",
@@ -52,10 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument(
         "--checkpoint",
         required=True,
+        type=paths.expand,
         help="V2 prefix, V1 file, directory or .tar.gz",
     )
     importing.add_argument(
-        "--out", required=True, type=pathlib.Path, help="new run directory"
+        "--out", required=True, type=_path, help="new run directory"
     )
     importing.add_argument(
         "--contract",
@@ -84,10 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     exporting.set_defaults(run=_export)
     exporting.add_argument(
-        "--workdir", required=True, help="run directory, or an export"
+        "--workdir",
+        required=True,
+        type=paths.expand,
+        help="run directory, or an export",
     )
     exporting.add_argument(
-        "--out", required=True, type=pathlib.Path, help="prefix to write"
+        "--out", required=True, type=_path, help="prefix to write"
     )
     return parser
 
@@ -158,4 +175,4 @@ def _export(args: argparse.Namespace):
 
 
 if __name__ == "__main__":
-    main()
+    command.end(main(sys.argv[1:]))

@@ -4,13 +4,18 @@ From flags to a checked configuration to a run. TensorFlow is imported only
 when there is work, so that `--help` and a mistyped flag answer at once.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Sequence
 import pathlib
 import sys
 
-from absl import app
 from absl import flags
 from absl import logging
 
@@ -19,52 +24,57 @@ from mtssl_tf import pretraining
 from mtssl_tf import train_flags
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import options as options_lib
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
 from mtssl_tf.training import run_directory
 
-EXIT_USER_ERROR = 2
+NAME = "mtssl_tf.train"
 _FORMER_FLAGS = ("role", "strict_store")
 
-flags.adopt_module_key_flags(train_flags)  # `--help` shows them
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    former = [
+        name
+        for name in _FORMER_FLAGS
+        if any(text.lstrip("-").partition("=")[0] == name for text in argv[1:])
+    ]
+    if former:
+
+        def refuse() -> None:
+            raise ValueError(f"--{former[0]} is gone. {launch.INSTEAD}")
+
+        return command.call(NAME, refuse)
+    return command.run(NAME, __doc__, train_flags.FLAGS, argv, _work)
 
 
-def main(argv: Sequence[str]) -> None:
+def _work(values: flags.FlagValues) -> int:
     """Checks everything a user can get wrong, then trains."""
-    try:
-        if len(argv) > 1:
-            raise ValueError(f"There are only flags here, got {argv[1:]}.")
-        config = train_flags.config_from_flags()
-        if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
-            raise ValueError("--workdir is missing: name a run directory.")
-        pretraining.check_paths(config)
-        cluster = train_flags.cluster_from_flags(config)
-    except (ValueError, OSError) as error:
-        _exit_with(error)
+    del values  # train_flags reads them
+    config = train_flags.config_from_flags()
+    if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
+        raise ValueError("--workdir is missing: name a run directory.")
+    pretraining.check_paths(config)
+    cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
-    try:
-        keras_settings.fix()
-        config = pretraining.use_sample_set(config)
-        if train_flags.DRY_RUN.value:
-            from mtssl_tf.training import dry_run
+    config = pretraining.use_sample_set(config)
+    if train_flags.DRY_RUN.value:
+        from mtssl_tf.training import dry_run
 
-            print(dry_run.describe(config))
-            return
-        workdir = pathlib.Path(train_flags.WORKDIR.value)
+        print(dry_run.describe(config))
+        return 0
+    workdir = pathlib.Path(train_flags.WORKDIR.value)
+    with run_directory.hold(workdir, command.end_at_lost_lock(NAME)):
         if cluster is not None:
             run_directory.prepare(workdir, config)
-            _train_on_cluster(config, workdir, cluster)
-            return
-        trainer = _build_trainer(config, workdir)
-    except (ValueError, OSError) as error:
-        _exit_with(error)
-    _train(trainer)
+            return _train_on_cluster(config, workdir, cluster)
+        return _train(_build_trainer(config, workdir))
 
 
 def _train_on_cluster(
     config: config_lib.RunConfig,
     workdir: pathlib.Path,
     options: options_lib.ClusterOptions,
-) -> None:
+) -> int:
     """Trains on Ray, which starts before TensorFlow is imported."""
     from mtssl_tf.distribute import start_ray
 
@@ -83,8 +93,7 @@ def _train_on_cluster(
         message = run.ClusterRun(config, workdir, options).train(stop)
     if message:
         raise ValueError(message)
-    if stop.number is not None:
-        sys.exit(128 + stop.number)
+    return _exit_code(stop.number)
 
 
 def _build_trainer(config: config_lib.RunConfig, workdir: pathlib.Path):
@@ -96,45 +105,18 @@ def _build_trainer(config: config_lib.RunConfig, workdir: pathlib.Path):
     return pretraining.build_trainer(config, workdir)
 
 
-def _train(trainer) -> None:
-    from mtssl_tf.data import source
+def _train(trainer) -> int:
     from mtssl_tf.process import stop_signal
-    from mtssl_tf.training import loop
 
     stop = stop_signal.StopSignal()
-    try:
-        trainer.train(stop)
-    except (loop.NonFiniteLossError, source.SourceError, OSError) as error:
-        _exit_with(error)
-    if stop.number is not None:
-        # What a shell reports of a program that a signal ended.
-        sys.exit(128 + stop.number)
+    trainer.train(stop)
+    return _exit_code(stop.number)
 
 
-def _exit_with(error: Exception) -> None:
-    """Prints one line and stops with the exit code of a user's mistake."""
-    print(f"mtssl_tf.train: {error}", file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
-
-
-def run_main() -> None:
-    """Parses flags; a mistake is one line and exit code 2."""
-    try:
-        app.run(main, flags_parser=_parse_flags)
-    except flags.Error as error:
-        _exit_with(error)
-
-
-def _parse_flags(argv: Sequence[str]) -> list[str]:
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        flag = getattr(error, "flagname", "")
-        if flag in _FORMER_FLAGS:
-            _exit_with(ValueError(f"--{flag} is gone. {launch.INSTEAD}"))
-        _exit_with(error)
-        raise
+def _exit_code(number: int | None) -> int:
+    """Returns what a shell reports of a program that a signal ended."""
+    return 0 if number is None else end_signals.EXIT_SIGNAL + number
 
 
 if __name__ == "__main__":
-    run_main()
+    command.end(main(sys.argv))

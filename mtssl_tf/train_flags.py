@@ -11,113 +11,166 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import tasks
 from mtssl_tf.distribute import options
+from mtssl_tf.process import command
+
+FLAGS = flags.FlagValues()  # the command's, apart from any other program's
 
 TASKS = flags.DEFINE_list(
     "tasks",
     pretraining.pretext_tasks(),
     f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
+    flag_values=FLAGS,
 )
-IMAGES = flags.DEFINE_string(
+IMAGES = command.define_path(
     "images",
     "",
     "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
     "tfrecord:GLOB. With neither --images nor --videos: the sample set.",
+    FLAGS,
 )
-VIDEOS = flags.DEFINE_string(
+VIDEOS = command.define_path(
     "videos",
     "",
     "A folder of video files and of folders of numbered frames.",
+    FLAGS,
 )
-WORKDIR = flags.DEFINE_string(
-    "workdir", "", "Run directory. The same command again goes on from it."
+WORKDIR = command.define_path(
+    "workdir",
+    "",
+    "Run directory. The same command again goes on from it.",
+    FLAGS,
 )
 PRESET = flags.DEFINE_enum(
-    "preset", "tiny", list(config_lib.PRESETS), "Scale of trunk and training."
+    "preset",
+    "tiny",
+    list(config_lib.PRESETS),
+    "Scale of trunk and training.",
+    flag_values=FLAGS,
 )
 LASSO = flags.DEFINE_bool(
-    "lasso", False, "Each task reads its own sparse mix of block-3 units."
+    "lasso",
+    False,
+    "Each task reads its own sparse mix of block-3 units.",
+    flag_values=FLAGS,
 )
 HARMONIZE = flags.DEFINE_bool(
     "harmonize",
     False,
     "Inputs alike for all tasks (paper, sec. 3.3): grey pictures for "
     f"{', '.join(n for n, t in tasks.TASKS.items() if t.is_harmonized)} too.",
+    flag_values=FLAGS,
 )
 STEPS = flags.DEFINE_integer(
-    "steps", None, "Training steps in all; the preset's if absent.", 1
+    "steps",
+    None,
+    "Training steps in all; the preset's if absent.",
+    1,
+    flag_values=FLAGS,
 )
 PRECISION = flags.DEFINE_enum(
-    "precision", "float32", config_lib.PRECISIONS, "Of activations."
+    "precision",
+    "float32",
+    config_lib.PRECISIONS,
+    "Of activations.",
+    flag_values=FLAGS,
 )
-PROBE = flags.DEFINE_string(
+PROBE = command.define_path(
     "probe",
     "",
     "A labelled folder (a folder a class): the trunk's k-NN and linear "
     "accuracy on it, every so often.",
+    FLAGS,
 )
 PROFILE = flags.DEFINE_string(
-    "profile", "", "START:STOP, steps to trace for TensorBoard."
+    "profile",
+    "",
+    "START:STOP, steps to trace for TensorBoard.",
+    flag_values=FLAGS,
 )
 SET = flags.DEFINE_multi_string(
-    "set", [], "Any other setting: section.key=value. See --dry_run."
+    "set",
+    [],
+    "Any other setting: section.key=value. See --dry_run.",
+    flag_values=FLAGS,
 )
 CLUSTER = flags.DEFINE_string(
     "cluster",
     "",
     "Trains on a Ray cluster (docs/distributed.md): local starts one here, "
     "auto joins the one that runs here, HOST:PORT that of another head.",
+    flag_values=FLAGS,
 )
 WORKERS = flags.DEFINE_string(
     "workers",
     "1",
     "With --cluster: workers of each task's group, as 2, or 1-4 for as many "
     "as fit, or TASK:2,TASK:1-4.",
+    flag_values=FLAGS,
 )
 STORE_SHARDS = flags.DEFINE_integer(
-    "store_shards", 1, "With --cluster: processes that share the trunk.", 1
+    "store_shards",
+    1,
+    "With --cluster: processes that share the trunk.",
+    1,
+    flag_values=FLAGS,
 )
 MODE = flags.DEFINE_enum(
     "mode",
     options.MODES[0],
     options.MODES,
     "With --cluster: who waits for whom.",
+    flag_values=FLAGS,
 )
 BATCH_NORM = flags.DEFINE_enum(
     "batch_norm",
     options.BATCH_NORMS[0],
     options.BATCH_NORMS,
     "With --cluster: what a worker's batch norms normalise by.",
+    flag_values=FLAGS,
 )
 WIRE = flags.DEFINE_enum(
     "wire",
     options.WIRES[0],
     options.WIRES,
     "With --cluster: gradients as sent.",
+    flag_values=FLAGS,
 )
 OVERLAP = flags.DEFINE_bool(
     "overlap",
     False,
     "With --cluster: a group computes its next batch while its gradient "
     "travels.",
+    flag_values=FLAGS,
 )
 CALIBRATE = flags.DEFINE_bool(
-    "calibrate", False, "With --cluster: measure seconds per step, then stop."
+    "calibrate",
+    False,
+    "With --cluster: measure seconds per step, then stop.",
+    flag_values=FLAGS,
 )
 SNAPSHOT_EVERY = flags.DEFINE_float(
     "snapshot_every_gpu_hours",
     0.0,
     "With --cluster: GPU hours between snapshots, which are kept.",
+    flag_values=FLAGS,
 )
 DASHBOARD = flags.DEFINE_bool(
-    "dashboard", False, "With --cluster=local: start Ray's dashboard too."
+    "dashboard",
+    False,
+    "With --cluster=local: start Ray's dashboard too.",
+    flag_values=FLAGS,
 )
 ALLOW_OPEN = flags.DEFINE_bool(
     "allow_open_cluster",
     False,
     "With --cluster: join a Ray that asks nobody for a token.",
+    flag_values=FLAGS,
 )
 DRY_RUN = flags.DEFINE_bool(
-    "dry_run", False, "Print settings, size, cost and data; then stop."
+    "dry_run",
+    False,
+    "Print settings, size, cost and data; then stop.",
+    flag_values=FLAGS,
 )
 
 

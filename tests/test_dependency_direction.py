@@ -16,7 +16,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # the folders of `mtssl_tf/` and its single files; `evaluation/` and `tools/`
 # are one each.
 _FLOORS = (
-    ("files", "lazy_imports", "process", "settings", "version"),
+    ("lazy_imports", "settings", "version"),
+    ("files", "process"),
     ("models", "motion", "reports"),
     ("data", "slim"),
     ("frozen", "tasks"),

@@ -8,13 +8,19 @@ simulator its rates; then all groups run together, and their steps a second
 stand beside those that it predicts. docs/distributed.md quotes the output.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
-import argparse
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
+
 from collections.abc import Sequence
 import statistics
 from typing import Any
 
+from mtssl_tf.process import command
 from tools import measure_store
 from tools import private_hosts
 from tools import simulate_store
@@ -84,7 +90,7 @@ def _store(
 
 def main() -> None:
     """Prints the comparison."""
-    parser = argparse.ArgumentParser(prog="python -m tools.check_simulation")
+    parser = command.Parser(prog="python -m tools.check_simulation")
     parser.add_argument("--floats", type=int, default=4_194_304)
     parser.add_argument("--compute_s", default="0.1,0.3")
     parser.add_argument("--duration_s", type=float, default=15.0)
@@ -108,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.end(command.call("tools.check_simulation", main))

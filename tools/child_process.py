@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import signal
 import subprocess
 
+from mtssl_tf.process import end_signals
+
 
 def run_to_its_end(command: Sequence[str]) -> None:
     """Runs a command; Ctrl-C and SIGTERM are the command's to answer.
@@ -32,3 +34,9 @@ def run_to_its_end(command: Sequence[str]) -> None:
             signal.signal(number, handler)
     if code:
         raise subprocess.CalledProcessError(code, list(command))
+
+
+def exit_code(error: subprocess.CalledProcessError) -> int:
+    """Returns a failed command's exit code as a shell reports it."""
+    code = error.returncode
+    return code if code > 0 else end_signals.EXIT_SIGNAL - code

@@ -9,7 +9,13 @@ each input. Whatever else it does is kept as OUT/TARGET/crash-*. The result is
 a table, and OUT/fuzz.json; exit code 1 where something was found.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Sequence
 import json
@@ -22,6 +28,7 @@ import time
 from absl import flags
 
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import command
 
 RESULT_FILE = "fuzz.json"
 # Where the reader is OpenCV's, HDF5's or TensorFlow's, only few inputs a
@@ -40,33 +47,33 @@ TARGETS = (
     "config_json",
     "metrics_lines",
 )
+_TARGET = "from tools import fuzz_targets; fuzz_targets.main()"
 _SECONDS, _MEGABYTES = 10, 1024  # ours: of one input
 _MEGABYTES_AT_START = 1200  # TensorFlow, OpenCV and the readers themselves
 
 
-def main(argv: list[str]) -> int:
+_FLAGS = flags.FlagValues()
+command.define_path("out", "", "Folder to write.", _FLAGS)
+flags.DEFINE_list("only", list(TARGETS), "Targets.", flag_values=_FLAGS)
+flags.DEFINE_integer("inputs", 20000, "Of each target.", 1, flag_values=_FLAGS)
+flags.DEFINE_integer(
+    "seconds", 300, "For each target, at most.", 1, flag_values=_FLAGS
+)
+flags.DEFINE_integer("seed", 1, "Of the mutations.", 1, flag_values=_FLAGS)
+
+
+def main(argv: Sequence[str]) -> int:
     """Fuzzes the targets; 1 where something was found."""
-    values = flags.FlagValues()
-    flags.DEFINE_string("out", None, "Folder to write.", flag_values=values)
-    flags.DEFINE_list("only", list(TARGETS), "Targets.", flag_values=values)
-    flags.DEFINE_integer(
-        "inputs", 20000, "Of each target.", 1, flag_values=values
-    )
-    flags.DEFINE_integer(
-        "seconds", 300, "For each target, at most.", 1, flag_values=values
-    )
-    flags.DEFINE_integer("seed", 1, "Of the mutations.", 1, flag_values=values)
-    try:
-        values(argv)
-        unknown = set(values.only) - set(TARGETS)
-        if unknown or not values.out:
-            raise ValueError(
-                f"--out={values.out} --only={','.join(values.only)}: expected "
-                f"a folder to write, and some of {', '.join(TARGETS)}."
-            )
-    except (flags.Error, ValueError) as error:
-        print(f"fuzz: {error}", file=sys.stderr)
-        return 2
+    return command.run("tools.fuzz", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> int:
+    unknown = set(values.only) - set(TARGETS)
+    if unknown or not values.out:
+        raise ValueError(
+            f"--out={values.out} --only={','.join(values.only)}: expected a "
+            f"folder to write, and some of {', '.join(TARGETS)}."
+        )
     out = pathlib.Path(values.out)
     records = []
     for target in values.only:
@@ -87,7 +94,7 @@ def _fuzz(target: str, out: pathlib.Path, values: flags.FlagValues) -> dict:
     with (out / "log").open("wb") as log:
         code = subprocess.call(
             [
-                *(sys.executable, "-m", "tools.fuzz_targets", target),
+                *(sys.executable, "-c", _TARGET, target),
                 *(str(corpus), f"-artifact_prefix={out}/"),
                 *(f"-runs={values.inputs}", f"-seed={values.seed}"),
                 *(f"-max_total_time={values.seconds}", f"-timeout={_SECONDS}"),
@@ -131,4 +138,4 @@ def as_table(records: Sequence[dict]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.end(main(sys.argv))

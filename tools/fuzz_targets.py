@@ -1,6 +1,6 @@
 """The readers that `tools.fuzz` gives broken files: one process, one reader.
 
-`python -m tools.fuzz_targets TARGET CORPUS [libFuzzer's flags]`.
+`main` takes TARGET CORPUS [libFuzzer's flags] from the command line.
 """
 
 from __future__ import annotations
@@ -331,7 +331,3 @@ def main() -> None:
         atheris.Fuzz()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,13 @@ set. The result is a table, and OUT/kills.json; exit code 1 where anything
 differs.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -31,6 +37,7 @@ import numpy as np
 
 from mtssl_tf import pretraining
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import command
 from tools import kill_inputs
 
 RESULT_FILE = "kills.json"
@@ -140,14 +147,14 @@ def _train(
 
 
 def _evaluate(name: str, data: str, *more: str):
-    def command(inputs: pathlib.Path, out: pathlib.Path) -> tuple[str, ...]:
+    def build(inputs: pathlib.Path, out: pathlib.Path) -> tuple[str, ...]:
         return (
             *("-m", f"evaluation.{name}", "--trunk=random", "--preset=tiny"),
             *(f"--out={out / 'result'}", *(data.format(inputs).split())),
             *more,
         )
 
-    return command
+    return build
 
 
 _CLASSES = "--train={0}/classes --test={0}/classes"
@@ -163,7 +170,7 @@ SCENARIOS = (
         hash_run,
     ),
     Scenario(
-        "train, while it saves",
+        "train while it saves",
         lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=1"),
         hash_run,
         is_in_writes=True,
@@ -203,7 +210,7 @@ SCENARIOS = (
     Scenario("sample set", lambda i, o: ("-c", _SAMPLES, str(o)), hash_files),
     Scenario("linear", _evaluate("imagenet_linear", _CLASSES), hash_files),
     Scenario(
-        "linear, the paper's protocol",
+        "linear by the paper",
         _evaluate("imagenet_linear", _CLASSES, "--full", "--epochs=2"),
         hash_files,
     ),
@@ -220,24 +227,30 @@ SCENARIOS = (
 )
 
 
-def main(argv: list[str]) -> int:
+_FLAGS = flags.FlagValues()
+command.define_path("out", "", "Folder to write.", _FLAGS)
+flags.DEFINE_integer("kills", 10, "Of each command.", 1, flag_values=_FLAGS)
+flags.DEFINE_list(
+    "only",
+    [scenario.name for scenario in SCENARIOS],
+    "Commands.",
+    flag_values=_FLAGS,
+)
+flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=_FLAGS)
+
+
+def main(argv: Sequence[str]) -> int:
     """Runs the scenarios; 1 where one differs."""
-    values = _define_flags()
-    try:
-        values(argv)
-    except flags.Error as error:
-        print(f"kill_test: {error}", file=sys.stderr)
-        return 2
-    wanted = values.only or [scenario.name for scenario in SCENARIOS]
-    unknown = set(wanted) - {scenario.name for scenario in SCENARIOS}
-    if unknown or not values.out:
-        print(
-            f"kill_test: --out={values.out} --only={','.join(values.only)}: "
-            "expected a folder to write, and names of "
-            f"{[scenario.name for scenario in SCENARIOS]}.",
-            file=sys.stderr,
+    return command.run("tools.kill_test", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> int:
+    names = [scenario.name for scenario in SCENARIOS]
+    if set(values.only) - set(names) or not values.out:
+        raise ValueError(
+            f"--out={values.out} --only={','.join(values.only)}: expected a "
+            f"folder to write, and some of {', '.join(names)}."
         )
-        return 2
     out = pathlib.Path(values.out).resolve()
     inputs = out / "inputs"
     kill_inputs.build(inputs)
@@ -246,7 +259,7 @@ def main(argv: list[str]) -> int:
     )
     outcomes = []
     for scenario in SCENARIOS:
-        if scenario.name in wanted:
+        if scenario.name in values.only:
             outcomes.append(
                 kill_and_compare(
                     scenario, inputs, out, values.kills, values.seed
@@ -259,17 +272,6 @@ def main(argv: list[str]) -> int:
             )
     print(as_table(outcomes))
     return int(any(o.failed or o.differing for o in outcomes))
-
-
-def _define_flags() -> flags.FlagValues:
-    values = flags.FlagValues()
-    flags.DEFINE_string("out", None, "Folder to write.", flag_values=values)
-    flags.DEFINE_integer("kills", 10, "Of each command.", 1, flag_values=values)
-    flags.DEFINE_list(
-        "only", [], "Commands, by name; all if absent.", flag_values=values
-    )
-    flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=values)
-    return values
 
 
 def kill_and_compare(
@@ -438,4 +440,4 @@ def _hash(data: bytes) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.end(main(sys.argv))

@@ -8,24 +8,41 @@ else the machine does falls on both. For memory, each has a process of its own
 when everything was built and traced.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
+
+from collections.abc import Sequence
 import json
 import multiprocessing
 import pathlib
 import sys
 import time
 
-from absl import app
 from absl import flags
 
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
 
-_DEPTH = flags.DEFINE_enum("depth", "101", ["50", "101", "152"], "Trunk.")
-_WIDTH = flags.DEFINE_float("width", 1.0, "Factor on the trunk's channels.")
-_IMAGE_PX = flags.DEFINE_integer("image_px", 96, "Side of a picture.", 32)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Pictures a step.", 1)
-_ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps timed of each.", 1)
+_FLAGS = flags.FlagValues()
+_DEPTH = flags.DEFINE_enum(
+    "depth", "101", ["50", "101", "152"], "Trunk.", flag_values=_FLAGS
+)
+_WIDTH = flags.DEFINE_float(
+    "width", 1.0, "Factor on the trunk's channels.", flag_values=_FLAGS
+)
+_IMAGE_PX = flags.DEFINE_integer(
+    "image_px", 96, "Side of a picture.", 32, flag_values=_FLAGS
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 4, "Pictures a step.", 1, flag_values=_FLAGS
+)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 10, "Steps timed of each.", 1, flag_values=_FLAGS
+)
 
 _VARIANTS = {"without": False, "with": True}
 
@@ -139,8 +156,13 @@ def _status_bytes(process: pathlib.Path, entry: str) -> int:
     raise RuntimeError(f"{process}/status has no entry {entry}; is it Linux?")
 
 
-def main(_) -> None:
-    keras_settings.fix()
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run("tools.measure_lasso_cost", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
+    del values  # each flag is read by its holder
     result = measure(
         int(_DEPTH.value),
         _WIDTH.value,
@@ -153,4 +175,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.end(main(sys.argv))

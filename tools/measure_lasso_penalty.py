@@ -7,15 +7,21 @@ are either independent, or running sums of each other as a residual trunk's
 are. The mix is fitted with the project's RMSProp.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
-from collections.abc import Sequence
+from mtssl_tf.process import end_signals
 
-from absl import app
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
+
+from collections.abc import Sequence
+import sys
+
 from absl import flags
 import numpy as np
 
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
 
 _NUM_UNITS = 23  # block 3 of ResNet-101
 _PLANTED = {2: 0.5, 9: -0.6, 17: 0.3, 22: 0.2}
@@ -24,12 +30,23 @@ _NUM_EXAMPLES = 64
 _BATCH_SIZE = 16
 _SHAPE = (2, 2, 8)  # h, w, C of a unit
 
-_STEPS = flags.DEFINE_integer("steps", 1500, "Steps of each fit.", 1)
+_FLAGS = flags.FlagValues()
+_STEPS = flags.DEFINE_integer(
+    "steps", 1500, "Steps of each fit.", 1, flag_values=_FLAGS
+)
 _LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", 2e-4, "Of RMSProp; the tiny preset's by default.", 0.0
+    "learning_rate",
+    2e-4,
+    "Of RMSProp; the tiny preset's by default.",
+    0.0,
+    flag_values=_FLAGS,
 )
 _L1 = flags.DEFINE_multi_float(
-    "l1", [0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], "Penalties to try.", 0.0
+    "l1",
+    [0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1],
+    "Penalties to try.",
+    0.0,
+    flag_values=_FLAGS,
 )
 
 
@@ -86,8 +103,15 @@ def fit(
     return mix.mixing_weights()
 
 
-def main(_: Sequence[str]) -> None:
-    keras_settings.fix()
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run(
+        "tools.measure_lasso_penalty", __doc__, _FLAGS, argv, _work
+    )
+
+
+def _work(values: flags.FlagValues) -> None:
+    del values  # each flag is read by its holder
     print("| units | l1 | step | largest error | exact zeros of 19 |")
     print("|---|---:|---|---:|---:|")
     for is_correlated in (False, True):
@@ -113,4 +137,4 @@ def main(_: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.end(main(sys.argv))

@@ -5,7 +5,13 @@ process now and then. Growth shows in the difference between the end and step
 2000: by then everything has been done once.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Sequence
 import dataclasses
@@ -18,19 +24,25 @@ import threading
 import time
 from typing import Any
 
-from absl import app
 from absl import flags
 
 from mtssl_tf import pretraining
-from mtssl_tf.process import keras_settings
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 
-_STEPS = flags.DEFINE_integer("steps", 20_000, "Training steps.", 100)
-_SETTLED = flags.DEFINE_integer(
-    "settled", 2000, "Step that the end is compared with.", 50
+_FLAGS = flags.FlagValues()
+flags.DEFINE_integer("steps", 20_000, "Of training.", 100, flag_values=_FLAGS)
+flags.DEFINE_integer(
+    "settled",
+    2000,
+    "Step that the end is compared with.",
+    50,
+    flag_values=_FLAGS,
 )
-_EVERY = flags.DEFINE_integer("every", 500, "Steps between two looks.", 1)
-_JSON = flags.DEFINE_string("json", "", "File for all that was measured.")
+flags.DEFINE_integer(
+    "every", 500, "Steps between two looks.", 1, flag_values=_FLAGS
+)
+command.define_path("json", "", "File for all that was measured.", _FLAGS)
 
 _SETTINGS = (
     "trunk.num_units=(1,1,2)",
@@ -171,31 +183,31 @@ def _look(step: int, start: float) -> Look:
     )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> int:
     """Measures, prints a table and writes the file."""
-    if len(argv) > 1:
-        print(f"There are only flags here, got {argv[1:]}.", file=sys.stderr)
-        sys.exit(2)
-    keras_settings.fix()
+    return command.run("tools.measure_soak", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        looks = measure(pathlib.Path(folder), _STEPS.value, _EVERY.value, ())
+        looks = measure(pathlib.Path(folder), values.steps, values.every, ())
     for look in looks:
         print(
             f"step {look.step:6d}  {look.rss_mb:7.1f} MB resident  "
             f"{look.anonymous_mb:7.1f} MB anonymous  {look.open_files:3d} files"
             f"  {look.threads:3d} threads  {look.wall_s:7.1f} s"
         )
-    found = compare(looks, _SETTLED.value)
+    found = compare(looks, values.settled)
     print(json.dumps(found, indent=1))
-    if _JSON.value:
+    if values.json:
         told = {
-            "steps": _STEPS.value,
-            "compared_with_step": _SETTLED.value,
+            "steps": values.steps,
+            "compared_with_step": values.settled,
             **found,
             "looks": [dataclasses.asdict(look) for look in looks],
         }
-        pathlib.Path(_JSON.value).write_text(json.dumps(told, indent=1) + "\n")
+        pathlib.Path(values.json).write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.end(main(sys.argv))

@@ -9,7 +9,13 @@ takes turns with it. `two_hosts` are two raylets on this machine, or two
 network namespaces made by a script. docs/distributed.md quotes the output.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 import argparse
 from collections.abc import Iterator
@@ -25,6 +31,7 @@ from typing import Any
 
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import start_ray
+from mtssl_tf.process import command
 from tools import private_hosts
 
 FLOATS = 27_558_016  # ResNet-101 through block 3, trainable
@@ -124,7 +131,7 @@ def _private_mb(pid: int) -> float:
 
 def main() -> None:
     """Prints what was measured, as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m tools.measure_store")
+    parser = command.Parser(prog="python -m tools.measure_store")
     parser.add_argument("--json", help="also write it to this file")
     parser.add_argument("--soak", action="store_true")
     parser.add_argument(
@@ -214,4 +221,4 @@ def _run(flags: argparse.Namespace, setting: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    command.end(command.call("tools.measure_store", main))

@@ -7,7 +7,13 @@ evaluation (`result.json`), or holds such folders. Pretext tasks are drawn
 above evaluation tasks.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Iterable, Sequence
 import os
@@ -17,6 +23,9 @@ import sys
 from absl import flags
 
 from evaluation import result
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import command
+from mtssl_tf.process import paths
 from mtssl_tf.reports import metrics_log
 
 _KEY = "mixing_weights"
@@ -97,31 +106,26 @@ def define_flags() -> flags.FlagValues:
         "A run's or an evaluation's folder; repeat for more.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "out", "mix.png", "The picture to write.", flag_values=values
-    )
+    command.define_path("out", "mix.png", "The picture to write.", values)
     return values
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the program and returns its exit code; 2 is a mistaken input."""
-    values = define_flags()
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{__doc__}\n{values.get_help()}")
-        return 0
-    try:
-        # Shells expand DIR... to plain arguments after the first.
-        more = values(argv)[1:]
-        pretext, evaluation = read_mixes([*values.workdir, *more])
-        _save_picture(pretext, evaluation, pathlib.Path(values.out))
-    except (flags.Error, OSError, ValueError) as error:
-        print(f"plot_mix: {error}", file=sys.stderr)
-        return 2
+    """Runs the command and returns its exit code."""
+    return command.run(
+        "tools.plot_mix", __doc__, define_flags(), argv, _work, takes_more=True
+    )
+
+
+def _work(values: flags.FlagValues, more: Sequence[str]) -> None:
+    # Shells expand DIR... to plain arguments after the first.
+    folders = [paths.expand(each) for each in (*values.workdir, *more)]
+    pretext, evaluation = read_mixes(folders)
+    _save_picture(pretext, evaluation, pathlib.Path(values.out))
     for name, weights in [*pretext.items(), *evaluation.items()]:
         num_off = sum(weight == 0 for weight in weights)
         print(f"{name}: {num_off} of {len(weights)} units off")
     print(f"Wrote {values.out}.")
-    return 0
 
 
 def _save_picture(
@@ -132,11 +136,11 @@ def _save_picture(
     from mtssl_tf.reports import mix_picture
 
     picture = mix_picture.draw_mixes(pretext, evaluation)
-    path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix or ".png"
     encoded = cv2.imencode(suffix, picture[..., ::-1])[1]
-    path.write_bytes(encoded.tobytes())
+    with atomic_file.open_new(path) as file:
+        file.write(encoded.tobytes())
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command.end(main(sys.argv))

@@ -4,26 +4,34 @@ One picture to look at, `DIR/report.png`: each task's loss beside what a blind
 guess gets, and below it what the task last saw and predicted.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Sequence
 import pathlib
 import sys
 
-from absl import app
 from absl import flags
 import matplotlib
 
 matplotlib.use("Agg")  # No display is needed.
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from mtssl_tf.reports import metrics_log  # noqa: E402
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import command
+from mtssl_tf.reports import metrics_log
 
 REPORT_FILE = "report.png"
 _PICTURES_FOLDER = "pictures"
 
-_WORKDIR = flags.DEFINE_string("workdir", "", "Run directory to plot.")
+_FLAGS = flags.FlagValues()
+command.define_path("workdir", "", "Run directory to plot.", _FLAGS)
 
 
 def plot_run(workdir: pathlib.Path) -> pathlib.Path:
@@ -57,7 +65,8 @@ def plot_run(workdir: pathlib.Path) -> pathlib.Path:
         _plot_loss(axes[0, column], name, own)
         _show_picture(axes[1, column], workdir, name)
     path = workdir / REPORT_FILE
-    figure.savefig(path, dpi=80)
+    with atomic_file.open_new(path) as file:
+        figure.savefig(file, dpi=80, format=path.suffix[1:])
     plt.close(figure)
     return path
 
@@ -85,16 +94,16 @@ def _show_picture(axis, workdir: pathlib.Path, name: str) -> None:
         axis.imshow(plt.imread(path))
 
 
-def main(argv: Sequence[str]) -> None:
-    """Plots what the flags name."""
-    try:
-        if len(argv) > 1 or not _WORKDIR.value:
-            raise ValueError("Name a run directory: --workdir=DIR.")
-        print(f"Plotted {plot_run(pathlib.Path(_WORKDIR.value))}")
-    except (ValueError, OSError) as error:
-        print(f"tools.plot_run: {error}", file=sys.stderr)
-        sys.exit(2)
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run("tools.plot_run", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
+    if not values.workdir:
+        raise ValueError("Name a run directory: --workdir=DIR.")
+    print(f"Plotted {plot_run(pathlib.Path(values.workdir))}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.end(main(sys.argv))

@@ -9,7 +9,13 @@ from a lasso mix, with both treatments of batch norm. The same command again
 goes on where it stopped: what has a result is not done again.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -25,8 +31,12 @@ from absl import flags
 from evaluation import result
 from evaluation.classification import protocol
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import command as command_lib
+from mtssl_tf.process import lock
 from tools import child_process
 
+NAME = "tools.reproduce"
 TABLE_FILE = "table.md"
 _TRAIN_TIME_FILE = "train_wall_time_s"
 _FEATURES = {"last unit": [], "lasso mix": ["--lasso"]}
@@ -111,7 +121,8 @@ def run(job: Job) -> None:
     start = time.perf_counter()
     child_process.run_to_its_end(job.command)
     if job.is_training:
-        marker.write_text(f"{time.perf_counter() - start:.0f}\n")
+        seconds = time.perf_counter() - start
+        atomic_file.write_text(marker, f"{seconds:.0f}\n")
 
 
 def as_table(rows: Sequence[Row], seeds: int, out: pathlib.Path) -> str:
@@ -220,7 +231,7 @@ def define_flags() -> flags.FlagValues:
         ("test", "As evaluation.imagenet_linear's."),
         ("out", "Folder for runs, results and table."),
     ):
-        flags.DEFINE_string(name, "", text, flag_values=values)
+        command_lib.define_path(name, "", text, values)
     flags.DEFINE_string("preset", "tiny", "Scale.", flag_values=values)
     flags.DEFINE_integer(
         "steps", None, "Training steps a trunk.", 1, flag_values=values
@@ -242,32 +253,31 @@ def define_flags() -> flags.FlagValues:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the program and returns its exit code; 2 is a mistaken input."""
-    values = define_flags()
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{__doc__}\n{values.get_help()}")
+    """Runs the command and returns its exit code.
+
+    Where one of the commands that it runs fails, that is its own.
+    """
+    return command_lib.run(NAME, __doc__, define_flags(), argv, _work)
+
+
+def _work(values: flags.FlagValues) -> int:
+    rows = _rows(values)
+    jobs = list(plan(rows, values))
+    if values.list:
+        print("\n".join(shlex.join(job.command) for job in jobs))
         return 0
+    out = pathlib.Path(values.out)
     try:
-        rows = _parse(values, argv)
-        jobs = list(plan(rows, values))
-        if values.list:
-            print("\n".join(shlex.join(job.command) for job in jobs))
-            return 0
-        _run_all(jobs, rows, values)
-    except (flags.Error, ValueError, OSError) as error:
-        print(f"reproduce: {error}", file=sys.stderr)
-        return 2
+        with lock.hold(out, command_lib.end_at_lost_lock(NAME)):
+            _run_all(jobs, rows, values)
     except subprocess.CalledProcessError as error:
-        print(f"reproduce: {error} Run it again to go on.", file=sys.stderr)
-        return 1
+        print(f"{NAME}: {error} Run it again to go on.", file=sys.stderr)
+        return child_process.exit_code(error)
     return 0
 
 
-def _parse(values: flags.FlagValues, argv: Sequence[str]) -> list[Row]:
-    """Reads the flags and returns the rows that they ask for."""
-    rest = values(argv)[1:]
-    if rest:
-        raise ValueError(f"There are only flags here, got {rest}.")
+def _rows(values: flags.FlagValues) -> list[Row]:
+    """Returns the rows that the flags ask for."""
     names = ("images", "train", "test", "out")
     missing = [f"--{name}" for name in names if not values[name].value]
     if missing:
@@ -289,8 +299,8 @@ def _run_all(
         run(job)
         if not job.is_training:
             table = as_table(rows, values.seeds, out)
-            (out / TABLE_FILE).write_text(table)
+            atomic_file.write_text(out / TABLE_FILE, table)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    command_lib.end(main(sys.argv))

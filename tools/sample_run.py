@@ -4,7 +4,13 @@ Trains on the built-in sample set, exports the trunk, and plots the run. Every
 step is an ordinary command, printed before it starts.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Sequence
 import pathlib
@@ -12,13 +18,14 @@ import shlex
 import subprocess
 import sys
 
-from absl import app
 from absl import flags
 
+from mtssl_tf.process import command
 from tools import child_process
 
-_WORKDIR = flags.DEFINE_string("workdir", "runs/sample", "Run directory.")
-_STEPS = flags.DEFINE_integer("steps", 2500, "Training steps.", 1)
+_FLAGS = flags.FlagValues()
+command.define_path("workdir", "runs/sample", "Run directory.", _FLAGS)
+flags.DEFINE_integer("steps", 2500, "Training steps.", 1, flag_values=_FLAGS)
 
 
 def sample_run(workdir: pathlib.Path, steps: int) -> None:
@@ -53,16 +60,18 @@ def _run(module: str, *arguments: str) -> None:
     child_process.run_to_its_end([sys.executable, "-m", module, *arguments])
 
 
-def main(argv: Sequence[str]) -> None:
-    """Runs with the flags' settings."""
-    if len(argv) > 1:
-        print(f"There are only flags here, got {argv[1:]}.", file=sys.stderr)
-        sys.exit(2)
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run("tools.sample_run", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> int:
     try:
-        sample_run(pathlib.Path(_WORKDIR.value), _STEPS.value)
+        sample_run(pathlib.Path(values.workdir), values.steps)
     except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)
+        return child_process.exit_code(error)
+    return 0
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.end(main(sys.argv))

@@ -8,12 +8,20 @@ shared memory. Groups that are in the same part of the store at the same time
 get equal shares of it. The table is in `docs/distributed.md`.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Sequence
 import dataclasses
 import json
 import pathlib
+
+from mtssl_tf.process import command
 
 _FLOAT, _BFLOAT16 = 4, 2  # bytes
 _GBIT = 1e9 / 8  # bytes
@@ -256,4 +264,4 @@ def _share_kept(groups: Sequence[Group], store: Store) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    command.end(command.call("tools.simulate_store", main))

@@ -15,7 +15,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation import command
 from evaluation import fine_tuning
 from evaluation import run_folder
 from evaluation.classification import data as data_lib
@@ -28,6 +27,7 @@ from mtssl_tf.data import inception_augmentation
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 from mtssl_tf.training import proximal
 
@@ -95,8 +95,8 @@ class LinearTrainer:
         checkpoint = tf.train.Checkpoint(
             head=self.head, optimizer=self._optimizer, epoch=self._epoch
         )
-        manager = fine_tuning.restore(checkpoint, folder)
-        if manager.latest_checkpoint:
+        checkpoints = fine_tuning.restore(checkpoint, folder)
+        if int(self._epoch):
             print(f"Goes on after epoch {int(self._epoch)}.", flush=True)
         for epoch in range(int(self._epoch), self._protocol.epochs):
             name = f"epoch {epoch + 1}"
@@ -115,7 +115,7 @@ class LinearTrainer:
                 {"loss": loss}, name, "Lower learning_rate."
             )
             self._epoch.assign_add(1)
-            manager.save()
+            checkpoints.save(int(self._epoch))
             print(f"Epoch {epoch + 1}: loss {loss:.3f}.", flush=True)
 
     def score(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from evaluation import result
 from evaluation.depth import metrics
+from mtssl_tf import settings
 from mtssl_tf.models import config as model_config
 
 # Prediction is half the size of what the network sees, so sizes are even.
@@ -56,28 +57,28 @@ class DepthConfig:
 
     picture_size: tuple[int, int] = (228, 304)  # release
     up_filters: tuple[int, ...] = (512, 256, 128)  # paper, sec. 5
-    bn_decay: float = 0.99  # ours
-    batch_size: int = 16  # release
-    steps: int = 60_000  # ours: 20 epochs of tfds:nyu_depth_v2
-    learning_rate: float = 1e-2  # release
-    warmup_steps: int = 500  # ours
-    momentum: float = 0.9  # release
-    max_gradient_norm: float = 10.0  # ours
-    bn_batches: int = 200  # ours
-    min_depth_m: float = 0.1  # ours: keeps logarithms finite
+    bn_decay: float = settings.ranged(0.99, at_least=0, below=1)  # ours
+    batch_size: int = settings.ranged(16, at_least=1)  # release
+    steps: int = settings.ranged(
+        60_000, at_least=1
+    )  # ours: 20 epochs of tfds:nyu_depth_v2
+    learning_rate: float = settings.ranged(1e-2, above=0)  # release
+    warmup_steps: int = settings.ranged(500, at_least=0)  # ours
+    momentum: float = settings.ranged(0.9, at_least=0, below=1)  # release
+    max_gradient_norm: float = settings.ranged(10.0, above=0)  # ours
+    bn_batches: int = settings.ranged(200, at_least=1)  # ours
+    min_depth_m: float = settings.ranged(
+        0.1, above=0
+    )  # ours: keeps logarithms finite
     augmentation: AugmentationConfig = AugmentationConfig()
 
     def __post_init__(self):
+        settings.check(self)
         size = self.picture_size
         if any(side % PREDICTION_STRIDE or side <= 0 for side in size):
             raise ValueError(
                 "picture_size must have even, positive sides, since depth is "
                 f"predicted at half of it. Got {size}."
-            )
-        if self.steps < 1 or self.batch_size < 1:
-            raise ValueError(
-                "steps and batch_size must be 1 or more. Got "
-                f"{self.steps} and {self.batch_size}."
             )
 
 

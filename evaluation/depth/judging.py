@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from evaluation import command
 from evaluation.depth import metrics
 from evaluation.depth import pairs as pairs_lib
 from evaluation.depth import predictor
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 
 _MAX_FOR_MEAN = 500  # training pairs that the mean depth is taken of

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from evaluation.depth import config as depth_config
 from mtssl_tf.models import input_contract
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import paths
 
 Predictor = Callable[[tf.Tensor], tf.Tensor]
 
@@ -62,10 +64,12 @@ def export_predictor(
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", predict)
-    archive.write_out(str(folder), verbose=False)
+    with atomic_file.new_folder(folder, replaces=True) as partial:
+        archive.write_out(str(partial), verbose=False)
     rgb = np.random.default_rng(0).integers(0, 256, (1, 90, 130, 3), np.uint8)
     expected = predict(tf.constant(rgb)).numpy()
-    reloaded = tf.saved_model.load(str(folder))
+    with paths.without_pattern(folder) as plain:
+        reloaded = tf.saved_model.load(plain)
     served = reloaded.serve(tf.constant(rgb)).numpy()
     difference = float(np.max(np.abs(served - expected)))
     if not difference <= 1e-4:

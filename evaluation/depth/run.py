@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from evaluation import batch_norm_statistics
-from evaluation import command
 from evaluation import fine_tuning
 from evaluation import result
 from evaluation import run_folder
@@ -26,6 +25,7 @@ from evaluation.depth import training as training_lib
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 
 OUTPUT_STRIDE = 16  # paper, sec. 5: three up-projections reach half size

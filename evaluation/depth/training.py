@@ -141,6 +141,6 @@ def train(
     checkpoint = tf.train.Checkpoint(
         model=training.model, optimizer=training.optimizer
     )
-    manager = fine_tuning.restore(checkpoint, folder)
+    checkpoints = fine_tuning.restore(checkpoint, folder)
     coming = batches.batches(training.step, training.num_steps)
-    fine_tuning.fine_tune(training, coming, manager, stop)
+    fine_tuning.fine_tune(training, coming, checkpoints, stop)

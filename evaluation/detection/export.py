@@ -10,6 +10,7 @@ from evaluation.detection import batches
 from evaluation.detection import faster_rcnn
 from evaluation.detection import protocol as protocol_lib
 from mtssl_tf.models import input_contract
+from mtssl_tf.process import atomic_file
 
 
 class ExportedDetector(tf.Module):
@@ -88,6 +89,7 @@ def export_detector(
 ) -> None:
     """Writes a SavedModel with one signature, `detect`."""
     module = ExportedDetector(detector, protocol, contract)
-    tf.saved_model.save(
-        module, str(folder), signatures={"detect": module.detect}
-    )
+    with atomic_file.new_folder(folder, replaces=True) as partial:
+        tf.saved_model.save(
+            module, str(partial), signatures={"detect": module.detect}
+        )

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation import command
 from evaluation import fine_tuning
 from evaluation import made_ahead
 from evaluation import result
@@ -30,6 +29,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.models import trunk
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress as progress_lib
 

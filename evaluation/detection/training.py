@@ -178,7 +178,7 @@ def train(
         FloatingPointError: a loss is not finite.
         command.Interrupted: `stop` was requested.
     """
-    manager = fine_tuning.restore(
+    checkpoints = fine_tuning.restore(
         training.checkpoint(), out_dir / "checkpoints"
     )
     if training.step >= training.num_steps:
@@ -195,4 +195,4 @@ def train(
 
     coming = batches.from_step(training.step, training.num_steps)
     with contextlib.closing(tensorboard.TensorBoardLog(out_dir)) as board:
-        fine_tuning.fine_tune(training, coming, manager, stop, report)
+        fine_tuning.fine_tune(training, coming, checkpoints, stop, report)

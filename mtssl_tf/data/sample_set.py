@@ -22,6 +22,7 @@ import skimage
 
 from mtssl_tf.files import picture
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import paths
 
 # Changes with what the files hold, so that an old set is not used again.
 _VERSION = 2
@@ -69,7 +70,8 @@ class SampleSet:
 
 def build_sample_set(cache_dir: str | os.PathLike) -> SampleSet:
     """Makes the sample set, or finds it where it was made before."""
-    root = pathlib.Path(cache_dir).expanduser() / f"sample_set_v{_VERSION}"
+    cache = pathlib.Path(paths.expand(os.fspath(cache_dir)))
+    root = cache / f"sample_set_v{_VERSION}"
     if not root.is_dir():
         photographs = [_load_photograph(name) for name in _PHOTOGRAPHS]
         # Another process may be faster, and make the same files.

@@ -83,6 +83,11 @@ class SplitSource:
     training: Source
     held_out: Source | None
 
+    def names(self) -> list[str]:
+        """Returns the names of all examples."""
+        held_out = () if self.held_out is None else self.held_out.names
+        return [*self.training.names, *held_out]
+
 
 def split_source(source: Source, held_out_share: float) -> SplitSource:
     """Holds a share of a source's pictures or clips out of training."""

@@ -44,6 +44,7 @@ class Plan:
         away_timeout_s: how long a cut waits for a group that is away.
         snapshot_every: GPU hours between snapshots; 0 for none.
         seconds: task -> seconds of one of its steps, for GPU hours.
+        since: task -> its steps when it got its weight, for turns.
     """
 
     num_steps: int
@@ -54,6 +55,7 @@ class Plan:
     away_timeout_s: float
     snapshot_every: float = 0.0
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    since: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,7 +350,12 @@ class Coordinator:
             return None
         if self._is_held:
             return Reply(DEPOSIT if self._owes_deposit(task) else WAIT)
-        if schedule.next_task(self._steps, self._plan.weights) != task:
+        if (
+            schedule.next_task(
+                self._steps, self._plan.weights, self._plan.since
+            )
+            != task
+        ):
             return Reply(WAIT)
         return None
 

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import pathlib
 
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.training import run_directory
 
@@ -67,7 +68,9 @@ def load_seconds(
         ValueError: they have not been measured.
     """
     path = workdir / SECONDS_FILE
-    stored = json.loads(path.read_text()) if path.exists() else {}
+    stored = {}
+    if path.exists():
+        stored = json_file.load_object(path, "Measure again by --calibrate.")
     missing = sorted(set(tasks) - set(stored))
     if missing:
         raise ValueError(

@@ -37,6 +37,7 @@ from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import run_directory
 
 STATUS_FILE = "status.json"
 STOP_FILE = "stop"
@@ -200,6 +201,11 @@ class ClusterRun:
             # In turns and evenly, so that nobody is in another's way.
             num_steps = worker.CALIBRATION_STEPS * len(weights)
             mode, weights = "turns", dict.fromkeys(weights, 1.0)
+            since: dict[str, int] = {}
+        else:
+            since = run_directory.load_start_of_weights(
+                self._workdir, weights, self._steps
+            )
         seconds = {}
         if options.snapshot_every:
             seconds = gpu_hours.load_seconds(self._workdir, weights)
@@ -212,6 +218,7 @@ class ClusterRun:
             options.away_timeout_s,
             options.snapshot_every,
             seconds,
+            since,
         )
 
     def _make_job(self, task, rank, size, generation, step, deposit):

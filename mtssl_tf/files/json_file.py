@@ -8,22 +8,43 @@ import pathlib
 from typing import Any
 
 
-def load(path: str | os.PathLike) -> Any:
+def load(path: str | os.PathLike, remedy: str = "") -> Any:
     """Returns what a JSON file holds.
+
+    Args:
+        path: of the file.
+        remedy: what to do about one that is damaged, as a sentence.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is not JSON; names the file.
     """
-    return parse(pathlib.Path(path).read_bytes(), os.fspath(path))
+    return parse(pathlib.Path(path).read_bytes(), os.fspath(path), remedy)
 
 
-def parse(text: str | bytes, place: str) -> Any:
+def load_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
+    """Returns the one object that a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds something else; names the file.
+    """
+    value = load(path, remedy)
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{os.fspath(path)} holds {type(value).__name__} where an object "
+            f"is wanted. {remedy}".rstrip()
+        )
+    return value
+
+
+def parse(text: str | bytes, place: str, remedy: str = "") -> Any:
     """Returns what a text of JSON means.
 
     Args:
         text: the JSON.
         place: where it is from, for messages.
+        remedy: what to do about it, as a sentence.
 
     Raises:
         ValueError: it is not JSON, or nested too deep for any use.
@@ -34,4 +55,4 @@ def parse(text: str | bytes, place: str) -> Any:
         problem = "its brackets are nested too deep"
     except ValueError as error:
         problem = f"{error}" if text.strip() else "it is empty"
-    raise ValueError(f"{place} is not JSON: {problem}.")
+    raise ValueError(f"{place} is not JSON: {problem}. {remedy}".rstrip())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from mtssl_tf import settings
+
 UNITS_BY_DEPTH = {  # release: tf_slim.nets.resnet_v2, blocks 1 to 3
     50: (3, 4, 6),
     101: (3, 4, 23),
@@ -35,13 +37,18 @@ class TrunkConfig:
 
     depth: int = 101  # paper, sec. 3
     num_units: tuple[int, int, int] | None = None
-    width: float = 1.0
+    width: float = settings.ranged(1.0, above=0)
     output_stride: int = 16  # ours; the released weights fit all three
     use_block4: bool = False
-    bn_decay: float = 0.997  # release: resnet_arg_scope
-    bn_epsilon: float = 1e-5  # release: google-deepmind/multiself
+    bn_decay: float = settings.ranged(
+        0.997, at_least=0, below=1
+    )  # release: resnet_arg_scope
+    bn_epsilon: float = settings.ranged(
+        1e-5, above=0
+    )  # release: google-deepmind/multiself
 
     def __post_init__(self):
+        settings.check(self)
         if self.depth not in UNITS_BY_DEPTH:
             raise ValueError(
                 f"depth must be one of {list(UNITS_BY_DEPTH)}, got "
@@ -112,21 +119,10 @@ class LassoConfig:
             in `LassoMix.losses`.
     """
 
-    l1: float = 1e-2
-    group_l1: float = 0.0
-    group_size: int = 4
+    l1: float = settings.ranged(1e-2, at_least=0)
+    group_l1: float = settings.ranged(0.0, at_least=0)
+    group_size: int = settings.ranged(4, at_least=1)
     proximal: bool = True
 
     def __post_init__(self):
-        for name in ("l1", "group_l1"):
-            value = getattr(self, name)
-            if not 0.0 <= value < float("inf"):
-                raise ValueError(
-                    f"{name} is the weight of a penalty: a finite number, "
-                    f"0 or above. Got {value}."
-                )
-        if self.group_size < 1:
-            raise ValueError(
-                "group_size counts neighbouring units: 1 or above. Got "
-                f"{self.group_size}."
-            )
+        settings.check(self)

@@ -13,9 +13,11 @@ import shutil
 import time
 import uuid
 
+from absl import logging
 import cv2
 import numpy as np
 
+from mtssl_tf.files import json_file
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
 from mtssl_tf.motion import clips
@@ -87,10 +89,9 @@ class Job:
 
 def run_job(job: Job) -> dict:
     """Computes a clip, or returns its record if that was done before."""
-    if job.record_path.is_file():
-        record = json.loads(job.record_path.read_text())
-        if record["digest"] == job.digest:
-            return record
+    record = _load_record(job)
+    if record.get("digest") == job.digest:
+        return record
     # Named by who writes it: a process that is cut off from its command may
     # still write while the clip is made again. What it leaves is removed.
     scratch = job.out / _SCRATCH / f"{job.clip.name}.{uuid.uuid4().hex}"
@@ -101,6 +102,17 @@ def run_job(job: Job) -> dict:
     record = _compute(job, scratch)
     _publish(job, scratch, record)
     return record
+
+
+def _load_record(job: Job) -> dict:
+    """Returns what was written of the clip; {} where it is torn or missing."""
+    try:
+        return json_file.load_object(job.record_path, "It is made anew.")
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        logging.warning("%s", error)
+        return {}
 
 
 def empty_record(job: Job, problem: str) -> dict:
@@ -254,10 +266,10 @@ def _publish(job: Job, scratch: pathlib.Path, record: dict) -> None:
         _MASKS: job.out / job.clip.name,
         _LABEL_MAPS: job.out / _LABEL_MAPS / job.clip.name,
     }
-    outdated = []
-    if job.record_path.is_file():
-        outdated = json.loads(job.record_path.read_text())["masks"]
-        job.record_path.unlink()
+    outdated = _load_record(job).get("masks", [])
+    # Who is killed from here on still knows what to remove.
+    unfinished = {"digest": "", "masks": [*outdated, *record["masks"]]}
+    atomic_file.write_text(job.record_path, json.dumps(unfinished) + "\n")
     for kind, final in finals.items():
         final.mkdir(parents=True, exist_ok=True)
         for name in outdated:

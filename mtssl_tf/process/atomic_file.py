@@ -10,11 +10,13 @@ import contextlib
 import errno
 import os
 import pathlib
+import re
 import shutil
 import threading
 from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
+_WRITER = re.compile(r"\.\d+-\d+" + re.escape(PARTIAL_SUFFIX) + "$")
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -50,16 +52,34 @@ def open_new(path: pathlib.Path) -> Iterator[BinaryIO]:
     _sync(path.parent)
 
 
+def move(file: pathlib.Path, path: pathlib.Path) -> None:
+    """Gives a whole file its name, in place of one of that name.
+
+    Raises:
+        OSError: it cannot be written to disk.
+    """
+    _sync(file)
+    os.replace(file, path)
+    _sync(path.parent)
+
+
 @contextlib.contextmanager
-def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def new_folder(
+    path: pathlib.Path, replaces: bool = False
+) -> Iterator[pathlib.Path]:
     """Makes a folder that takes its name once the block has ended well.
+
+    Args:
+        path: of the folder.
+        replaces: whether one of that name is replaced; who is killed in
+            between leaves none.
 
     Yields:
         The empty folder to fill, beside `path`.
 
     Raises:
-        FileExistsError: there is a folder of that name at the end, and it is
-            not empty.
+        FileExistsError: there is a folder of that name at the end that is
+            not to be replaced, and it is not empty.
         OSError: it cannot be written.
     """
     partial = _partial(path)
@@ -72,11 +92,46 @@ def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
             for name in files:
                 _sync(pathlib.Path(folder, name))
             _sync(pathlib.Path(folder))
+        if replaces:
+            remove(path)
         _rename_folder(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     _sync(path.parent)
+
+
+def remove_partials(path: pathlib.Path) -> None:
+    """Removes what dead processes left when they wrote this name.
+
+    For who holds the lock of that name: a living writer's goes too.
+    """
+    _remove_partials(path.parent, f"{path.name}.")
+
+
+def remove_partials_in(folder: pathlib.Path) -> None:
+    """Removes what dead processes left when they wrote names in a folder.
+
+    For who holds the lock of that folder.
+    """
+    _remove_partials(folder, "")
+
+
+def _remove_partials(folder: pathlib.Path, start: str) -> None:
+    if not folder.is_dir():
+        return
+    for name in os.listdir(folder):
+        if not (name.startswith(start) and _WRITER.search(name)):
+            continue
+        remove(folder / name)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _partial(path: pathlib.Path) -> pathlib.Path:

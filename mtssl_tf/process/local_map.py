@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import concurrent.futures
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -47,10 +48,11 @@ def local_map(
         context=multiprocessing.get_context("spawn"),
     )
     try:
-        futures: dict[concurrent.futures.Future, int] = {
-            pool.schedule(function, [item]): index
-            for index, item in enumerate(items)
-        }
+        with _deaf_to_interrupts():
+            futures: dict[concurrent.futures.Future, int] = {
+                pool.schedule(function, [item]): index
+                for index, item in enumerate(items)
+            }
         for future in concurrent.futures.as_completed(futures):
             yield futures[future], _outcome(future)
     finally:
@@ -74,6 +76,19 @@ def end_with_parent(parent: int) -> None:
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was gone before
         os._exit(1)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Keeps Ctrl-C from the processes and threads that are started meanwhile.
+
+    A terminal sends it to all of them. This process ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcome(future: concurrent.futures.Future) -> Any:

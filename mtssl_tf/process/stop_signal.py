@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import pathlib
 import signal
 import threading
@@ -61,6 +62,27 @@ class StopSignal:
         if self.number is None:
             return f"the file {self._file}"
         return signal.Signals(self.number).name
+
+    @contextlib.contextmanager
+    def nothing_to_lose(self, is_so: bool = True) -> Iterator[None]:
+        """Lets a signal do meanwhile what it would do without this.
+
+        For what takes long and has nothing to save yet: the first steps,
+        while they are being built.
+
+        Args:
+            is_so: whether there is nothing to lose.
+        """
+        if not is_so or self.number is not None:
+            yield
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        try:
+            yield
+        finally:
+            for number in self._before:
+                signal.signal(number, self._note)
 
     def hand_back(self) -> None:
         """Gives signals back to who had them, with the one that came."""

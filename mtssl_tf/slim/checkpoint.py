@@ -6,7 +6,8 @@ resnet_v2_50, _101 and _152) exist only in this form.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -19,6 +20,8 @@ from mtssl_tf.lazy_imports import tf
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import paths
 from mtssl_tf.slim import archive
 from mtssl_tf.slim import contract as contract_lib
 from mtssl_tf.slim import load_report
@@ -63,8 +66,7 @@ def load(
         ValueError: it is damaged, of another shape or holds values that are
             no weights; the message names the variable.
     """
-    with archive.open_checkpoint(path) as prefix:
-        reader = _open_reader(prefix)
+    with archive.open_checkpoint(path) as prefix, _open(prefix) as reader:
         return _load(reader, _drop_none(trunk, block4), scope, partial)
 
 
@@ -104,9 +106,8 @@ def load_with_report(
     partial: Collection[str],
 ) -> tuple[SlimTrunk, load_report.LoadReport]:
     """Does as `load_pretrained`, and tells what became of each variable."""
-    with archive.open_checkpoint(path) as prefix:
+    with archive.open_checkpoint(path) as prefix, _open(prefix) as reader:
         contract = contract_lib.resolve_contract(prefix, contract)
-        reader = _open_reader(prefix)
         shapes = reader.get_variable_to_shape_map()
         scope = scope or names_lib.find_scope(shapes)
         config = names_lib.recognise_config(shapes, scope, output_stride)
@@ -161,7 +162,7 @@ def save(
             contract_lib.save_contract(contract, new)
         # The index comes last: without it there is no checkpoint.
         for file in sorted(new.parent.iterdir(), key=_is_index):
-            file.replace(prefix.parent / file.name)
+            atomic_file.move(file, prefix.parent / file.name)
 
 
 def _is_index(path: pathlib.Path) -> bool:
@@ -186,15 +187,18 @@ def _reading_errors() -> tuple[type[Exception], ...]:
     return (tf.errors.OpError, RuntimeError, IndexError)
 
 
-def _open_reader(prefix: pathlib.Path) -> Any:
-    """Returns TensorFlow's reader, which knows V1 and V2."""
-    try:
-        return tf.train.load_checkpoint(str(prefix))
-    except _reading_errors() as error:
-        raise ValueError(
-            f"Can't read {prefix.name!r} as a TF-Slim checkpoint: {error}. It "
-            "is damaged, cut short or something else."
-        ) from error
+@contextlib.contextmanager
+def _open(prefix: pathlib.Path) -> Iterator[Any]:
+    """Gives TensorFlow's reader, which knows V1 and V2."""
+    with paths.without_pattern(prefix.parent) as folder:
+        try:
+            reader = tf.train.load_checkpoint(f"{folder}/{prefix.name}")
+        except _reading_errors() as error:
+            raise ValueError(
+                f"Can't read {prefix.name!r} as a TF-Slim checkpoint: {error}. "
+                "It is damaged, cut short or something else."
+            ) from error
+        yield reader
 
 
 def _load(

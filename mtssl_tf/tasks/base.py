@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mtssl_tf import settings
 from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
@@ -28,24 +29,19 @@ class TaskConfig:
             place of the task's own treatment of colour (paper, sec. 3.3).
     """
 
-    weight: float = 1.0
-    batch_size: int = 32
-    learning_rate: float = 2e-4
+    weight: float = settings.ranged(1.0, above=0)
+    batch_size: int = settings.ranged(32, at_least=1)
+    learning_rate: float = settings.ranged(2e-4, above=0)
     output_stride: int = 16
     grey_input: bool = False
 
     def __post_init__(self) -> None:
-        if self.weight <= 0:
+        if self.weight == 0:
             raise ValueError(
-                f"weight must be above 0, got {self.weight}. To train "
-                "without a task, leave it out of --tasks."
+                "weight must be > 0, got 0. To train without a task, leave it "
+                "out of --tasks."
             )
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {self.batch_size}.")
-        if self.learning_rate <= 0:
-            raise ValueError(
-                f"learning_rate must be above 0, got {self.learning_rate}."
-            )
+        settings.check(self)
 
 
 class Task(abc.ABC):

@@ -19,6 +19,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from mtssl_tf import settings
 from mtssl_tf.data import ab_bins
 from mtssl_tf.data import ab_encoding
 from mtssl_tf.data import color
@@ -47,12 +48,13 @@ class ColorizationConfig(base.TaskConfig):
         hidden_channels: of the head's 3x3 convolution.
     """
 
-    learning_rate: float = 4e-4
+    learning_rate: float = settings.ranged(4e-4, above=0)
     output_stride: int = STRIDE
-    short_side_px: int = 256
-    crop_px: int = 224
-    uniform_share: float = 0.5  # release: Zhang et al., sec. 2.2
-    hidden_channels: int = 256
+    short_side_px: int = settings.ranged(256, at_least=1)
+    crop_px: int = settings.ranged(224, at_least=1)
+    # release: Zhang et al., sec. 2.2
+    uniform_share: float = settings.ranged(0.5, at_least=0, at_most=1)
+    hidden_channels: int = settings.ranged(256, at_least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

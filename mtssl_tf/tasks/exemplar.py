@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mtssl_tf import settings
 from mtssl_tf.data import distort
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
@@ -43,11 +44,11 @@ class ExemplarConfig(base.TaskConfig):
         embedding_size: of the vectors that are compared.
     """
 
-    short_side_px: int = 160
-    patch_px: int = 96
-    color_strength: float = 1.0
-    hidden_units: int = 1024
-    embedding_size: int = 128
+    short_side_px: int = settings.ranged(160, at_least=1)
+    patch_px: int = settings.ranged(96, at_least=1)
+    color_strength: float = settings.ranged(1.0, at_least=0, at_most=1)
+    hidden_units: int = settings.ranged(1024, at_least=1)
+    embedding_size: int = settings.ranged(128, at_least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mtssl_tf import settings
 from mtssl_tf.data import inception_augmentation
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
@@ -48,11 +49,11 @@ class ImageLabelsConfig(base.TaskConfig):
         bn_decay: of block 4's moving statistics.
     """
 
-    resize_px: int = 256
-    crop_px: int = 224
-    color_strength: float = 1.0
-    decay_steps: int = 0
-    bn_decay: float = 0.997
+    resize_px: int = settings.ranged(256, at_least=1)
+    crop_px: int = settings.ranged(224, at_least=1)
+    color_strength: float = settings.ranged(1.0, at_least=0, at_most=1)
+    decay_steps: int = settings.ranged(0, at_least=0)
+    bn_decay: float = settings.ranged(0.997, at_least=0, below=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mtssl_tf import settings
 from mtssl_tf.data import distort
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
@@ -46,11 +47,11 @@ class MotionSegmentationConfig(base.TaskConfig):
     """
 
     output_stride: int = STRIDE
-    min_short_side_px: int = 240
-    max_short_side_px: int = 360
-    crop_px: int = 224
-    color_strength: float = 0.0
-    hidden_channels: int = 256
+    min_short_side_px: int = settings.ranged(240, at_least=1)
+    max_short_side_px: int = settings.ranged(360, at_least=1)
+    crop_px: int = settings.ranged(224, at_least=1)
+    color_strength: float = settings.ranged(0.0, at_least=0, at_most=1)
+    hidden_channels: int = settings.ranged(256, at_least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

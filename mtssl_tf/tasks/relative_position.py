@@ -19,6 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mtssl_tf import settings
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
@@ -60,13 +61,14 @@ class RelativePositionConfig(base.TaskConfig):
         hidden_units: width of the head's fully connected layers.
     """
 
-    min_short_side_px: int = 300
-    max_short_side_px: int = 500
-    patch_px: int = 96
-    gap_px: int = 48
-    jitter_px: int = 7
-    coarse_probability: float = 1 / 3  # release: deepcontext
-    hidden_units: int = 1024
+    min_short_side_px: int = settings.ranged(300, at_least=1)
+    max_short_side_px: int = settings.ranged(500, at_least=1)
+    patch_px: int = settings.ranged(96, at_least=1)
+    gap_px: int = settings.ranged(48, at_least=0)
+    jitter_px: int = settings.ranged(7, at_least=0)
+    # release: deepcontext
+    coarse_probability: float = settings.ranged(1 / 3, at_least=0, at_most=1)
+    hidden_units: int = settings.ranged(1024, at_least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

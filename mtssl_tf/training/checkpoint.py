@@ -14,6 +14,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
+from mtssl_tf.training import checkpoint_folder
 from mtssl_tf.training import step
 
 FOLDER = "checkpoints"
@@ -47,9 +48,14 @@ class Checkpoints:
                 if layer.name == BLOCK4:
                     parts[BLOCK4] = layer
         self._trunk = trunk
-        self._checkpoint = checkpoint = tf.train.Checkpoint(**parts)
-        self._manager = tf.train.CheckpointManager(
-            checkpoint, str(workdir / FOLDER), max_to_keep=_KEEP
+        # Rates are settings: a resumed run may have others.
+        self._rates = [
+            (rate, float(rate))
+            for rate in (s.optimizer._learning_rate for s in states.values())
+            if isinstance(rate, keras.Variable)
+        ]
+        self._folder = checkpoint_folder.CheckpointFolder(
+            workdir / FOLDER, tf.train.Checkpoint(**parts), _KEEP
         )
 
     def save(self, steps: Mapping[str, int]) -> str:
@@ -63,30 +69,27 @@ class Checkpoints:
         """
         for name, count in steps.items():
             self._steps[name].assign(count)
-        try:
-            path = self._manager.save(checkpoint_number=sum(steps.values()))
-        except tf.errors.OpError as error:
-            raise OSError(
-                f"The checkpoint in {self._manager.directory} could not be "
-                f"written: {error.message}. Free some space and run the same "
-                "command again; it goes on from the last checkpoint."
-            ) from error
-        return path
+        return self._folder.save(sum(steps.values()))
 
     def restore(self) -> dict[str, int] | None:
-        """Restores the latest checkpoint.
+        """Restores the newest checkpoint that is whole.
 
         Returns:
             The steps that each task had done; None where there is no
             checkpoint, or one of imported weights alone.
+
+        Raises:
+            ValueError: none is whole, or it is of another model.
         """
-        path = self._manager.latest_checkpoint
+        path = self._folder.find()
         if path is None:
             return None
         if not _has_part(path, "steps"):
             _restore_part(path, "trunk", self._trunk)
             return None
-        self._checkpoint.restore(path).assert_consumed()
+        self._folder.restore_from(path)
+        for variable, rate in self._rates:
+            variable.assign(rate)
         return {name: int(count) for name, count in self._steps.items()}
 
 
@@ -95,19 +98,20 @@ def save_imported(
 ) -> str:
     """Saves weights that were not trained here as a run's checkpoint."""
     parts = {"trunk": trunk} | ({BLOCK4: block4} if block4 else {})
-    manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**parts), str(workdir / FOLDER), max_to_keep=1
+    folder = checkpoint_folder.CheckpointFolder(
+        workdir / FOLDER, tf.train.Checkpoint(**parts), keep=1
     )
-    return manager.save(checkpoint_number=0)
+    return folder.save(0)
 
 
 def latest(workdir: pathlib.Path) -> str:
-    """Returns the path of a run's latest checkpoint.
+    """Returns the path of a run's newest checkpoint that is whole.
 
     Raises:
         FileNotFoundError: there is none yet.
+        ValueError: none is whole.
     """
-    path = tf.train.latest_checkpoint(str(workdir / FOLDER))
+    path = checkpoint_folder.newest(workdir / FOLDER)
     if path is None:
         raise FileNotFoundError(
             f"{workdir} holds no checkpoint. Train until the first one is "
@@ -138,10 +142,12 @@ def restore_block4(path: str, block4: keras.Model) -> None:
 
 def _has_part(path: str, name: str) -> bool:
     return any(
-        key.startswith(f"{name}/") for key, _ in tf.train.list_variables(path)
+        key.startswith(f"{name}/")
+        for key in checkpoint_folder.variable_names(path)
     )
 
 
 def _restore_part(path: str, name: str, model: keras.Model) -> None:
-    status = tf.train.Checkpoint(**{name: model}).restore(path)
-    status.expect_partial().assert_existing_objects_matched()
+    checkpoint_folder.restore(
+        tf.train.Checkpoint(**{name: model}), path, is_partial=True
+    )

@@ -25,6 +25,7 @@ from mtssl_tf.training import health_check
 from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
@@ -117,14 +118,22 @@ class Trainer:
     ) -> None:
         """Takes steps until the last one, or until `stop` asks to stop."""
         train = self._run.config.train
+        since = run_directory.load_start_of_weights(
+            self._workdir, weights, self._steps
+        )
         batches = self._start_pipelines()
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
         while self.step < train.steps and not stop.is_requested:
-            name = schedule.next_task(self._steps, weights)
+            name = schedule.next_task(self._steps, weights, since)
             self._profile(self.step)
-            with out_of_memory.explained(self._run.config, name):
+            # Every task's first step is built, which takes a while.
+            is_start = self.step - self._last_saved < len(weights)
+            with (
+                stop.nothing_to_lose(is_start),
+                out_of_memory.explained(self._run.config, name),
+            ):
                 self._train_one(name, batches[name])
             step = self.step
             if step % train.log_every == 0 or step == train.steps:

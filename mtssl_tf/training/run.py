@@ -17,6 +17,7 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import paths
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import heads
 from mtssl_tf.training import batches
@@ -89,7 +90,7 @@ def open_sources(
         clips = videos.open_videos(
             data.videos,
             config.motion,
-            pathlib.Path(data.cache_dir).expanduser() / "labelled_clips",
+            pathlib.Path(paths.expand(data.cache_dir)) / "labelled_clips",
             data.labelled_short_side_px,
             int(data.cache_gib * 2**30),
         )
@@ -113,6 +114,10 @@ def build_run(
         strategy: over devices; all of this machine's if None.
     """
     sources = open_sources(config)
+    for kind, source in sources.items():
+        run_directory.check_content(
+            workdir, kind, getattr(config.data, kind), source.names()
+        )
     skipped = skipped_lib.SkippedExamples()
     tasks = {
         name: tasks_lib.find_task(name)(options, config.contract)

@@ -1,13 +1,19 @@
 """What a run is: its settings, and the facts that tasks fitted on its data.
 
-Written once, then checked: a run goes on only with the settings that it
-started with.
+Written once, then checked: a run goes on with the settings that it started
+with, but for those that may change; `config.json` keeps what was changed. Data
+may lie elsewhere than at the start if it is the same files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
+import datetime
+import hashlib
+import json
+import os
 import pathlib
 import shlex
 import shutil
@@ -15,18 +21,22 @@ import sys
 import typing
 from typing import Any
 
+from absl import logging
 import numpy as np
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import version
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import lock
+from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
 _FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
 # change what is written and when, not what is learned.
-_FREE_SETTINGS = (
+_FREE_SETTINGS = {
     "preset",
     "train.steps",
     "train.log_every",
@@ -40,7 +50,54 @@ _FREE_SETTINGS = (
     "data.cache_dir",
     "data.cache_gib",
     "train.intra_op_threads",
-)
+}
+# Of every task: they change what is learned from here on, and not what the
+# state means.
+_FREE_OF_TASKS = {"learning_rate", "weight"}
+# Free where `check_content` can tell that it is the same.
+_DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
+_CONTENT_FILE = "data.json"
+_WEIGHTS_FILE = "weights.json"
+_NUM_SIZES = 256  # ours: files whose sizes are compared too
+_MAX_HISTORY = 1000  # ours: starts with other settings that are kept
+
+
+@contextlib.contextmanager
+def hold(
+    workdir: pathlib.Path, on_loss: Callable[[str], None] = logging.error
+) -> Iterator[None]:
+    """Makes this process the only one that writes a run directory.
+
+    Removes what dead ones left half-written there.
+
+    Args:
+        workdir: run directory, made if it is missing.
+        on_loss: as `lock.hold` takes it.
+
+    Raises:
+        LockedError: an OSError; another process trains there.
+        OSError: it cannot be written.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lock.hold(workdir, on_loss))
+            for folder in (workdir, workdir / _FACTS_FOLDER):
+                atomic_file.remove_partials_in(folder)
+            held = stack.pop_all()
+    except OSError as error:
+        if error.strerror is None:
+            raise  # it has said what to do
+        raise _unwritable(workdir, error) from error
+    with held:
+        yield
+
+
+def _unwritable(workdir: pathlib.Path, error: OSError) -> OSError:
+    """Returns an error that says what to do, of the same class."""
+    return type(error)(
+        f"--workdir={workdir} cannot be written: {error.strerror}. Name "
+        "a directory on a disk with space that you may write to."
+    )
 
 
 def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
@@ -51,10 +108,24 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
         ValueError: it holds another run.
     """
     path = workdir / CONFIG_FILE
+    history: list[dict[str, Any]] = []
     if path.exists():
-        old = config_lib.from_json(path.read_text())
+        old = load_config(workdir)
         _check_same_run(workdir, old, config)
-    elif workdir.exists() and any(workdir.iterdir()):
+        history = load_settings(workdir).get("history", [])
+        if changes := config_lib.differences(old, config):
+            history.append(
+                {
+                    "time": datetime.datetime.now()
+                    .astimezone()
+                    .isoformat(timespec="seconds"),
+                    "version": version.VERSION,
+                    "command": shlex.join(sys.orig_argv),
+                    "changes": changes,
+                }
+            )
+            logging.info("Goes on with %s.", "; ".join(changes))
+    elif workdir.exists() and not _is_as_empty(workdir):
         raise ValueError(
             f"--workdir={workdir} is not empty and holds no {CONFIG_FILE}. "
             "Name an empty or a new directory."
@@ -66,13 +137,167 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
                 config,
                 version=version.VERSION,
                 command=shlex.join(sys.orig_argv),
+                history=history[-_MAX_HISTORY:],
             ),
         )
     except OSError as error:
-        raise OSError(
-            f"--workdir={workdir} cannot be written: {error.strerror}. Name "
-            "a directory on a disk with space that you may write to."
-        ) from error
+        raise _unwritable(workdir, error) from error
+
+
+def _is_as_empty(workdir: pathlib.Path) -> bool:
+    """Returns whether there is nothing but what a failed start leaves."""
+    return all(
+        path.name.startswith((lock.FILE, CONFIG_FILE))
+        for path in workdir.iterdir()
+    )
+
+
+def load_settings(workdir: pathlib.Path) -> dict[str, Any]:
+    """Returns what `config.json` holds.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is damaged.
+    """
+    return json_file.load_object(
+        workdir / CONFIG_FILE,
+        "Write it anew with the run's settings, or start in a new --workdir.",
+    )
+
+
+def load_config(workdir: pathlib.Path) -> config_lib.RunConfig:
+    """Returns a run's settings.
+
+    Raises:
+        OSError: there are none, or they cannot be read.
+        ValueError: they are damaged, or of a later version; names the file.
+    """
+    path = workdir / CONFIG_FILE
+    try:
+        return config_lib.from_json(path.read_text(errors="replace"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def load_start_of_weights(
+    workdir: pathlib.Path,
+    weights: Mapping[str, float],
+    steps: Mapping[str, int],
+) -> dict[str, int]:
+    """Returns each task's steps when the run got the weights that it has.
+
+    Args:
+        workdir: run directory; where the weights are new it is noted there.
+        weights: of the tasks.
+        steps: that each task has done.
+
+    Raises:
+        ValueError: what was noted is damaged.
+        OSError: it cannot be written.
+    """
+    path = workdir / _WEIGHTS_FILE
+    since = dict.fromkeys(steps, 0)
+    if path.exists():
+        noted = json_file.load_object(
+            path, "Remove it: tasks may then take turns unevenly for a while."
+        )
+        if noted.get("weights") == dict(weights):
+            return {name: int(noted["since"][name]) for name in steps}
+        since = dict(steps)
+    elif _has_changed_weights(workdir):
+        since = dict(steps)  # what an earlier version had begun
+    text = json.dumps({"weights": dict(weights), "since": since}, indent=2)
+    atomic_file.write_text(path, text + "\n")
+    return since
+
+
+def _has_changed_weights(workdir: pathlib.Path) -> bool:
+    if not (workdir / CONFIG_FILE).exists():
+        return False
+    return any(
+        ".weight:" in change
+        for entry in load_settings(workdir).get("history", [])
+        for change in entry["changes"]
+    )
+
+
+def check_content(
+    workdir: pathlib.Path, kind: str, where: str, names: Sequence[str]
+) -> None:
+    """Checks that data that was moved is the same files, and notes them.
+
+    Args:
+        workdir: run directory.
+        kind: 'images' or 'videos'.
+        where: what the user named.
+        names: of all examples.
+
+    Raises:
+        ValueError: it lies elsewhere than at the last start, and is not the
+            same.
+    """
+    path = workdir / _CONTENT_FILE
+    known = {}
+    if path.exists():
+        remedy = "Remove it, and name the data where it lay at the start."
+        known = json_file.load_object(path, remedy)
+    found = {
+        "path": where,
+        "count": len(names),
+        "digest": _content_digest(where, names),
+    }
+    before = known.get(kind)
+    if before == found:
+        return
+    if isinstance(before, dict) and before.get("digest") != found["digest"]:
+        counts = f"{before.get('count')} at the start, {len(names)} now"
+        if not _is_same_place(str(before.get("path")), where):
+            raise ValueError(
+                f"--{kind}={where} holds other files than the run started "
+                f"with in {before.get('path')} ({counts}). Name the same "
+                "ones, or start in another --workdir."
+            )
+        logging.warning(
+            "--%s=%s holds other files than at the start (%s): the run goes "
+            "on with these, and not to the bit.",
+            kind,
+            where,
+            counts,
+        )
+    text = json.dumps({**known, kind: found}, indent=2) + "\n"
+    atomic_file.write_text(path, text)
+
+
+def _content_digest(where: str, names: Sequence[str]) -> str:
+    """Returns a digest of all names, and of the sizes of some of the files."""
+    digest = hashlib.sha256()
+    ordered = sorted(names)
+    spacing = max(1, len(ordered) // _NUM_SIZES)
+    for number, name in enumerate(ordered):
+        digest.update(os.fsencode(name) + b"\0")
+        if number % spacing == 0:
+            path = os.path.join(where, name)
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.isfile(path):
+                    digest.update(str(os.path.getsize(path)).encode())
+    return digest.hexdigest()
+
+
+def _is_same_place(one: str, other: str) -> bool:
+    """Returns whether two paths are the same folder, as `x` and `x/`."""
+    if one == other:
+        return True
+    try:
+        return os.path.realpath(paths.expand(one)) == os.path.realpath(
+            paths.expand(other)
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copies `config.json` into another folder."""
+    shutil.copyfile(workdir / CONFIG_FILE, folder / CONFIG_FILE)
 
 
 def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
@@ -81,7 +306,9 @@ def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     It is then exported and evaluated like the run itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(workdir / CONFIG_FILE, folder)
+    for name in (CONFIG_FILE, _CONTENT_FILE, _WEIGHTS_FILE):
+        if (workdir / name).exists():
+            shutil.copy2(workdir / name, folder)
     if (workdir / _FACTS_FOLDER).is_dir():
         shutil.copytree(
             workdir / _FACTS_FOLDER,
@@ -124,7 +351,7 @@ def _check_same_run(
     changed = [
         line
         for line in config_lib.differences(old, new)
-        if line.split(":")[0] not in _FREE_SETTINGS
+        if not _may_change(workdir, line.split(":")[0], old, new)
     ]
     if changed:
         raise ValueError(
@@ -132,3 +359,26 @@ def _check_same_run(
             f"{'; '.join(changed)}). Name another directory, or give the "
             "settings that the run started with."
         )
+
+
+def _may_change(
+    workdir: pathlib.Path,
+    name: str,
+    old: config_lib.RunConfig,
+    new: config_lib.RunConfig,
+) -> bool:
+    parts = name.split(".")
+    if name in _FREE_SETTINGS or (
+        parts[0] == "tasks" and parts[-1] in _FREE_OF_TASKS
+    ):
+        return True
+    kind = _DATA_SETTINGS.get(name)
+    if kind is None:
+        return False
+    if _is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
+        return True
+    # `check_content` looks at it once the data is open.
+    path = workdir / _CONTENT_FILE
+    return path.exists() and kind in json_file.load_object(
+        path, "Remove it, and name the data where it lay at the start."
+    )

@@ -18,9 +18,8 @@ _REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 _FOLDER = _REPOSITORY / "docs" / "distributed"
 _PARSE = """
 import sys
-from absl import flags
 from mtssl_tf import train_flags
-flags.FLAGS(sys.argv)
+train_flags.FLAGS(sys.argv)
 print(train_flags.cluster_from_flags(train_flags.config_from_flags()))
 """
 

@@ -1,25 +1,8 @@
 """The skeleton of an evaluation command, apart from any evaluation."""
 
-import signal
-
 import pytest
 
 from evaluation import command
-
-
-class _Stop:
-    """Stands in for a signal that comes after some questions."""
-
-    name = "SIGTERM"
-    number = signal.SIGTERM
-
-    def __init__(self, after):
-        self._left = after
-
-    @property
-    def is_requested(self):
-        self._left -= 1
-        return self._left < 0
 
 
 def _run(argv, work=lambda values: None):
@@ -57,23 +40,6 @@ def test_a_mistaken_command_line_is_one_line(argv, said, capsys):
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "kind", [ValueError, FileNotFoundError, OSError, FloatingPointError]
-)
-def test_a_users_mistake_in_the_work_is_one_line(kind, capsys):
-    # A kind of fault: one copy of the skeleton knew a mistake less.
-    def work(values):
-        raise kind("no such tea")
-
-    assert _run([], work) == 2
-    assert capsys.readouterr().err == "toy: no such tea\n"
-
-
-def test_a_fault_of_ours_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        _run([], lambda values: 1 / 0)
-
-
 def test_missing_flags_are_all_named():
     values = command.define_shared_flags(["tiny"], "tiny")
     values(["toy", "--trunk=x"])
@@ -85,17 +51,13 @@ def test_missing_flags_are_all_named():
         command.check_given(values, ("trunk", "out"))
 
 
-def test_a_signal_ends_the_command_as_a_shell_reports_it(capsys):
-    done = []
+def test_two_evaluations_do_not_share_a_folder(tmp_path, capsys):
+    # A kind of fault: nobody knew that somebody else wrote there.
+    arguments = [f"--out={tmp_path / 'out'}"]
 
     def work(values):
-        done.extend(command.until_stopped("abc", _Stop(2), "while testing"))
+        assert _run(arguments) == 2
 
-    assert _run([], work) == 128 + signal.SIGTERM
-    said = capsys.readouterr().err
-    assert "toy: stopped by SIGTERM while testing; the same command" in said
-
-
-def test_without_a_signal_all_is_done():
-    assert [*command.until_stopped("abc", _Stop(9), "here")] == [*"abc"]
-    assert [*command.until_stopped("abc", None, "here")] == [*"abc"]
+    assert _run(arguments, work) == 0
+    assert "is being written by process" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

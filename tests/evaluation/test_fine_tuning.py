@@ -5,8 +5,8 @@ import signal
 import pytest
 import tensorflow as tf
 
-from evaluation import command
 from evaluation import fine_tuning
+from mtssl_tf.process import command
 
 
 class _Sum:

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation import command
 from evaluation import imagenet_linear
 from evaluation import result
 from evaluation.classification import data as data_lib
@@ -19,6 +18,7 @@ from evaluation.classification import frozen_trunk
 from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import trained_linear
 from mtssl_tf.models import config as model_config
+from mtssl_tf.process import command
 
 
 @pytest.fixture(scope="module")

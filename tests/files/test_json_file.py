@@ -19,8 +19,16 @@ from mtssl_tf.files import json_file
 def test_what_is_no_json_is_named(tmp_path, contents, said):
     path = tmp_path / "a.json"
     path.write_bytes(contents)
-    with pytest.raises(ValueError, match=f"a.json is not JSON: .*{said}"):
-        json_file.load(path)
+    with pytest.raises(ValueError, match=f"a.json is not JSON: .*{said}.*Do"):
+        json_file.load(path, "Do this.")
+
+
+@pytest.mark.parametrize("contents, kind", [("[]", "list"), ("null", "None")])
+def test_an_object_is_asked_for_by_name(tmp_path, contents, kind):
+    path = tmp_path / "run.json"
+    path.write_text(contents)
+    with pytest.raises(ValueError, match=f"run.json holds {kind}.*Do this"):
+        json_file.load_object(path, "Do this.")
 
 
 def test_json_is_read(tmp_path):

@@ -55,6 +55,22 @@ def test_the_signal_that_came_is_handed_on():
         signal.signal(signal.SIGTERM, before)
 
 
+def test_where_there_is_nothing_to_lose_a_signal_does_what_it_did():
+    # A kind of fault: Ctrl-C had to wait for a step that was being built.
+    came = []
+    signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    stop = stop_signal.StopSignal()
+    with stop.nothing_to_lose():
+        signal.raise_signal(signal.SIGTERM)
+    assert came == [signal.SIGTERM] and not stop.is_requested
+    with stop.nothing_to_lose(False):
+        signal.raise_signal(signal.SIGTERM)
+    assert came == [signal.SIGTERM] and stop.is_requested
+    # Who was asked to stop goes on saving.
+    with stop.nothing_to_lose():
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
 def test_another_thread_takes_no_signals():
     before = signal.getsignal(signal.SIGINT)
     made = []

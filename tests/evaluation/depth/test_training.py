@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation import command
 from evaluation.depth import batches
 from evaluation.depth import config as depth_config
 from evaluation.depth import model as model_lib
@@ -17,6 +16,7 @@ from evaluation.depth import training as training_lib
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk
+from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 
 _CONFIG = depth_config.DepthConfig(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from evaluation import command
 from evaluation import fine_tuning
 from evaluation.detection import batches as batches_lib
 from evaluation.detection import boxes as box_form
@@ -24,6 +23,7 @@ from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.process import command
 
 _TRUNK = model_config.TrunkConfig(
     depth=50, num_units=(1, 1, 2), width=1 / 8, bn_decay=0.9
