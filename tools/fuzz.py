@@ -90,6 +90,8 @@ def _fuzz(target: str, out: pathlib.Path, values: flags.FlagValues) -> dict:
     """Runs one target in a process of its own, which may die."""
     corpus = out / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
+    for old in _artifacts(out):
+        old.unlink()
     start = time.monotonic()
     with (out / "log").open("wb") as log:
         code = subprocess.call(
@@ -105,7 +107,7 @@ def _fuzz(target: str, out: pathlib.Path, values: flags.FlagValues) -> dict:
             stderr=log,
         )
     text = (out / "log").read_text(errors="replace")
-    found = [path.name for path in sorted(out.glob("*-*")) if path.is_file()]
+    found = [path.name for path in _artifacts(out)]
     if code and not found:
         found = [f"exit code {code}; see {out / 'log'}"]
     return {
@@ -115,6 +117,11 @@ def _fuzz(target: str, out: pathlib.Path, values: flags.FlagValues) -> dict:
         "peak_mb": _figure(text, "peak_rss_mb"),
         "found": found,
     }
+
+
+def _artifacts(out: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the inputs that libFuzzer has kept, named by what they do."""
+    return [path for path in sorted(out.glob("*-*")) if path.is_file()]
 
 
 def _figure(text: str, name: str) -> int:

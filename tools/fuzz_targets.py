@@ -39,7 +39,8 @@ _PICTURE = np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3)
 
 
 def _encode(suffix: str) -> bytes:
-    return cv2.imencode(suffix, _PICTURE)[1].tobytes()
+    is_made, data = cv2.imencode(suffix, _PICTURE)
+    return data.tobytes() if is_made else b""
 
 
 class Target:
@@ -71,7 +72,7 @@ class Picture(Target):
     """Both decoders, as a source uses them."""
 
     def seeds(self):
-        kinds = (".jpg", ".png", ".bmp", ".webp", ".tiff", ".jp2", ".gif")
+        kinds = (".jpg", ".png", ".bmp", ".webp", ".tiff", ".jp2")
         return [_encode(kind) for kind in kinds]
 
     def read(self, data):

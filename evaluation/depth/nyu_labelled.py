@@ -16,10 +16,13 @@ import scipy.io
 
 from evaluation.depth import pairs
 from mtssl_tf.files import picture
+from mtssl_tf.process import local_map
 
 SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
 # ours: two lists of 1449 numbers; what it may unpack to is bounded by it.
 _MAX_SPLIT_BYTES = 2**18
+# HDF5's reader raises whatever it trips on.
+_READERS_ERRORS = (OSError, RuntimeError, KeyError, TypeError, AttributeError)
 _RAW = "rawDepths"
 _FILLED = "depths"
 
@@ -40,20 +43,22 @@ class NyuLabelledPairs:
         self._depth_key = depth_key
         try:
             file = h5py.File(path, "r")
-        except OSError as error:
+            keys = sorted(file)
+            missing = {"images", depth_key} - set(keys)
+            if not missing:
+                self._images = file["images"]  # uint8 [N, 3, W, H]
+                self._depths = file[depth_key]  # float32 [N, W, H], metres
+        except _READERS_ERRORS as error:
             raise ValueError(
                 f"{path} is not a MATLAB 7.3 file, or is cut short "
                 f"({os.path.getsize(path)} bytes): {error}. "
                 "Download nyu_depth_v2_labeled.mat again; it has 2.8 GB."
             ) from error
-        missing = [key for key in ("images", depth_key) if key not in file]
         if missing:
             raise ValueError(
-                f"{path} has no {missing}, it has {sorted(file)}. Expected "
+                f"{path} has no {sorted(missing)}, it has {keys}. Expected "
                 "nyu_depth_v2_labeled.mat."
             )
-        self._images = file["images"]  # uint8 [N, 3, W, H]
-        self._depths = file[depth_key]  # float32 [N, W, H], metres
         shape = self._images.shape
         if len(shape) != 4 or self._depths.shape != (shape[0], *shape[2:]):
             raise ValueError(
@@ -75,7 +80,7 @@ class NyuLabelledPairs:
         try:
             rgb = np.transpose(self._images[index], (2, 1, 0))
             depth = np.transpose(self._depths[index])
-        except OSError as error:
+        except _READERS_ERRORS as error:
             raise ValueError(
                 f"{name} cannot be read: {error}. Download the file again."
             ) from error
@@ -123,17 +128,14 @@ def _load_split(
             f"{_MAX_SPLIT_BYTES} of a list of numbers. Download it again from "
             f"{SPLITS_URL}."
         )
-    try:
-        content = scipy.io.loadmat(path)
-        train, test = (
-            content[key].ravel().astype(np.int64) - 1
-            for key in ("trainNdxs", "testNdxs")
-        )
-    except Exception as error:  # SciPy's reader raises whatever it trips on
+    # In a process of its own: some broken files end SciPy's reader.
+    ((_, outcome),) = local_map.local_map(_read_numbers, [path], workers=1)
+    if isinstance(outcome, Exception):  # whatever that reader trips on
         raise ValueError(
             f"{path} is not the official split, which holds trainNdxs and "
-            f"testNdxs: {error!r}. Download it again from {SPLITS_URL}."
-        ) from error
+            f"testNdxs: {outcome!r}. Download it again from {SPLITS_URL}."
+        ) from outcome
+    train, test = outcome
     every = np.concatenate([train, test])
     if (
         not len(train)
@@ -148,3 +150,12 @@ def _load_split(
             "the .mat file."
         )
     return train, test
+
+
+def _read_numbers(path: pathlib.Path) -> list[np.ndarray]:
+    """Returns the lists of a split, counted from 0."""
+    content = scipy.io.loadmat(path)
+    return [
+        content[key].ravel().astype(np.int64) - 1
+        for key in ("trainNdxs", "testNdxs")
+    ]

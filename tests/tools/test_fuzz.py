@@ -10,13 +10,13 @@ pytest.importorskip("atheris", reason="the extra `test` has it")
 
 
 def test_a_few_hundred_broken_files_are_refused(tmp_path):
-    only = "voc_xml,config_json,metrics_lines,archive"
+    only = "voc_xml,detections,nyu_mat,config_json,metrics_lines,archive"
     code = fuzz.main(
         ["fuzz", f"--out={tmp_path}", f"--only={only}", "--inputs=300"]
     )
     records = json.loads((tmp_path / fuzz.RESULT_FILE).read_text())
     assert code == 0, records
-    assert [record["inputs"] for record in records] == [300] * 4
+    assert [record["inputs"] for record in records] == [300] * 6
 
 
 def test_a_mistaken_command_is_named(tmp_path, capsys):
