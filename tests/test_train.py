@@ -118,9 +118,9 @@ def test_a_run_stops_on_sigterm_resumes_and_refuses_changes(samples, tmp_path):
     settings = json.loads((workdir / "config.json").read_text())
     assert settings["command"] and settings["version"]
 
-    changed = _train(*arguments, "--set=exemplar.learning_rate=1")
+    changed = _train(*arguments, "--set=train.momentum=0.5")
     assert changed.returncode == 2
-    assert "learning_rate: 0.0002 -> 1.0" in changed.stderr
+    assert "momentum: 0.9 -> 0.5" in changed.stderr
 
     arguments[3] = f"--steps={saved + 2}"
     resumed = _train(*arguments)

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import time
 
+import never_stops
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +19,7 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import before_trouble
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import checkpoint_folder
 from mtssl_tf.training import health
 from mtssl_tf.training import loop
 from mtssl_tf.training import out_of_memory
@@ -27,11 +29,6 @@ from mtssl_tf.training import run_marker
 from mtssl_tf.training import stall_watch
 from mtssl_tf.training import trunk_gradients
 from tools import plot_run
-
-
-class _NeverStops:
-    is_requested = False
-    number = None
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +86,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     names = ["relative_position", "exemplar"]
     config = _config(samples, names, "train.steps=30", "train.save_every=30")
     workdir = tmp_path / "run"
-    _trainer(config, workdir).train(_NeverStops())
+    _trainer(config, workdir).train(never_stops.NeverStops())
     good = _trunk_of(checkpoint.latest(workdir))
     (line,) = [
         line
@@ -104,7 +101,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     state = trainer._run.states["relative_position"]
     state.optimizer.learning_rate.assign(1e6)
     with caplog.at_level(logging.WARNING):
-        trainer.train(_NeverStops())
+        trainer.train(never_stops.NeverStops())
     lines = _health_lines(workdir)
     line = next(line for line in lines if line["kind"] == health.LOSS_GROWS)
     assert line["subject"] == "relative_position" and line["step"] <= 100
@@ -125,7 +122,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     assert again.step == 30
     for name, value in _trunk_of(checkpoint.latest(kept)).items():
         np.testing.assert_array_equal(value, good[name], err_msg=name)
-    again.train(_NeverStops())
+    again.train(never_stops.NeverStops())
     assert not _health_lines(kept)
     # Readers of metrics do not stumble.
     plot_run.plot_run(workdir)
@@ -134,15 +131,13 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
 def test_of_old_checkpoints_one_is_held(tmp_path):
     (tmp_path / run_directory.CONFIG_FILE).write_text("{}")
     checkpoints = tmp_path / checkpoint.FOLDER
-    checkpoints.mkdir()
+    saved = checkpoint_folder.CheckpointFolder(
+        checkpoints, tf.train.Checkpoint(a=tf.Variable(1.0)), keep=1
+    )
     kept = before_trouble.BeforeTrouble(tmp_path, 0)
     assert "start anew" in kept.keep(0)
     for step in range(50, 3001, 50):
-        path = checkpoints / f"ckpt-{step}"
-        for suffix in ("index", "data-00000-of-00001"):
-            path.with_name(f"{path.name}.{suffix}").write_text(str(step))
-        kept.add(step, str(path))
-        path.with_name(f"{path.name}.index").unlink()  # as rotation does
+        kept.add(step, saved.save(step))
         held = len(list(tmp_path.glob(".healthy/*.index")))
         assert held <= 6
     message = kept.keep(2700)
@@ -273,7 +268,7 @@ def test_a_step_without_memory_ends_the_run_in_one_line(samples, tmp_path):
     step = trainer._step_functions["exemplar"]
     step.compute = lambda batch: tf.fill([1 << 46], 1.0)
     with pytest.raises(OSError, match="at a step of exemplar with batches"):
-        trainer.train(_NeverStops())
+        trainer.train(never_stops.NeverStops())
     assert not (tmp_path / run_marker.FILE).exists()
 
 

@@ -1,11 +1,11 @@
 """Tests for the training loop: resume, replicas, what stops it."""
 
-import contextlib
 import pathlib
 import threading
 import time
 
 import motion_clips
+import never_stops
 import numpy as np
 import pytest
 import task_cases
@@ -21,20 +21,7 @@ from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step as step_lib
 
 
-class _NeverStops:
-    """In place of the signals, which are the process's own."""
-
-    is_requested = False
-    number = None
-
-    def tell(self, listener):
-        """Calls nobody: nothing comes."""
-
-    def nothing_to_lose(self, is_so=True):
-        return contextlib.nullcontext()
-
-
-class _StopsAt(_NeverStops):
+class _StopsAt(never_stops.NeverStops):
     """Asks to stop after so many looks."""
 
     name = "SIGTERM"
@@ -48,7 +35,7 @@ class _StopsAt(_NeverStops):
         return self._looks < 0
 
 
-class _StopsSoon(_NeverStops):
+class _StopsSoon(never_stops.NeverStops):
     """Asks to stop at a moment, whatever is waited for then."""
 
     name = "SIGTERM"
@@ -90,7 +77,7 @@ def _config(samples, names, *assignments) -> config_lib.RunConfig:
 def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
     workdir.mkdir(exist_ok=True)
     trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
-    trainer.train(stop or _NeverStops())
+    trainer.train(stop or never_stops.NeverStops())
     return trainer
 
 
@@ -199,7 +186,7 @@ def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
         np.full(run.states["exemplar"].variables[0].shape, np.nan)
     )
     with pytest.raises(loop.NonFiniteLossError, match="exemplar at step 2"):
-        trainer.train(_NeverStops())
+        trainer.train(never_stops.NeverStops())
     # The last good checkpoint stays the last.
     assert checkpoint.latest(tmp_path).endswith("ckpt-2")
     assert all(np.isfinite(w).all() for w in _weights(tmp_path).values())
@@ -215,7 +202,7 @@ def test_a_frozen_trunk_stays_as_it_was(samples, tmp_path):
     before = [w.numpy() for w in run.trunk.trainable_variables]
     head = run.states["exemplar"].model.head.trainable_variables
     head_before = [w.numpy() for w in head]
-    loop.Trainer(run, tmp_path).train(_NeverStops())
+    loop.Trainer(run, tmp_path).train(never_stops.NeverStops())
     for old, new in zip(before, run.trunk.trainable_variables):
         np.testing.assert_array_equal(old, new)
     assert any((o != n.numpy()).any() for o, n in zip(head_before, head))

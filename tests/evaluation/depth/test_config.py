@@ -37,7 +37,7 @@ def test_picture_size_must_be_even_and_positive(size):
 
 
 def test_counts_must_be_positive():
-    with pytest.raises(ValueError, match="Got 0 and 16"):
+    with pytest.raises(ValueError, match="steps must be >= 1, got 0"):
         depth_config.DepthConfig(steps=0)
 
 
