@@ -43,6 +43,9 @@ def take() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    os.register_at_fork(
+        before=_hold_off, after_in_parent=_let_in, after_in_child=_let_go
+    )
     threading.Thread(
         target=_watch, args=(reader,), name="end_signals", daemon=True
     ).start()
@@ -103,6 +106,24 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
     raise KeyboardInterrupt
+
+
+def _hold_off() -> None:
+    """Keeps signals off until a fork has made two of this process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+
+
+def _let_in() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
+
+
+def _let_go() -> None:
+    """Gives signals back in a forked process, whose pipe is its parent's."""
+    signal.set_wakeup_fd(-1)
+    for number in NUMBERS:
+        if signal.getsignal(number) is _interrupt:
+            signal.signal(number, signal.SIG_DFL)
+    _let_in()
 
 
 def _watch(reader: int) -> None:

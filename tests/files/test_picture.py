@@ -205,3 +205,13 @@ def test_random_bytes_and_mutations_are_refused_in_words():
             except picture.UnusablePictureError:
                 continue
             assert decoded.size <= 3 * picture.MAX_PIXELS
+
+
+def test_a_jpeg_of_nothing_is_refused_undecoded():
+    # A kind of fault: a decoder that does not end. TensorFlow's never returns
+    # from these 16 bytes where it is to recover what is cut off.
+    contents = b"\xff\xd8\xff\x00\x00\x19\x00\x00\x04" + bytes(5) + b"\xd8\xff"
+    with pytest.raises(picture.UnusablePictureError):
+        picture.check(contents)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode.decode_in_graph(tf.constant(contents))

@@ -305,6 +305,32 @@ def test_every_command_has_signals_flags_and_exit_codes_from_here(path):
     assert not {"app.run", "sys.exit", "argparse.ArgumentParser"} & set(calls)
 
 
+_FORKS = """
+import os, signal, time
+from mtssl_tf.process import end_signals
+end_signals.take()
+child = os.fork()
+if not child:
+    time.sleep(30)
+    os._exit(0)
+os.kill(child, signal.SIGTERM)
+_, status = os.waitpid(child, 0)
+time.sleep(2.0)
+print("lives", os.WTERMSIG(status))
+"""
+
+
+def test_a_signal_to_a_forked_child_is_the_childs_alone():
+    # A kind of fault: what a fork shares. Its pool ended, and the command too.
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKS],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "lives 15\n"), done.stderr
+
+
 def test_exit_codes_are_those_that_the_readme_names():
     text = (_ROOT / "README.md").read_text()
     assert "exit code" in text.lower()
