@@ -119,7 +119,7 @@ def test_beats_the_mean_depth_on_real_pictures(shared_data, tmp_path):
         trunk="random",
         data=shared_data / "rgbd_7scenes",
         out=tmp_path,
-        steps=300,
+        steps=200,
     )
     assert code == 0
     result = json.loads((tmp_path / "result.json").read_text())
