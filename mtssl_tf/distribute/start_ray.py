@@ -26,6 +26,7 @@ from typing import Any
 from absl import logging
 
 from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.process import signal_mask
 
 # Unix sockets have 107 bytes: not inside a user's run directory.
 _FOLDER = "/tmp"
@@ -139,7 +140,10 @@ def _init_with_patience(ray: Any, **arguments: Any) -> None:
     """Starts Ray; on a loaded machine its first try may be given up."""
     for attempt in range(1, _TRIES + 1):
         try:
-            with _deaf_children():
+            # Who ends a command by a signal to its whole process group, as
+            # `timeout` and many schedulers do, would end Ray before the run
+            # has saved.
+            with signal_mask.blocked(signal.SIGTERM):
                 ray.init(**arguments)
             return
         except Exception as error:  # Ray has no class of its own for this.
@@ -152,20 +156,6 @@ def _init_with_patience(ray: Any, **arguments: Any) -> None:
             logging.warning("Ray did not start (%s). Trying again.", error)
             ray.shutdown()
             time.sleep(attempt)
-
-
-@contextlib.contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Keeps SIGTERM from the processes that are started meanwhile.
-
-    Who ends a command by a signal to its whole process group, as `timeout`
-    and many schedulers do, would end Ray before the run has saved.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _join(address: str) -> None:

@@ -23,6 +23,8 @@ _GRACE_S = 1.2
 
 _came: list[int] = []
 _is_working: list[bool] = []  # holds something while `working` is open
+# What each thread that forks heard before it: it may be deaf on purpose.
+_masks: dict[int, set[int | signal.Signals]] = {}
 _last_deeds: list[Callable[[], None]] = []
 
 
@@ -110,11 +112,18 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
 
 def _hold_off() -> None:
     """Keeps signals off until a fork has made two of this process."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    import threading
+
+    _masks[threading.get_ident()] = signal.pthread_sigmask(
+        signal.SIG_BLOCK, NUMBERS
+    )
 
 
 def _let_in() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
+    import threading
+
+    mask = _masks.pop(threading.get_ident())
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _let_go() -> None:

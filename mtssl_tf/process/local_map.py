@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import concurrent.futures
-import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -16,6 +15,8 @@ import signal
 from typing import Any
 
 import pebble
+
+from mtssl_tf.process import signal_mask
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
@@ -48,7 +49,8 @@ def local_map(
         context=multiprocessing.get_context("spawn"),
     )
     try:
-        with _deaf_to_interrupts():
+        # A terminal sends Ctrl-C to all of them; this process ends them.
+        with signal_mask.blocked(signal.SIGINT):
             futures: dict[concurrent.futures.Future, int] = {
                 pool.schedule(function, [item]): index
                 for index, item in enumerate(items)
@@ -76,19 +78,6 @@ def end_with_parent(parent: int) -> None:
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was gone before
         os._exit(1)
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Keeps Ctrl-C from the processes and threads that are started meanwhile.
-
-    A terminal sends it to all of them. This process ends them.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcome(future: concurrent.futures.Future) -> Any:
