@@ -1,7 +1,9 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
 import os
 import pathlib
+import signal
 
 from mtssl_tf.process import keras_settings
 
@@ -28,6 +30,16 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set MTSSL_DATA to its folder")
     return folder
+
+
+@pytest.fixture
+def signal_handlers() -> Iterator[None]:
+    """Puts back the handlers that a run sets."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before):
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import shutil
 
 from mtssl_tf.process import atomic_file
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import checkpoint_folder
 from mtssl_tf.training import run_directory
 
 # A run directory of its own, by the steps that it has done.
@@ -19,7 +20,6 @@ FOLDER = "before_trouble_{step}"
 _CANDIDATES = ".healthy"
 _KEPT_FOR = 500  # ours: steps; every trouble is noticed within as many
 _SPACING = 100  # ours: steps; at most five candidates and one that is older
-_STATE_FILE = "checkpoint"  # TensorFlow's, names the latest one
 
 
 class BeforeTrouble:
@@ -64,7 +64,7 @@ class BeforeTrouble:
             and step - self._candidates[1][0] >= _KEPT_FOR
         ):
             _, old = self._candidates.pop(0)
-            for file in self._folder.glob(f"{old}.*"):
+            for file in checkpoint_folder.files_of(self._folder / old):
                 file.unlink(missing_ok=True)
 
     def keep(self, began: int) -> str:
@@ -99,10 +99,7 @@ class BeforeTrouble:
                 checkpoints = folder / checkpoint.FOLDER
                 checkpoints.mkdir()
                 _link_checkpoint(self._folder / name, checkpoints)
-                (checkpoints / _STATE_FILE).write_text(
-                    f'model_checkpoint_path: "{name}"\n'
-                    f'all_model_checkpoint_paths: "{name}"\n'
-                )
+                checkpoint_folder.write_list(checkpoints, [step])
         self._suspect_until = began + _KEPT_FOR
         return (
             f"The run as it was after step {step}, before this, is kept: go "
@@ -112,7 +109,7 @@ class BeforeTrouble:
 
 def _link_checkpoint(path: pathlib.Path, folder: pathlib.Path) -> None:
     """Gives a checkpoint's files a second name in `folder`."""
-    for file in path.parent.glob(f"{path.name}.*"):
+    for file in checkpoint_folder.files_of(path):
         link = folder / file.name
         link.unlink(missing_ok=True)
         try:

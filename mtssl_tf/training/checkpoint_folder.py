@@ -76,13 +76,15 @@ class CheckpointFolder:
         try:
             with paths.without_pattern(self._folder) as plain:
                 self._checkpoint.write(f"{plain}/{path.name}")
-            for file in _files(path):
+            for file in files_of(path):
                 _sync(file)
             _check_by_reading(path)
             record = {
                 "format": FORMAT,
                 "version": version.VERSION,
-                "files": {file.name: _describe(file) for file in _files(path)},
+                "files": {
+                    file.name: _describe(file) for file in files_of(path)
+                },
             }
             atomic_file.write_text(
                 _record_path(path), json.dumps(record, indent=1) + "\n"
@@ -131,7 +133,7 @@ class CheckpointFolder:
             return None
         for number in numbers(self._folder):
             if number > _number(path):
-                for file in _files(self._folder / f"ckpt-{number}"):
+                for file in files_of(self._folder / f"ckpt-{number}"):
                     file.rename(file.with_name(file.name + _DAMAGED_SUFFIX))
         return path
 
@@ -140,17 +142,10 @@ class CheckpointFolder:
         # Later ones are of a future that was given up.
         kept = [n for n in numbers(self._folder) if n <= newest_number]
         kept = kept[: self._keep]
-        lines = [f'model_checkpoint_path: "ckpt-{newest_number}"']
-        lines += [
-            f'all_model_checkpoint_paths: "ckpt-{number}"'
-            for number in reversed(kept)
-        ]
-        atomic_file.write_text(
-            self._folder / _LIST_FILE, "\n".join(lines) + "\n"
-        )
+        write_list(self._folder, kept)
         for number in numbers(self._folder):
             if number not in kept:
-                for file in _files(self._folder / f"ckpt-{number}"):
+                for file in files_of(self._folder / f"ckpt-{number}"):
                     file.unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
@@ -173,6 +168,16 @@ def numbers(folder: pathlib.Path) -> list[int]:
         if (match := _FILE.fullmatch(name))
     }
     return sorted(found, reverse=True)
+
+
+def write_list(folder: pathlib.Path, kept: list[int]) -> None:
+    """Writes TensorFlow's own list, of these numbers, the newest first."""
+    lines = [f'model_checkpoint_path: "ckpt-{kept[0]}"']
+    lines += [
+        f'all_model_checkpoint_paths: "ckpt-{number}"'
+        for number in reversed(kept)
+    ]
+    atomic_file.write_text(folder / _LIST_FILE, "\n".join(lines) + "\n")
 
 
 def newest(folder: pathlib.Path) -> str | None:
@@ -320,7 +325,7 @@ def _record_path(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _files(path: pathlib.Path) -> list[pathlib.Path]:
+def files_of(path: pathlib.Path) -> list[pathlib.Path]:
     """Returns a checkpoint's files; the record, which vouches, comes first."""
     names = [
         name

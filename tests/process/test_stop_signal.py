@@ -11,14 +11,7 @@ import pytest
 
 from mtssl_tf.process import stop_signal
 
-
-@pytest.fixture(autouse=True)
-def keep_handlers():
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before):
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signal_handlers")
 
 
 def test_a_file_asks_for_the_end_and_one_from_before_does_not(tmp_path):

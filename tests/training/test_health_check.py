@@ -12,9 +12,8 @@ import never_stops
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_run
 
-from mtssl_tf import config as config_lib
-from mtssl_tf.data import sample_set
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import before_trouble
@@ -29,31 +28,6 @@ from mtssl_tf.training import run_marker
 from mtssl_tf.training import stall_watch
 from mtssl_tf.training import trunk_gradients
 from tools import plot_run
-
-
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory) -> sample_set.SampleSet:
-    return sample_set.build_sample_set(tmp_path_factory.mktemp("cache"))
-
-
-def _config(samples, names, *assignments) -> config_lib.RunConfig:
-    config = config_lib.preset_config("tiny", names)
-    settings = [
-        "trunk.num_units=(1,1,2)",
-        "trunk.width=0.125",
-        "train.judge_every=1000",
-        "train.draw_every=1000",
-        "train.judge_batches=1",
-        "data.num_fit=8",
-        f"data.images={samples.images}",
-        f"data.videos={samples.videos}",
-        f"data.cache_dir={samples.images.parent}",
-        *(f"{name}.batch_size=4" for name in names),
-        *assignments,
-    ]
-    for assignment in settings:
-        config = config_lib.override(config, assignment)
-    return config
 
 
 def _trainer(config, workdir: pathlib.Path) -> loop.Trainer:
@@ -84,7 +58,9 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     # A kind of fault: a run was done with a loss of 4e13, and its good
     # checkpoints had made room for bad ones.
     names = ["relative_position", "exemplar"]
-    config = _config(samples, names, "train.steps=30", "train.save_every=30")
+    config = tiny_run.config(
+        samples, names, "train.steps=30", "train.save_every=30"
+    )
     workdir = tmp_path / "run"
     _trainer(config, workdir).train(never_stops.NeverStops())
     good = _trunk_of(checkpoint.latest(workdir))
@@ -96,7 +72,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     (cosine,) = line["gradient_cosines"].values()
     assert -1 <= cosine <= 1
     more = ("train.steps=110", "train.save_every=10", "train.log_every=10")
-    config = _config(samples, names, *more)
+    config = tiny_run.config(samples, names, *more)
     trainer = _trainer(config, workdir)
     state = trainer._run.states["relative_position"]
     state.optimizer.learning_rate.assign(1e6)
@@ -118,7 +94,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     latest = _trunk_of(checkpoint.latest(workdir))
     assert max(np.abs(w).max() for w in latest.values()) > 1e6
     # The advice works: a run directory like any other.
-    again = _trainer(_config(samples, names, "train.steps=32"), kept)
+    again = _trainer(tiny_run.config(samples, names, "train.steps=32"), kept)
     assert again.step == 30
     for name, value in _trunk_of(checkpoint.latest(kept)).items():
         np.testing.assert_array_equal(value, good[name], err_msg=name)
@@ -191,7 +167,7 @@ def _die():
 
 
 def test_data_that_die_are_said(samples, tmp_path):
-    config = _config(samples, ["exemplar"], "train.steps=2")
+    config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
     trainer = _trainer(config, tmp_path)
     check = trainer._health
 
@@ -252,7 +228,7 @@ def _raise_memory_error():
     [lambda: tf.fill([1 << 46], 1.0), _raise_memory_error],
 )
 def test_want_of_memory_is_one_line(samples, use_memory):
-    config = _config(samples, ["exemplar"], "exemplar.batch_size=64")
+    config = tiny_run.config(samples, ["exemplar"], "exemplar.batch_size=64")
     with pytest.raises(out_of_memory.OutOfMemoryError) as caught:
         with out_of_memory.explained(config, "exemplar"):
             use_memory()
@@ -263,7 +239,7 @@ def test_want_of_memory_is_one_line(samples, use_memory):
 
 
 def test_a_step_without_memory_ends_the_run_in_one_line(samples, tmp_path):
-    config = _config(samples, ["exemplar"], "train.steps=2")
+    config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
     trainer = _trainer(config, tmp_path)
     step = trainer._step_functions["exemplar"]
     step.compute = lambda batch: tf.fill([1 << 46], 1.0)
@@ -278,7 +254,7 @@ def test_a_process_that_the_kernel_ended_is_explained(
     counts = tmp_path / "vmstat"
     monkeypatch.setattr(run_marker, "_COUNTS_FILE", counts)
     counts.write_text("pgfault 12\noom_kill 3\n")
-    config = _config(samples, ["exemplar"], "train.steps=2")
+    config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
     marker = run_marker.RunMarker(tmp_path, config)
     assert marker.explain_last_end() is None
     # Killed by somebody else: nothing to say of memory.
@@ -298,5 +274,5 @@ def test_a_process_that_the_kernel_ended_is_explained(
 @pytest.mark.parametrize("left", ["", "[1]", '{"kills": "x"}'])
 def test_a_damaged_mark_is_no_trouble(samples, tmp_path, left):
     (tmp_path / run_marker.FILE).write_text(left)
-    config = _config(samples, ["exemplar"], "train.steps=2")
+    config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
     assert run_marker.RunMarker(tmp_path, config).explain_last_end() is None

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import task_cases
 import tensorflow as tf
+import tiny_run
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
-from mtssl_tf.data import sample_set
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import loop
@@ -49,29 +49,8 @@ class _StopsSoon(never_stops.NeverStops):
         threading.Timer(0.3, request).start()
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory) -> sample_set.SampleSet:
-    return sample_set.build_sample_set(tmp_path_factory.mktemp("cache"))
-
-
-def _config(samples, names, *assignments) -> config_lib.RunConfig:
-    config = config_lib.preset_config("tiny", names)
-    settings = [
-        "trunk.num_units=(1,1,2)",
-        "trunk.width=0.125",
-        "train.log_every=2",
-        "train.judge_every=100",
-        "train.draw_every=100",
-        "train.judge_batches=1",
-        "data.num_fit=8",
-        f"data.images={samples.images}",
-        f"data.videos={samples.videos}",
-        f"data.cache_dir={samples.images.parent}",
-    ]
-    settings += [f"{name}.batch_size=4" for name in names]
-    for assignment in (*settings, *assignments):
-        config = config_lib.override(config, assignment)
-    return config
+def _config(samples, names, *assignments):
+    return tiny_run.config(samples, names, "train.log_every=2", *assignments)
 
 
 def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
