@@ -44,6 +44,7 @@ class Source(Protocol):
         positions: tf.data.Dataset,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns the example at each position, undistorted.
 
@@ -56,6 +57,9 @@ class Source(Protocol):
                 (`data/order.py`).
             seed: the run's seed.
             skipped: gets the names of what could not be used.
+            smallest_side_px: the short side that is needed; what is larger
+                may come at a half, a quarter or an eighth of its size. None
+                takes everything as it is.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [], and

@@ -69,9 +69,10 @@ def compute_gradients(
         `loss` and the task's metrics, each float32 [], and the gradients in
         the order of `state.variables`.
     """
+    inputs = state.task.color(batch)
     with tf.GradientTape() as tape:
         prediction, target, own = _compared(
-            state.task, predict(state, batch["views"]), batch["target"]
+            state.task, predict(state, inputs["views"]), inputs["target"]
         )
         per_example = own(state.task.loss(prediction, target))
         loss = tf.reduce_sum(per_example) / global_batch_size
