@@ -19,12 +19,12 @@ from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
-from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import health
 from mtssl_tf.training import health_check
 from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
+from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
@@ -124,7 +124,7 @@ class Trainer:
         since = run_directory.load_start_of_weights(
             self._workdir, weights, self._steps
         )
-        batches = self._start_pipelines()
+        batches = pipelines.start_pipelines(self._run, self._steps)
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
@@ -158,24 +158,6 @@ class Trainer:
         path = self._checkpoints.save(self._steps)
         self._health.after_save(self.step, path)
         self._marker.update()
-
-    def _start_pipelines(self) -> dict[str, Iterator[Any]]:
-        """Returns every task's batches from where it stopped."""
-        run = self._run
-        iterators = {}
-        for name, state in run.states.items():
-            source = run.source_of(state.task).training
-            dataset = batches_lib.build_batches(
-                state.task,
-                source,
-                run.config.train.seed,
-                run.skipped,
-                self._steps[name] * state.task.config.batch_size,
-            )
-            if run.strategy.num_replicas_in_sync > 1:
-                dataset = run.strategy.experimental_distribute_dataset(dataset)
-            iterators[name] = source_lib.iterate(dataset, source)
-        return iterators
 
     def _train_one(self, name: str, batches: Iterator[Any]) -> None:
         """Takes one step of one task."""

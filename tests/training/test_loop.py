@@ -18,6 +18,7 @@ from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import loop
+from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import steps_under_way
@@ -182,14 +183,14 @@ def test_the_first_bad_step_is_named_with_its_batch(
     config = _config(samples, names, "train.steps=9", "train.log_every=8")
     config = config_lib.override(config, "train.save_every=2")
     trainer = loop.Trainer(run_lib.build_run(config, tmp_path), tmp_path)
-    start = trainer._start_pipelines
+    start = pipelines.start_pipelines
 
-    def start_with_poison():
-        pipelines = start()
-        pipelines["colorization"] = _poisoned(pipelines["colorization"], 2)
-        return pipelines
+    def start_with_poison(run, steps):
+        batches = start(run, steps)
+        batches["colorization"] = _poisoned(batches["colorization"], 2)
+        return batches
 
-    monkeypatch.setattr(trainer, "_start_pipelines", start_with_poison)
+    monkeypatch.setattr(pipelines, "start_pipelines", start_with_poison)
     with pytest.raises(loop.NonFiniteLossError, match="colorization at step 3"):
         trainer.train(never_stops.NeverStops())
     assert np.isnan(np.load(tmp_path / loop.LAST_BATCH_FILE)["views"]).all()
