@@ -15,6 +15,7 @@ import hashlib
 import numpy as np
 
 from mtssl_tf.data import decode
+from mtssl_tf.data import large_constant
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
@@ -70,16 +71,17 @@ class PictureSource:
     def subset(self, numbers: np.ndarray) -> PictureSource:
         """Returns the source of only the pictures `numbers`, int64 [n]."""
         read_class = self.read_class_in_graph
+        in_graph = large_constant.LargeConstant(lambda: numbers)
         return dataclasses.replace(
             self,
-            names=tuple(self.names[number] for number in numbers),
+            names=tuple(map(self.names.__getitem__, numbers.tolist())),
             read=lambda index: self.read(int(numbers[index])),
             read_in_graph=lambda index: self.read_in_graph(
-                tf.gather(numbers, index)
+                tf.gather(in_graph(), index)
             ),
             fingerprint=lambda index: self.fingerprint(int(numbers[index])),
             read_class_in_graph=read_class
-            and (lambda index: read_class(tf.gather(numbers, index))),
+            and (lambda index: read_class(tf.gather(in_graph(), index))),
         )
 
     def close(self) -> None:
