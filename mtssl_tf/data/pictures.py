@@ -21,6 +21,7 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import plain_graphs
 
 # ours: after so many broken pictures in a row something else is wrong.
 _MAX_ATTEMPTS = 16
@@ -90,6 +91,7 @@ class PictureSource:
     def raise_failure(self) -> None:
         """Does nothing: what fails here is a picture, which is skipped."""
 
+    @plain_graphs.traces_as_written
     def stream(
         self,
         positions: tf.data.Dataset,
@@ -143,6 +145,7 @@ class PictureSource:
 
         return _interleaved(positions, first_usable)
 
+    @plain_graphs.traces_as_written
     def stream_once(
         self, shuffle_seed: int | None, skipped: skipped_lib.SkippedExamples
     ) -> tf.data.Dataset:

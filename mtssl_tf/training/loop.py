@@ -121,7 +121,7 @@ class Trainer:
         since = run_directory.load_start_of_weights(
             self._workdir, weights, self._steps
         )
-        batches = self._start_pipelines()
+        batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
@@ -134,6 +134,9 @@ class Trainer:
                 stop.nothing_to_lose(is_start),
                 out_of_memory.explained(self._run.config, name),
             ):
+                if name not in batches:
+                    # Not all at once: the first step is waited for.
+                    batches[name] = self._start_pipeline(name)
                 self._train_one(name, batches[name])
             step = self.step
             if step % train.log_every == 0 or step == train.steps:
@@ -155,23 +158,21 @@ class Trainer:
         self._health.after_save(self.step, path)
         self._marker.update()
 
-    def _start_pipelines(self) -> dict[str, Iterator[Any]]:
-        """Returns every task's batches from where it stopped."""
+    def _start_pipeline(self, name: str) -> Iterator[Any]:
+        """Returns a task's batches from where it stopped."""
         run = self._run
-        iterators = {}
-        for name, state in run.states.items():
-            source = run.source_of(state.task).training
-            dataset = batches_lib.build_batches(
-                state.task,
-                source,
-                run.config.train.seed,
-                run.skipped,
-                self._steps[name] * state.task.config.batch_size,
-            )
-            if run.strategy.num_replicas_in_sync > 1:
-                dataset = run.strategy.experimental_distribute_dataset(dataset)
-            iterators[name] = source_lib.iterate(dataset, source)
-        return iterators
+        task = run.states[name].task
+        source = run.source_of(task).training
+        dataset = batches_lib.build_batches(
+            task,
+            source,
+            run.config.train.seed,
+            run.skipped,
+            self._steps[name] * task.config.batch_size,
+        )
+        if run.strategy.num_replicas_in_sync > 1:
+            dataset = run.strategy.experimental_distribute_dataset(dataset)
+        return source_lib.iterate(dataset, source)
 
     def _train_one(self, name: str, batches: Iterator[Any]) -> None:
         """Takes one step of one task."""

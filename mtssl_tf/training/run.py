@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 import pathlib
 
@@ -213,8 +213,13 @@ def _load_or_fit_facts(
     facts = run_directory.load_facts(workdir, task.name)
     if facts is not None:
         return facts
-    positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
-    examples = source.stream(positions, config.train.seed, skipped)
-    facts = task.fit(source_lib.iterate(examples, source))
+
+    def examples() -> Iterator[dict[str, tf.Tensor]]:
+        # Only once the first one is asked for: some tasks ask for none.
+        positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
+        stream = source.stream(positions, config.train.seed, skipped)
+        yield from source_lib.iterate(stream.prefetch(tf.data.AUTOTUNE), source)
+
+    facts = task.fit(examples())
     run_directory.save_facts(workdir, task.name, facts)
     return facts

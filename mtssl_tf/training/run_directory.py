@@ -50,6 +50,7 @@ _FREE_SETTINGS = {
     "train.profile",
     "data.cache_dir",
     "data.cache_gib",
+    "data.num_fit",  # of the first start alone, which keeps the facts
     "train.intra_op_threads",
 }
 # Of every task: they change what is learned from here on, and not what the

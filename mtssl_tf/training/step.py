@@ -172,8 +172,8 @@ class StepFunction:
         self._strategy = strategy
         self._state = state
         self._num_trunk = num_trunk_variables(state)
-        self._compute = tf.function(self._compute_on_replicas)
-        self._apply = tf.function(self._apply_on_replicas)
+        self._compute = tf.function(self._compute_on_replicas, autograph=False)
+        self._apply = tf.function(self._apply_on_replicas, autograph=False)
 
     def compute(self, batch: Any) -> tuple[dict[str, tf.Tensor], Any, bool]:
         """Returns loss and metrics, gradients, and whether all is finite."""

@@ -39,6 +39,7 @@ def _history(workdir):
         "train.log_every=7",
         "train.save_every=7",
         "train.steps=7",
+        "data.num_fit=7",
     ],
 )
 def test_what_does_no_harm_may_change_and_is_remembered(tmp_path, assignment):
