@@ -15,11 +15,13 @@ import hashlib
 import numpy as np
 
 from mtssl_tf.data import decode
+from mtssl_tf.data import large_constant
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import plain_graphs
 
 # ours: after so many broken pictures in a row something else is wrong.
 _MAX_ATTEMPTS = 16
@@ -70,16 +72,17 @@ class PictureSource:
     def subset(self, numbers: np.ndarray) -> PictureSource:
         """Returns the source of only the pictures `numbers`, int64 [n]."""
         read_class = self.read_class_in_graph
+        in_graph = large_constant.LargeConstant(lambda: numbers)
         return dataclasses.replace(
             self,
-            names=tuple(self.names[number] for number in numbers),
+            names=tuple(map(self.names.__getitem__, numbers.tolist())),
             read=lambda index: self.read(int(numbers[index])),
             read_in_graph=lambda index: self.read_in_graph(
-                tf.gather(numbers, index)
+                tf.gather(in_graph(), index)
             ),
             fingerprint=lambda index: self.fingerprint(int(numbers[index])),
             read_class_in_graph=read_class
-            and (lambda index: read_class(tf.gather(numbers, index))),
+            and (lambda index: read_class(tf.gather(in_graph(), index))),
         )
 
     def close(self) -> None:
@@ -88,6 +91,7 @@ class PictureSource:
     def raise_failure(self) -> None:
         """Does nothing: what fails here is a picture, which is skipped."""
 
+    @plain_graphs.traces_as_written
     def stream(
         self,
         positions: tf.data.Dataset,
@@ -145,6 +149,7 @@ class PictureSource:
 
         return _interleaved(positions, first_usable)
 
+    @plain_graphs.traces_as_written
     def stream_once(
         self, shuffle_seed: int | None, skipped: skipped_lib.SkippedExamples
     ) -> tf.data.Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
 import hashlib
 import queue
@@ -93,9 +93,19 @@ class SplitSource:
         return [*self.training.names, *held_out]
 
 
-def split_source(source: Source, held_out_share: float) -> SplitSource:
-    """Holds a share of a source's pictures or clips out of training."""
-    is_held_out = choose_held_out(source.names, held_out_share)
+def split_source(
+    source: Source, held_out_share: float, hashes: np.ndarray | None = None
+) -> SplitSource:
+    """Holds a share of a source's pictures or clips out of training.
+
+    Args:
+        source: of pictures or clips.
+        held_out_share: of them.
+        hashes: uint32 [n], of its names, where they are known already.
+    """
+    if hashes is None:
+        hashes = hash_names(source.names)
+    is_held_out = choose_held_out(hashes, held_out_share)
     if not is_held_out.any():
         return SplitSource(source, None)
     return SplitSource(
@@ -104,24 +114,27 @@ def split_source(source: Source, held_out_share: float) -> SplitSource:
     )
 
 
-def choose_held_out(names: tuple[str, ...], share: float) -> np.ndarray:
+def hash_names(names: Sequence[str]) -> np.ndarray:
+    """Returns a number for each name that looks random, uint32 [n]."""
+    digests = [hashlib.sha256(name.encode()).digest()[:4] for name in names]
+    return np.frombuffer(b"".join(digests), ">u4").astype(np.uint32)
+
+
+def choose_held_out(hashes: np.ndarray, share: float) -> np.ndarray:
     """Chooses what is kept out of training, by name alone.
 
     A name keeps its side when other files come and go. At least one is held
     out where `share` is above 0 and there is more than one.
 
+    Args:
+        hashes: uint32 [n], of all names.
+        share: of them, in [0, 1).
+
     Returns:
         bool [n].
     """
-    hashes = np.array(
-        [
-            int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-            for name in names
-        ],
-        np.float64,
-    )
     is_held_out = hashes < share * 2**32
-    if share > 0 and len(names) > 1 and not is_held_out.any():
+    if share > 0 and len(hashes) > 1 and not is_held_out.any():
         is_held_out[hashes.argmin()] = True
     if is_held_out.all():
         is_held_out[hashes.argmax()] = False

@@ -65,9 +65,9 @@ class GroupStep:
                 # A batch norm that is not trainable uses its statistics; its
                 # scale and offset are in `variables` and train all the same.
                 layer.trainable = batch_norm != "frozen"
-        self._compute = tf.function(self._compute_on_replicas)
-        self._apply = tf.function(self._apply_on_replicas)
-        self._assign = tf.function(self._assign_on_replicas)
+        self._compute = tf.function(self._compute_on_replicas, autograph=False)
+        self._apply = tf.function(self._apply_on_replicas, autograph=False)
+        self._assign = tf.function(self._assign_on_replicas, autograph=False)
 
     @property
     def _num_stored(self) -> int:

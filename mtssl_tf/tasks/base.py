@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 from typing import Any, ClassVar
 
@@ -100,6 +100,27 @@ class Task(abc.ABC):
         """
         del examples
         return {}
+
+    def preprocessed(
+        self, examples: Iterable[dict[str, tf.Tensor]]
+    ) -> Iterator[dict[str, tf.Tensor]]:
+        """Yields what `preprocess` makes of each example, by one graph.
+
+        For `fit`, with the example's number as seed.
+        """
+        compiled = None
+        for number, example in enumerate(examples):
+            seed = tf.constant([0, number])
+            if compiled is None:
+                compiled = tf.function(
+                    self.preprocess,
+                    autograph=False,
+                    input_signature=[
+                        tf.nest.map_structure(_of_any_size, example),
+                        tf.TensorSpec.from_tensor(seed),
+                    ],
+                )
+            yield compiled(example, seed)
 
     def learning_rate(self) -> Any:
         """Returns the step size: a float or a Keras schedule of steps."""
@@ -247,3 +268,11 @@ class Task(abc.ABC):
         """Returns trunk inputs as pictures, uint8 of the same shape."""
         rgb = views / self.contract.scale + np.array(self.contract.means_rgb)
         return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def _of_any_size(value: Any) -> tf.TensorSpec:
+    """Returns the type of a value; of a picture [H, W, C] with any H and W."""
+    spec = tf.TensorSpec.from_tensor(tf.convert_to_tensor(value))
+    if spec.shape.rank != 3:
+        return spec
+    return tf.TensorSpec([None, None, spec.shape[-1]], spec.dtype)

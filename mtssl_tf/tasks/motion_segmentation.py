@@ -113,8 +113,8 @@ class MotionSegmentation(base.Task):
     ) -> dict[str, np.ndarray]:
         """Measures how much of the user's clips moves: `moving_share`."""
         shares = [
-            float(np.mean(self.preprocess(example, [0, number])["target"]))
-            for number, example in enumerate(examples)
+            float(np.mean(made["target"]))
+            for made in self.preprocessed(examples)
         ]
         return {"moving_share": np.array(np.mean(shares))}
 

@@ -8,6 +8,7 @@ from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import plain_graphs
 from mtssl_tf.tasks import base
 
 
@@ -19,12 +20,13 @@ def views_shape(task: base.Task) -> tuple[int, int, int, int]:
         "class": tf.TensorSpec([], tf.int32),
         "class_names": tf.TensorSpec([None], tf.string),
     }
-    traced = tf.function(task.cut).get_concrete_function(
+    traced = tf.function(task.cut, autograph=False).get_concrete_function(
         example, tf.TensorSpec([2], tf.int32)
     )
     return tuple(traced.structured_outputs["views"].shape)
 
 
+@plain_graphs.traces_as_written
 def build_batches(
     task: base.Task,
     source: source_lib.Source,

@@ -50,7 +50,7 @@ class HealthCheck:
             0 if is_frozen else len(run.states), health.COMPARE_EVERY
         )
         self._weights = _weights_by_part(run)
-        self._norms = tf.function(self._measure_norms)
+        self._norms = tf.function(self._measure_norms, autograph=False)
         self._add_weight_norms()
         self._workers: list[Any] = []
         self._stall = stall_watch.StallWatch(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -30,15 +32,23 @@ class Judge:
     ) -> None:
         self._state = state
         self._source = source
-        # Few held-out examples come up several times, distorted anew.
-        self._batches = batches.build_batches(
-            state.task,
-            source,
-            seed,
-            skipped,
-            num_positions=num_batches * state.task.config.batch_size,
+        self._seed = seed
+        self._num_batches = num_batches
+        self._skipped = skipped
+        self._predict = tf.function(self._predict_and_score, autograph=False)
+
+    @functools.cached_property
+    def _batches(self) -> tf.data.Dataset:
+        """Built at the first judgement: a run's first step is waited for."""
+        task = self._state.task
+        return batches.build_batches(
+            task,
+            self._source,
+            self._seed,
+            self._skipped,
+            # Few held-out examples come up several times, distorted anew.
+            num_positions=self._num_batches * task.config.batch_size,
         )
-        self._predict = tf.function(self._predict_and_score)
 
     def judge(self) -> dict[str, float]:
         """Returns `loss` and the metrics, each the mean over examples."""

@@ -124,7 +124,7 @@ class Trainer:
         since = run_directory.load_start_of_weights(
             self._workdir, weights, self._steps
         )
-        batches = pipelines.start_pipelines(self._run, self._steps)
+        batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
@@ -137,6 +137,11 @@ class Trainer:
                 stop.nothing_to_lose(is_start),
                 out_of_memory.explained(self._run.config, name),
             ):
+                if name not in batches:
+                    # Not all at once: the first step is waited for.
+                    batches[name] = pipelines.start_pipeline(
+                        self._run, name, self._steps[name]
+                    )
                 self._train_one(name, batches[name])
             step = self.step
             if step % train.log_every == 0 or step == train.steps:

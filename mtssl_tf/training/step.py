@@ -215,7 +215,7 @@ class StepFunction:
         self._state = state
         self._num_trunk = num_trunk_variables(state)
         self._names: list[str] = []
-        self._take = tf.function(self._take_on_replicas)
+        self._take = tf.function(self._take_on_replicas, autograph=False)
 
     @property
     def names(self) -> list[str]:

@@ -69,6 +69,18 @@ def test_colours_do_not_depend_on_who_else_is_in_the_batch(state):
     )
 
 
+def test_graphs_are_traced_as_they_are_written(state):
+    # A run does: a Python branch over tensors would end it.
+    batch = task_cases.batch(state.task)
+    size = state.task.config.batch_size
+
+    step = tf.function(
+        lambda batch: step_lib.compute_gradients(state, batch, size),
+        autograph=False,
+    ).get_concrete_function(batch)
+    assert step.structured_outputs[0]["loss"].shape == ()
+
+
 def test_the_seed_decides_everything(state):
     task = state.task
     example = task_cases.examples(1)[0]

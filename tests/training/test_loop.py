@@ -1,6 +1,7 @@
 """Tests for the training loop: resume, replicas, what stops it."""
 
 import pathlib
+import shutil
 import threading
 import time
 
@@ -85,6 +86,32 @@ def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path):
     assert expected.keys() == got.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
+    pictures = shutil.copytree(samples.images, tmp_path / "pictures")
+    names = sorted(path.name for path in pictures.iterdir())
+    whole = _config(
+        samples, ["exemplar"], "train.steps=4", f"data.images={pictures}"
+    )
+    half = config_lib.override(whole, "train.steps=2")
+    _train(whole, tmp_path / "whole")
+    _train(half, tmp_path / "parts")
+    shutil.copy(pictures / names[0], pictures / f"0{names[0]}")
+    _train(whole, tmp_path / "parts")
+    assert "has 1 files that were not there" in caplog.text
+    expected = _weights(tmp_path / "whole")
+    for name, value in _weights(tmp_path / "parts").items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    # What is gone is passed over; a new run has what is there.
+    for name in names[: len(names) // 2]:
+        (pictures / name).unlink()
+    longer = config_lib.override(whole, "train.steps=6")
+    trainer = _train(longer, tmp_path / "parts")
+    assert trainer.step == 6
+    assert f"{len(names) // 2} files of --images" in caplog.text
+    (run,) = run_lib.open_sources(whole).values()
+    assert len(run.names()) == len(names) - len(names) // 2 + 1
 
 
 def test_being_stopped_changes_nothing(samples, tmp_path):
@@ -183,14 +210,13 @@ def test_the_first_bad_step_is_named_with_its_batch(
     config = _config(samples, names, "train.steps=9", "train.log_every=8")
     config = config_lib.override(config, "train.save_every=2")
     trainer = loop.Trainer(run_lib.build_run(config, tmp_path), tmp_path)
-    start = pipelines.start_pipelines
+    start = pipelines.start_pipeline
 
-    def start_with_poison(run, steps):
-        batches = start(run, steps)
-        batches["colorization"] = _poisoned(batches["colorization"], 2)
-        return batches
+    def start_with_poison(run, name, num_steps):
+        batches = start(run, name, num_steps)
+        return _poisoned(batches, 2) if name == "colorization" else batches
 
-    monkeypatch.setattr(pipelines, "start_pipelines", start_with_poison)
+    monkeypatch.setattr(pipelines, "start_pipeline", start_with_poison)
     with pytest.raises(loop.NonFiniteLossError, match="colorization at step 3"):
         trainer.train(never_stops.NeverStops())
     assert np.isnan(np.load(tmp_path / loop.LAST_BATCH_FILE)["views"]).all()
@@ -201,7 +227,8 @@ def _poisoned(batches, number):
     """Passes batches on, one of them without a number in it."""
     for count, batch in enumerate(batches, start=1):
         if count == number:
-            batch = {**batch, "views": batch["views"] * np.nan}
+            views = tf.cast(batch["views"], tf.float32)
+            batch = {**batch, "views": views * np.nan}
         yield batch
 
 
