@@ -151,6 +151,8 @@ class Trainer:
                 self._last_saved = step
 
     def _save(self) -> None:
+        # Who goes on from here knows nothing of the steps before.
+        self._write_windows()
         path = self._checkpoints.save(self._steps)
         self._health.after_save(self.step, path)
         self._marker.update()
