@@ -160,6 +160,8 @@ class Trainer:
 
     def _save(self) -> None:
         self._take_in()
+        # Who goes on from here knows nothing of the steps before.
+        self._write_windows()
         path = self._checkpoints.save(self._steps)
         self._health.after_save(self.step, path)
         self._marker.update()

@@ -39,6 +39,16 @@ class _StopsAt(never_stops.NeverStops):
         return self._looks < 0
 
 
+class _DiesAt(_StopsAt):
+    """Ends the process, as far as it goes, after so many looks."""
+
+    @property
+    def is_requested(self):
+        if super().is_requested:
+            raise KeyboardInterrupt
+        return False
+
+
 class _StopsSoon(never_stops.NeverStops):
     """Asks to stop at a moment, whatever is waited for then."""
 
@@ -128,7 +138,30 @@ def test_being_stopped_changes_nothing(samples, tmp_path):
         for line in metrics_log.load_metrics(tmp_path / "stopped")
         if line["split"] == "train"
     ]
-    assert steps == [2, 4]
+    # Nothing is lost of the step that the next line would have been about.
+    assert steps == [2, 3, 4]
+
+
+def test_a_resumed_run_tells_the_same_of_the_same_steps(samples, tmp_path):
+    """Where it goes on lies between two lines of the log."""
+    config = _config(
+        samples,
+        ["exemplar"],
+        *("train.steps=6", "train.log_every=4", "train.save_every=3"),
+    )
+    _train(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        _train(config, tmp_path / "killed", _DiesAt(5))
+    _train(config, tmp_path / "killed")
+    expected, got = (
+        [
+            {key: line[key] for key in ("step", "split", "loss", "metrics")}
+            for line in metrics_log.load_metrics(tmp_path / name)
+        ]
+        for name in ("whole", "killed")
+    )
+    steps = [line["step"] for line in got if line["split"] == "train"]
+    assert steps == [3, 4, 6] and got == expected
 
 
 def test_a_stop_is_answered_while_a_film_is_labelled(samples, tmp_path):
