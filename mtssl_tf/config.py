@@ -21,7 +21,9 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 
 PRECISIONS = ("float32", "bfloat16")
-FORMAT = 2  # of config.json; 1 had neither a format nor a history
+# Of config.json. 1 had neither a format nor a history; up to 2 a picture was
+# resized as a whole before views were cut from it, in other random places.
+FORMAT = 3
 
 
 @dataclasses.dataclass(frozen=True)

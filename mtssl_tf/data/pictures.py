@@ -97,6 +97,7 @@ class PictureSource:
         positions: tf.data.Dataset,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns the decoded picture at each position.
 
@@ -104,6 +105,7 @@ class PictureSource:
             positions: int64 [] positions in the order of `seed`.
             seed: the run's seed.
             skipped: gets the names of the pictures that could not be used.
+            smallest_side_px: as `Source` has it.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [],
@@ -128,7 +130,9 @@ class PictureSource:
 
             last_resort = tf.data.Dataset.range(1).map(give_up)
             return (
-                self._decoded(index_of, _MAX_ATTEMPTS, skipped)
+                self._decoded(
+                    index_of, _MAX_ATTEMPTS, skipped, smallest_side_px
+                )
                 .concatenate(last_resort)
                 .take(1)
                 .map(
@@ -172,6 +176,7 @@ class PictureSource:
         index_of: Callable[[tf.Tensor], tf.Tensor],
         num_attempts: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns (image, class) of the pictures that some decoder reads.
 
@@ -179,6 +184,7 @@ class PictureSource:
             index_of: number of an attempt, int64 [] -> that of a picture.
             num_attempts: each is made with both decoders.
             skipped: gets the names of those that neither can read.
+            smallest_side_px: as `Source` has it.
         """
 
         def decode_with_opencv(index: np.int64) -> np.ndarray:
@@ -196,7 +202,9 @@ class PictureSource:
             index = index_of(attempt // 2)
             image = tf.cond(
                 attempt % 2 == 0,
-                lambda: decode.decode_in_graph(self.read_in_graph(index)),
+                lambda: decode.decode_in_graph(
+                    self.read_in_graph(index), smallest_side_px
+                ),
                 lambda: fall_back(index),
             )
             if self.read_class_in_graph is None:

@@ -11,10 +11,10 @@ teach a trunk little.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import pathlib
+import time
 
 import cv2
 import numpy as np
@@ -22,10 +22,12 @@ import skimage
 
 from mtssl_tf.files import picture
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import lock
 from mtssl_tf.process import paths
 
 # Changes with what the files hold, so that an old set is not used again.
 _VERSION = 2
+_WAIT_S = 0.1
 
 _PHOTOGRAPHS = (
     "astronaut.png",
@@ -72,15 +74,23 @@ def build_sample_set(cache_dir: str | os.PathLike) -> SampleSet:
     """Makes the sample set, or finds it where it was made before."""
     cache = pathlib.Path(paths.expand(os.fspath(cache_dir)))
     root = cache / f"sample_set_v{_VERSION}"
-    if not root.is_dir():
-        photographs = [_load_photograph(name) for name in _PHOTOGRAPHS]
-        # Another process may be faster, and make the same files.
-        with contextlib.suppress(FileExistsError):
-            with atomic_file.new_folder(root) as partial:
-                _save_tiles(photographs, partial / "images")
-                for number in range(_NUM_CLIPS):
-                    _save_clip(photographs, number, partial)
+    while not root.is_dir():
+        try:
+            with lock.hold_name(root):
+                atomic_file.remove_partials(root)  # of who was killed
+                if not root.is_dir():
+                    _make(root)
+        except lock.LockedError:
+            time.sleep(_WAIT_S)  # another process makes the same files
     return SampleSet(root / "images", root / "videos", root / "masks")
+
+
+def _make(root: pathlib.Path) -> None:
+    photographs = [_load_photograph(name) for name in _PHOTOGRAPHS]
+    with atomic_file.new_folder(root) as partial:
+        _save_tiles(photographs, partial / "images")
+        for number in range(_NUM_CLIPS):
+            _save_clip(photographs, number, partial)
 
 
 def _load_photograph(name: str) -> np.ndarray:

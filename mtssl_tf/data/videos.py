@@ -76,6 +76,7 @@ class VideoSource:
         positions: tf.data.Dataset,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns a frame with its motion mask for each position.
 

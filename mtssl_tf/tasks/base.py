@@ -130,11 +130,24 @@ class Task(abc.ABC):
         """Takes what `fit` returned."""
         del facts
 
+    @property
+    def smallest_side_px(self) -> int | None:
+        """The short side that a picture needs at least.
+
+        Where a picture is large, a decoder saves time by giving it at a half,
+        a quarter or an eighth of its size, never under this. None asks for
+        pictures as they are.
+        """
+        return None
+
     @abc.abstractmethod
-    def preprocess(
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Makes one example's inputs and target, as graph code.
+        """Cuts one example's views, as graph code: the work of the host.
+
+        All that moves pixels: crops, sizes, warps. What changes colours only
+        is `color`'s, which is done for a whole batch where the trunk is.
 
         Args:
             example: `image`, uint8 [H, W, 3] RGB; from videos also `moving`,
@@ -144,9 +157,43 @@ class Task(abc.ABC):
             seed: int32 [2]; all randomness derives from it.
 
         Returns:
-            `views`, float32 [V, h, w, 3] as `to_trunk_input` makes them, and
-            `target`, whatever `loss` needs.
+            `views`, uint8 [V, h, w, 3], and `target`, whatever `color` makes
+            the target of.
         """
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Makes a batch's inputs and targets, as part of the compiled step.
+
+        In `keras.ops` alone; randomness by `data/seeded.py`.
+
+        Args:
+            batch: what `cut` gave, each with a leading axis of B examples,
+                and `seed`, int32 [B, 2].
+
+        Returns:
+            `views`, float32 [B, V, h, w, 3] as `to_trunk_input` makes them,
+            and `target`, whatever `loss` needs.
+        """
+        return {
+            "views": self.to_trunk_input(batch["views"]),
+            "target": batch["target"],
+        }
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Both halves for one example.
+
+        Args:
+            example: as `cut` takes it.
+            seed: int32 [2].
+
+        Returns:
+            `views`, float32 [V, h, w, 3], and `target`.
+        """
+        batch = {**self.cut(example, seed), "seed": tf.convert_to_tensor(seed)}
+        batch = tf.nest.map_structure(lambda leaf: leaf[None], batch)
+        return tf.nest.map_structure(lambda leaf: leaf[0], self.color(batch))
 
     @abc.abstractmethod
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -204,17 +251,17 @@ class Task(abc.ABC):
             uint8 [B * row height, width, 3] RGB.
         """
 
-    def to_trunk_input(self, rgb: tf.Tensor) -> tf.Tensor:
+    def to_trunk_input(self, rgb: Any) -> Any:
         """Returns pictures in the range that the trunk is trained on.
 
         Args:
-            rgb: float32 [..., 3] in [0, 255].
+            rgb: uint8 or float32 [..., 3] in [0, 255].
 
         Returns:
             float32 [..., 3], grey under `grey_input`, means subtracted.
         """
         if self.config.grey_input:
-            rgb = color.to_grey(rgb)
+            rgb = color.to_grey(keras.ops.cast(rgb, "float32"))
         return self.contract.apply(rgb)
 
     def to_displayed(self, views: np.ndarray) -> np.ndarray:

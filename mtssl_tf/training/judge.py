@@ -54,7 +54,7 @@ class Judge:
         """Returns `loss` and the metrics, each the mean over examples."""
         sums: dict[str, list[np.ndarray]] = {}
         for batch in source_lib.iterate(self._batches, self._source):
-            _, values = self._predict(batch)
+            _, _, values = self._predict(batch)
             for name, value in values.items():
                 sums.setdefault(name, []).append(value.numpy())
         return {
@@ -65,18 +65,19 @@ class Judge:
     def draw(self, num_examples: int) -> np.ndarray:
         """Returns a picture of the first examples, uint8 [H, W, 3]."""
         batch = next(source_lib.iterate(self._batches, self._source))
-        prediction, _ = self._predict(batch)
+        inputs, prediction, _ = self._predict(batch)
         return self._state.task.draw(
-            batch["views"][:num_examples].numpy(),
-            batch["target"][:num_examples].numpy(),
+            inputs["views"][:num_examples].numpy(),
+            inputs["target"][:num_examples].numpy(),
             prediction[:num_examples].numpy(),
         )
 
     def _predict_and_score(
         self, batch: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        prediction = step.predict_without_update(self._state, batch["views"])
-        target = batch["target"]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
+        inputs = self._state.task.color(batch)
+        prediction = step.predict_without_update(self._state, inputs["views"])
+        target = inputs["target"]
         values = self._state.task.metrics(prediction, target)
         values["loss"] = self._state.task.loss(prediction, target)
-        return prediction, values
+        return inputs, prediction, values

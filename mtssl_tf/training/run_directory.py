@@ -61,6 +61,7 @@ _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
 _CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
+_FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
 
 
@@ -114,7 +115,14 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
     if path.exists():
         old = load_config(workdir)
         _check_same_run(workdir, old, config)
-        history = load_settings(workdir).get("history", [])
+        stored = load_settings(workdir)
+        history = stored.get("history", [])
+        if stored.get("format", 1) < _FIRST_FORMAT_OF_CUTS:
+            logging.warning(
+                "%s began with an older version: from here on its views are "
+                "cut in other places of the same pictures.",
+                workdir,
+            )
         if changes := config_lib.differences(old, config):
             history.append(
                 {

@@ -41,6 +41,30 @@ def test_sixteen_bits_become_eight():
     np.testing.assert_array_equal(decode.decode_in_graph(contents), _picture())
 
 
+def test_a_large_jpeg_comes_at_the_fraction_that_is_needed():
+    y, x = np.mgrid[:161, :240]
+    smooth = np.stack([y, x, 255 - x], -1).astype(np.uint8)
+    jpeg = cv2.imencode(".jpg", smooth, [cv2.IMWRITE_JPEG_QUALITY, 98])[1]
+    png = cv2.imencode(".png", smooth)[1]
+    for needed, size in (
+        (None, (161, 240)),
+        (161, (161, 240)),
+        (81, (161, 240)),
+        (80, (81, 120)),
+        (40, (41, 60)),
+        (5, (21, 30)),
+    ):
+        image = decode.decode_in_graph(tf.constant(jpeg.tobytes()), needed)
+        assert image.shape[:2] == size
+        expected = cv2.resize(
+            smooth[..., ::-1], size[::-1], interpolation=cv2.INTER_AREA
+        )
+        off = np.abs(image.numpy().astype(int) - expected)
+        assert off[1:-1, 1:-1].max() < 12
+        whole = decode.decode_in_graph(tf.constant(png.tobytes()), needed)
+        assert whole.shape[:2] == (161, 240)
+
+
 def test_an_animation_gives_its_first_frame():
     pil = pytest.importorskip("PIL.Image")
     import io

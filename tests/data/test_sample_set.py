@@ -1,7 +1,10 @@
 """Tests for the built-in sample set."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -55,3 +58,40 @@ def test_a_set_that_cannot_be_written_is_an_error_and_not_half_there(tmp_path):
     )
     assert "Could not write" in done.stderr and "disk full" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+_MAKES = (
+    "import sys; from mtssl_tf.data import sample_set;"
+    "sample_set.build_sample_set(sys.argv[1])"
+)
+
+
+def _start_to_make(folder):
+    """Starts a process that makes the set, and waits until it writes."""
+    process = subprocess.Popen([sys.executable, "-c", _MAKES, str(folder)])
+    while process.poll() is None and not list(folder.glob("*.partial/*/*")):
+        time.sleep(0.001)
+    assert process.poll() is None
+    return process
+
+
+def test_nothing_stays_of_who_was_killed_while_making_it(tmp_path):
+    process = _start_to_make(tmp_path)
+    process.kill()
+    process.wait()
+    assert list(tmp_path.glob("*.partial"))
+    samples = sample_set.build_sample_set(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [
+        samples.images.parent.name
+    ]
+
+
+def test_who_comes_second_waits_for_the_set(tmp_path):
+    process = _start_to_make(tmp_path)
+    os.kill(process.pid, signal.SIGSTOP)
+    second = subprocess.Popen([sys.executable, "-c", _MAKES, str(tmp_path)])
+    time.sleep(1.0)
+    assert second.poll() is None and len(list(tmp_path.glob("*.partial"))) == 1
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.wait() == 0 and second.wait() == 0
+    assert len(list(tmp_path.iterdir())) == 1
