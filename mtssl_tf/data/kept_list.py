@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import hashlib
+import io
 import os
 import pathlib
-import zipfile
 
 from absl import logging
 import numpy as np
@@ -21,6 +22,9 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import walk
 from mtssl_tf.process import atomic_file
+
+FORMAT = 1
+_DIGEST_BYTES = 32  # of SHA-256, before all else in the file
 
 
 class KeptList:
@@ -34,6 +38,7 @@ class KeptList:
         """Reads nothing yet; `path` is that of the list."""
         self._path = path
         self._unsaved: walk.Found | None = None
+        self._gone: tuple[str, ...] = ()
         self._hashes: np.ndarray | None = None
 
     def files_below(
@@ -45,8 +50,8 @@ class KeptList:
         is new in the folder and what is gone.
 
         Raises:
-            ValueError: the list is damaged; or the folder has moved, and some
-                of its files are gone.
+            ValueError: the list is damaged, or of a later version; or the
+                folder has moved, and some of its files are gone.
         """
         folder = os.fspath(folder)
         if not self._path.exists():
@@ -58,18 +63,18 @@ class KeptList:
             unsure = (walk.UNSURE,) * len(found.folders)
             found = dataclasses.replace(found, folder_times=unsure)
         changes = walk.changes_since(found, suffixes)
-        if is_moved and changes.gone:
+        lost = sorted(set(changes.gone) - set(self._gone))
+        if is_moved and lost:
             raise ValueError(
                 f"--images={folder} holds other files than the run started "
-                f"with in {place}: {len(changes.gone)} of {len(found.names)} "
-                f"are not there, {names_lib.some(changes.gone)}. Name the "
-                "same ones, or start in another --workdir."
+                f"with in {place}: {len(lost)} of {len(found.names)} are not "
+                f"there, {names_lib.some(lost)}. Name the same ones, or start "
+                "in another --workdir."
             )
         _log_changes(folder, changes)
-        if is_moved or changes.folder_times != found.folder_times:
-            self._unsaved = dataclasses.replace(
-                found, folder_times=changes.folder_times
-            )
+        now = dataclasses.replace(found, folder_times=changes.folder_times)
+        if is_moved or now != found or changes.gone != self._gone:
+            self._unsaved, self._gone = now, changes.gone
         return found
 
     def hash_names(self, names: Sequence[str]) -> np.ndarray:
@@ -88,35 +93,46 @@ class KeptList:
         if found is None:
             return
         start = len(os.path.join(found.folder, ""))
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            format=np.array(FORMAT),
+            place=_pack([os.path.realpath(found.folder)]),
+            names=_pack(found.names),
+            gone=_pack(self._gone),
+            folders=_pack([path[start:] for path in found.folders]),
+            folder_times=np.array(found.folder_times, np.int64),
+            hashes=self.hash_names(names_lib.all_as_text(found.names)),
+        )
+        data = buffer.getvalue()
         with atomic_file.open_new(self._path) as file:
-            np.savez(
-                file,
-                place=_pack([os.path.realpath(found.folder)]),
-                names=_pack(found.names),
-                folders=_pack([path[start:] for path in found.folders]),
-                folder_times=np.array(found.folder_times, np.int64),
-                hashes=self.hash_names(names_lib.all_as_text(found.names)),
-            )
+            file.write(hashlib.sha256(data).digest())
+            file.write(data)
         self._unsaved = None
 
     def _load(self, folder: str) -> tuple[walk.Found, str]:
         """Returns the list, as of `folder`, and where it was made."""
-        try:
-            with np.load(self._path) as stored:
-                (place,) = _unpack(stored["place"])
-                names = tuple(_unpack(stored["names"]))
-                folders = _unpack(stored["folders"])
-                times = tuple(stored["folder_times"].tolist())
-                self._hashes = stored["hashes"]
-            counts = len(folders), len(times), len(names), len(self._hashes)
-            if counts[0] != counts[1] or counts[2] != counts[3]:
-                raise ValueError(f"its parts have lengths {counts}")
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        whole = self._path.read_bytes()
+        digest, data = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
+        if hashlib.sha256(data).digest() != digest:
             raise ValueError(
-                f"{self._path} is no list of pictures: {error}. Remove it: the "
-                "folder is then listed again, and the run goes on with what "
-                "is there now."
-            ) from error
+                f"{self._path} is damaged: its {len(whole)} bytes are not "
+                "those that were written. Remove it: the folder is then "
+                "listed again, and the run goes on with what is there now."
+            )
+        with np.load(io.BytesIO(data)) as stored:
+            if (found_format := int(stored["format"])) > FORMAT:
+                raise ValueError(
+                    f"{self._path} has format {found_format}, and this "
+                    f"version of mtssl_tf reads up to {FORMAT}. Use the "
+                    "version that began the run, or a later one."
+                )
+            (place,) = _unpack(stored["place"])
+            names = tuple(_unpack(stored["names"]))
+            folders = _unpack(stored["folders"])
+            self._gone = tuple(_unpack(stored["gone"]))
+            times = tuple(stored["folder_times"].tolist())
+            self._hashes = stored["hashes"]
         paths = [
             os.path.join(folder, each) if each else folder for each in folders
         ]

@@ -76,8 +76,8 @@ class Changes:
     Attributes:
         new: names of files that were not found, relative to the folder.
         gone: names of those found that are not there any more.
-        folder_times: as `Found` has them, by now; UNSURE too of a folder with
-            something new in it, which is to be new at the next look as well.
+        folder_times: as `Found` has them, by now; UNSURE too of a folder in
+            which something is new or gone, as it is to be at the next look.
     """
 
     new: tuple[str, ...]
@@ -157,12 +157,13 @@ def changes_since(found: Found, suffixes: tuple[str, ...]) -> Changes:
     more, _ = _walk(reader, folders, folder_links, seen)
     new += more.names
     file_links += more.file_links
-    changed_names = {reader.name(path) for path in changed}
+    by_name = {reader.name(path): path for path in changed}
     gone = [
         name
         for name in found.names
-        if name.rpartition("/")[0] in changed_names and name not in present
+        if name.rpartition("/")[0] in by_name and name not in present
     ]
+    times |= {by_name[name.rpartition("/")[0]]: UNSURE for name in gone}
     new += _new_names(reader, file_links, [*known.difference(gone), *new])
     return Changes(tuple(sorted(new)), tuple(gone), tuple(times.values()))
 
