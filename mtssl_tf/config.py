@@ -21,7 +21,9 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 
 PRECISIONS = ("float32", "bfloat16")
-FORMAT = 2  # of config.json; 1 had neither a format nor a history
+# Of config.json. 1 had neither a format nor a history; up to 2 a picture was
+# resized as a whole before views were cut from it, in other random places.
+FORMAT = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,9 @@ class DataConfig:
     videos: str = ""
     held_out_images: float = settings.ranged(0.05, at_least=0, below=1)
     held_out_videos: float = settings.ranged(0.2, at_least=0, below=1)
-    num_fit: int = settings.ranged(500, at_least=1)
+    # ours: the weight of a colour that is fitted on so many is 8% off in the
+    # mean, against that of 4507 photographs; 12% on 128 and 5% on 500.
+    num_fit: int = settings.ranged(256, at_least=1)
     labelled_short_side_px: int = settings.ranged(160, at_least=32)
     cache_dir: str = "~/.cache/mtssl_tf"
     # ours: room for some parts of clips, and more than a disk has.

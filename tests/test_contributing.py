@@ -49,9 +49,10 @@ def test_the_task_trains(rotation):
     )
     assert float(values["loss"]) == pytest.approx(np.log(4), rel=0.05)
     assert bool(step.are_finite(values, gradients))
-    prediction = step.predict(state, batch["views"]).numpy()
+    inputs = task_cases.inputs(state.task)
+    prediction = step.predict(state, inputs["views"]).numpy()
     picture = state.task.draw(
-        batch["views"].numpy(), batch["target"].numpy(), prediction
+        inputs["views"].numpy(), inputs["target"].numpy(), prediction
     )
     assert picture.dtype == np.uint8
 

@@ -32,7 +32,7 @@ def given(tmp_path_factory) -> dict[str, np.ndarray]:
         task = kind(kind.presets["tiny"])
         facts = task.fit(task_cases.examples(6))
         task.use_facts(facts)
-        batch = task_cases.batch(task, 3)
+        batch = task_cases.inputs(task, 3)
         values[f"{name}/views"] = batch["views"].numpy()
         values[f"{name}/target"] = batch["target"].numpy()
         values |= {f"{name}/facts/{key}": fact for key, fact in facts.items()}

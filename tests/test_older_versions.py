@@ -89,13 +89,18 @@ def test_a_run_is_evaluated(older, tmp_path):
     assert metrics["top1"] > 60.0  # chance is 20
 
 
-def test_a_run_goes_on_as_it_would_have(older, expected):
+def test_a_run_goes_on_and_says_what_is_otherwise(older, expected, caplog):
     workdir = older / "run"
     path = workdir / run_directory.CONFIG_FILE
     config = config_lib.override(
         config_lib.from_json(path.read_text()), "train.steps=8"
     )
+    with caplog.at_level("WARNING"):
+        run_directory.prepare(workdir, config)
+    assert "views are cut in other places" in caplog.text
+    caplog.clear()
     run_directory.prepare(workdir, config)
+    assert "views are cut" not in caplog.text  # said once
     trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
     assert trainer.step == 4
     stop = stop_signal.StopSignal()
@@ -108,4 +113,5 @@ def test_a_run_goes_on_as_it_would_have(older, expected):
     }
     assert losses.keys() == expected["losses"].keys()
     for name, loss in expected["losses"].items():
-        assert losses[name] == pytest.approx(loss, rel=1e-3), name
+        # Other places of the same pictures; an untrained run is far off.
+        assert losses[name] == pytest.approx(loss, rel=0.3), name

@@ -24,6 +24,7 @@ from evaluation.classification import metrics
 from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import throughput
 from mtssl_tf.data import inception_augmentation
+from mtssl_tf.data import resize
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import lasso_mix
@@ -107,9 +108,7 @@ class LinearTrainer:
                 stop,
                 f"in {name}",
             )
-            losses = [
-                self._take_step(images, classes) for images, classes in batches
-            ]
+            losses = [self._take_step(*batch) for batch in batches]
             loss = float(tf.reduce_mean(losses))
             fine_tuning.check_finite(
                 {"loss": loss}, name, "Lower learning_rate."
@@ -154,7 +153,13 @@ class LinearTrainer:
         units = self.read_units(tf.zeros([1, side, side, 3], tf.uint8))
         return tuple(units[0].shape[1:])
 
-    def _take_step_eagerly(self, images, classes):
+    def _take_step_eagerly(self, images, classes, seeds):
+        if self._protocol.color_strength > 0:
+            images = inception_augmentation.distort_colors(
+                tf.cast(images, tf.float32)[:, None],
+                self._protocol.color_strength,
+                seeds,
+            )[:, 0]
         units = self.read_units(images)
         kernel = self.head.layers[-1].kernel
         with tf.GradientTape() as tape:
@@ -183,14 +188,13 @@ class LinearTrainer:
         def view(position, example):
             image, number = example
             seed = tf.stack([view_seed, tf.cast(position, tf.int32)])
-            cut = inception_augmentation.training_view(
+            cut = resize.random_cut(
                 image,
                 protocol.train_resize_px,
                 protocol.image_px,
-                protocol.color_strength,
-                seed,
+                tf.random.stateless_uniform([2], seed),
             )
-            return cut, number
+            return cut, number, seed
 
         return (
             self._data.train.stream_once(order_seed, self._data.skipped)

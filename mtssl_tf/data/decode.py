@@ -16,29 +16,39 @@ from mtssl_tf.lazy_imports import tf
 
 # ours: of a JPEG that is cut off, so many of its lines must be there.
 MIN_LINES_SHARE = 0.5
+JPEG_RATIOS = (8, 4, 2)  # that libjpeg decodes at less cost than whole
 
 
-def decode_in_graph(contents: tf.Tensor) -> tf.Tensor:
+def decode_in_graph(
+    contents: tf.Tensor, smallest_side_px: int | None = None
+) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF, BMP or WebP; of an animation its first frame.
 
     Args:
         contents: string [], the file's bytes; the name's suffix is not used.
+        smallest_side_px: a JPEG comes at the smallest of its size, a half, a
+            quarter or an eighth of it whose short side is not under this.
+            None takes its size.
 
     Returns:
         uint8 [H, W, 3] RGB. Reading it raises `InvalidArgumentError` where
         the bytes are broken or the picture is outside of the bounds of
         `files/picture.py`; such a one is not decoded.
     """
-    is_bounded = tf.ensure_shape(
-        tf.numpy_function(_is_bounded, [contents], tf.bool, stateful=False), []
+    short_side = tf.ensure_shape(
+        tf.numpy_function(_short_side, [contents], tf.int32, stateful=False),
+        [],
     )
     with tf.control_dependencies(
-        [tf.debugging.Assert(is_bounded, ["The picture is out of bounds."])]
+        [tf.debugging.Assert(short_side > 0, ["The picture is out of bounds."])]
     ):
         contents = tf.identity(contents)
     image = tf.case(
         [
-            (_holds(contents, 0, b"\xff\xd8"), lambda: _jpeg(contents)),
+            (
+                _holds(contents, 0, b"\xff\xd8"),
+                lambda: _jpeg(contents, short_side, smallest_side_px),
+            ),
             (_holds(contents, 8, b"WEBP"), lambda: _webp(contents)),
         ],
         default=lambda: tf.io.decode_image(
@@ -48,26 +58,42 @@ def decode_in_graph(contents: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _is_bounded(contents: bytes | np.ndarray) -> np.bool_:
+def _short_side(contents: bytes | np.ndarray) -> np.int32:
+    """Returns a picture's short side; 0 where it is outside of the bounds."""
     # Outside of a graph TensorFlow gives the bytes in an array.
     raw = contents.item() if isinstance(contents, np.ndarray) else contents
     try:
-        picture.check(raw)
+        head = picture.check(raw)
     except picture.UnusablePictureError:
-        return np.bool_(False)
-    return np.bool_(True)
+        return np.int32(0)
+    return np.int32(min(head.width, head.height))
 
 
 def _holds(contents: tf.Tensor, position: int, mark: bytes) -> tf.Tensor:
     return tf.strings.substr(contents, position, len(mark)) == mark
 
 
-def _jpeg(contents: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_jpeg(
-        contents,
-        channels=3,
-        try_recover_truncated=True,
-        acceptable_fraction=MIN_LINES_SHARE,
+def _jpeg(
+    contents: tf.Tensor, short_side: tf.Tensor, smallest_side_px: int | None
+) -> tf.Tensor:
+    def decode(ratio: int) -> tf.Tensor:
+        return tf.io.decode_jpeg(
+            contents,
+            channels=3,
+            ratio=ratio,
+            try_recover_truncated=True,
+            acceptable_fraction=MIN_LINES_SHARE,
+        )
+
+    if smallest_side_px is None:
+        return decode(1)
+    needed = smallest_side_px
+    return tf.case(
+        [
+            (short_side >= ratio * needed, lambda ratio=ratio: decode(ratio))
+            for ratio in JPEG_RATIOS
+        ],
+        default=lambda: decode(1),
     )
 
 

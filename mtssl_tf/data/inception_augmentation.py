@@ -1,4 +1,4 @@
-"""Views moved and recoloured, for training on targets that people made.
+"""Colours changed at random, for training on targets that people made.
 
 The paper (sec. 5) augments "in translation and color, following" Inception-v4
 and leaves mirroring and scale out. Colours follow TF-Slim's
@@ -8,97 +8,109 @@ and contrast, in one of four orders.
 
 from __future__ import annotations
 
-from mtssl_tf.data import resize
-from mtssl_tf.lazy_imports import tf
+from typing import Any
+
+import numpy as np
+
+from mtssl_tf.data import seeded
+from mtssl_tf.lazy_imports import keras
 
 MAX_BRIGHTNESS_SHIFT = 32.0 / 255.0  # release, as the next three
 MAX_SATURATION_CHANGE = 0.5
 MAX_HUE_SHIFT = 0.2
 MAX_CONTRAST_CHANGE = 0.5
-_ORDERS = (  # release
-    ("brightness", "saturation", "hue", "contrast"),
-    ("saturation", "brightness", "contrast", "hue"),
-    ("contrast", "hue", "brightness", "saturation"),
-    ("hue", "saturation", "contrast", "brightness"),
+_BRIGHTNESS, _SATURATION, _HUE, _CONTRAST = range(4)
+ORDERS = (  # release
+    (_BRIGHTNESS, _SATURATION, _HUE, _CONTRAST),
+    (_SATURATION, _BRIGHTNESS, _CONTRAST, _HUE),
+    (_CONTRAST, _HUE, _BRIGHTNESS, _SATURATION),
+    (_HUE, _SATURATION, _CONTRAST, _BRIGHTNESS),
 )
+_STREAM = 201  # of `seeded`
 
 
-def training_view(
-    image: tf.Tensor,
-    resize_px: int,
-    image_px: int,
-    color_strength: float,
-    seed: tf.Tensor,
-) -> tf.Tensor:
-    """Cuts a random square and changes its colours.
+def distort_colors(pictures: Any, strength: float, seeds: Any) -> Any:
+    """Changes the colours of each picture at random.
 
     Args:
-        image: uint8 [H, W, 3].
-        resize_px: length of the short side before the cut.
-        image_px: side of the square.
-        color_strength: factor on all ranges of colours; 0 keeps them.
-        seed: int32 [2]; all randomness derives from it.
-
-    Returns:
-        float32 [image_px, image_px, 3] in [0, 255].
-    """
-    crop_seed, color_seed = tf.unstack(tf.random.split(seed, 2))
-    image = resize.resize_short_side(image, resize_px)
-    view = resize.random_crop(image, image_px, crop_seed)
-    if color_strength > 0.0:
-        view = 255.0 * distort_color(view / 255.0, color_strength, color_seed)
-    return view
-
-
-def distort_color(
-    image: tf.Tensor, strength: float, seed: tf.Tensor
-) -> tf.Tensor:
-    """Inception's colour augmentation.
-
-    Args:
-        image: float32 [H, W, 3] in [0, 1].
+        pictures: float32 [B, V, h, w, 3] in [0, 255].
         strength: factor on all ranges, at most 1.
-        seed: int32 [2].
+        seeds: int32 [B, 2].
 
     Returns:
-        float32 [H, W, 3] in [0, 1].
+        float32 [B, V, h, w, 3] in [0, 255].
     """
-    order_seed, *seeds = tf.unstack(tf.random.split(seed, 5))
-    names = sorted(_ORDERS[0])
-    seed_by_name = dict(zip(names, seeds))
-
-    def apply_order(order: tuple[str, ...]) -> tf.Tensor:
-        changed = image
-        for name in order:
-            changed = _change(changed, name, strength, seed_by_name[name])
-        return tf.clip_by_value(changed, 0.0, 1.0)
-
-    number = tf.random.stateless_uniform(
-        [], order_seed, 0, len(_ORDERS), tf.int32
+    ops = keras.ops
+    num_views, height, width = pictures.shape[1:4]
+    share = seeded.uniform(seeds, _STREAM, (num_views, 5))
+    changed = change_colors(
+        ops.reshape(pictures / 255.0, (-1, height, width, 3)),
+        strength,
+        ops.reshape(share, (-1, 5)),
     )
-    return tf.switch_case(
-        number,
-        [lambda order=order: apply_order(order) for order in _ORDERS],
-    )
+    return 255.0 * ops.reshape(changed, (-1, num_views, height, width, 3))
 
 
-def _change(
-    image: tf.Tensor, name: str, strength: float, seed: tf.Tensor
-) -> tf.Tensor:
-    if name == "brightness":
-        return tf.image.stateless_random_brightness(
-            image, strength * MAX_BRIGHTNESS_SHIFT, seed
+def change_colors(pictures: Any, strength: float, share: Any) -> Any:
+    """Makes the four changes, each picture's in its own order.
+
+    Args:
+        pictures: float32 [N, h, w, 3] in [0, 1].
+        strength: factor on all ranges, at most 1.
+        share: float32 [N, 5], uniform in [0, 1): of the ranges of brightness,
+            saturation, hue and contrast, and of the orders.
+
+    Returns:
+        float32 [N, h, w, 3] in [0, 1].
+    """
+    ops = keras.ops
+    around = strength * (2.0 * share[:, :4] - 1.0)
+    brightness = MAX_BRIGHTNESS_SHIFT * around[:, _BRIGHTNESS]
+    saturation = 1.0 + MAX_SATURATION_CHANGE * around[:, _SATURATION]
+    hue = MAX_HUE_SHIFT * around[:, _HUE]
+    contrast = 1.0 + MAX_CONTRAST_CHANGE * around[:, _CONTRAST]
+    order = ops.cast(len(ORDERS) * share[:, 4], "int32")
+    for kinds in np.transpose(ORDERS).astype("int32"):
+        kind = ops.take(ops.convert_to_tensor(kinds), order)
+        pictures = ops.where(
+            _wide(ops.logical_or(kind == _SATURATION, kind == _HUE)),
+            _change_hsv(
+                pictures,
+                ops.where(kind == _HUE, hue, 0.0),
+                saturation,
+                kind == _SATURATION,
+            ),
+            _change_linearly(
+                pictures,
+                ops.where(kind == _CONTRAST, contrast, 1.0),
+                ops.where(kind == _BRIGHTNESS, brightness, 0.0),
+            ),
         )
-    if name == "saturation":
-        change = strength * MAX_SATURATION_CHANGE
-        return tf.image.stateless_random_saturation(
-            image, 1.0 - change, 1.0 + change, seed
-        )
-    if name == "hue":
-        return tf.image.stateless_random_hue(
-            image, strength * MAX_HUE_SHIFT, seed
-        )
-    change = strength * MAX_CONTRAST_CHANGE
-    return tf.image.stateless_random_contrast(
-        image, 1.0 - change, 1.0 + change, seed
-    )
+    return ops.clip(pictures, 0.0, 1.0)
+
+
+def _change_hsv(
+    pictures: Any, hue: Any, saturation: Any, is_saturation: Any
+) -> Any:
+    """Shifts hues, and scales saturations where told, [N] each."""
+    ops = keras.ops
+    hsv = ops.image.rgb_to_hsv(pictures)
+    scaled = ops.clip(hsv[..., 1:2] * _wide(saturation), 0.0, 1.0)
+    parts = [
+        ops.mod(hsv[..., :1] + _wide(hue), 1.0),
+        ops.where(_wide(is_saturation), scaled, hsv[..., 1:2]),
+        hsv[..., 2:],
+    ]
+    return ops.image.hsv_to_rgb(ops.concatenate(parts, -1))
+
+
+def _change_linearly(pictures: Any, contrast: Any, brightness: Any) -> Any:
+    """Scales around the mean of each channel, and shifts, [N] each."""
+    mean = keras.ops.mean(pictures, axis=(1, 2), keepdims=True)
+    scaled = (pictures - mean) * _wide(contrast) + mean
+    return scaled + _wide(brightness)
+
+
+def _wide(values: Any) -> Any:
+    """[N] to [N, 1, 1, 1]."""
+    return values[:, None, None, None]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mtssl_tf.data import folder
 from mtssl_tf.data import pictures
 from mtssl_tf.data import tfds_splits
 from mtssl_tf.data import tfrecords
 from mtssl_tf.files import names as names_lib
+from mtssl_tf.files import walk
 
 
-def open_pictures(spec: str) -> pictures.PictureSource:
+def open_pictures(
+    spec: str, files_below: Callable[..., walk.Found] = walk.files_below
+) -> pictures.PictureSource:
     """Opens what `--images` names.
 
     Args:
         spec: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        files_below: finds the files of a folder.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -24,7 +30,7 @@ def open_pictures(spec: str) -> pictures.PictureSource:
         return tfds_splits.open_split(rest)
     if kind == "tfrecord":
         return tfrecords.open_tfrecords(rest)
-    return folder.open_folder(spec)
+    return folder.open_folder(spec, files_below)
 
 
 def open_labelled(spec: str) -> pictures.PictureSource:

@@ -15,11 +15,13 @@ import hashlib
 import numpy as np
 
 from mtssl_tf.data import decode
+from mtssl_tf.data import large_constant
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import plain_graphs
 
 # ours: after so many broken pictures in a row something else is wrong.
 _MAX_ATTEMPTS = 16
@@ -70,16 +72,17 @@ class PictureSource:
     def subset(self, numbers: np.ndarray) -> PictureSource:
         """Returns the source of only the pictures `numbers`, int64 [n]."""
         read_class = self.read_class_in_graph
+        in_graph = large_constant.LargeConstant(lambda: numbers)
         return dataclasses.replace(
             self,
-            names=tuple(self.names[number] for number in numbers),
+            names=tuple(map(self.names.__getitem__, numbers.tolist())),
             read=lambda index: self.read(int(numbers[index])),
             read_in_graph=lambda index: self.read_in_graph(
-                tf.gather(numbers, index)
+                tf.gather(in_graph(), index)
             ),
             fingerprint=lambda index: self.fingerprint(int(numbers[index])),
             read_class_in_graph=read_class
-            and (lambda index: read_class(tf.gather(numbers, index))),
+            and (lambda index: read_class(tf.gather(in_graph(), index))),
         )
 
     def close(self) -> None:
@@ -88,11 +91,13 @@ class PictureSource:
     def raise_failure(self) -> None:
         """Does nothing: what fails here is a picture, which is skipped."""
 
+    @plain_graphs.traces_as_written
     def stream(
         self,
         positions: tf.data.Dataset,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns the decoded picture at each position.
 
@@ -100,6 +105,7 @@ class PictureSource:
             positions: int64 [] positions in the order of `seed`.
             seed: the run's seed.
             skipped: gets the names of the pictures that could not be used.
+            smallest_side_px: as `Source` has it.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [],
@@ -124,7 +130,9 @@ class PictureSource:
 
             last_resort = tf.data.Dataset.range(1).map(give_up)
             return (
-                self._decoded(index_of, _MAX_ATTEMPTS, skipped)
+                self._decoded(
+                    index_of, _MAX_ATTEMPTS, skipped, smallest_side_px
+                )
                 .concatenate(last_resort)
                 .take(1)
                 .map(
@@ -141,6 +149,7 @@ class PictureSource:
 
         return _interleaved(positions, first_usable)
 
+    @plain_graphs.traces_as_written
     def stream_once(
         self, shuffle_seed: int | None, skipped: skipped_lib.SkippedExamples
     ) -> tf.data.Dataset:
@@ -167,6 +176,7 @@ class PictureSource:
         index_of: Callable[[tf.Tensor], tf.Tensor],
         num_attempts: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns (image, class) of the pictures that some decoder reads.
 
@@ -174,6 +184,7 @@ class PictureSource:
             index_of: number of an attempt, int64 [] -> that of a picture.
             num_attempts: each is made with both decoders.
             skipped: gets the names of those that neither can read.
+            smallest_side_px: as `Source` has it.
         """
 
         def decode_with_opencv(index: np.int64) -> np.ndarray:
@@ -191,7 +202,9 @@ class PictureSource:
             index = index_of(attempt // 2)
             image = tf.cond(
                 attempt % 2 == 0,
-                lambda: decode.decode_in_graph(self.read_in_graph(index)),
+                lambda: decode.decode_in_graph(
+                    self.read_in_graph(index), smallest_side_px
+                ),
                 lambda: fall_back(index),
             )
             if self.read_class_in_graph is None:

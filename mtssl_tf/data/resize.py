@@ -1,4 +1,4 @@
-"""Sizes and crops of pictures, as graph code with explicit seeds."""
+"""Sizes and crops of pictures, as graph code."""
 
 from __future__ import annotations
 
@@ -19,51 +19,111 @@ def resize_short_side(image: tf.Tensor, short_side_px: int) -> tf.Tensor:
     Returns:
         float32 [H', W', C] in [0, 255].
     """
+    return _resize(image, scaled_size(image, short_side_px))
+
+
+def scaled_size(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
+    """Returns the size that `resize_short_side` gives, int32 [2]."""
     size = tf.shape(image)[:2]
-    short = tf.reduce_min(size)
-    new_size = tf.maximum(
-        tf.cast(
-            tf.math.round(
-                tf.cast(size, tf.float32)
-                * tf.cast(short_side_px, tf.float32)
-                / tf.cast(short, tf.float32)
-            ),
-            tf.int32,
-        ),
-        short_side_px,
-    )
-    resized = tf.case(
-        [
-            (short == short_side_px, lambda: tf.cast(image, tf.float32)),
-            (short > short_side_px, lambda: _average(image, new_size)),
-        ],
-        default=lambda: tf.image.resize(image, new_size),
-    )
-    return resized
+    short_side_px = tf.cast(short_side_px, tf.int32)
+    scaled = tf.cast(size, tf.float32) / scale_of(image, short_side_px)
+    return tf.maximum(tf.cast(tf.math.round(scaled), tf.int32), short_side_px)
 
 
-def resize_to_random_side(
-    image: tf.Tensor, minimum_px: int, maximum_px: int, seed: tf.Tensor
-) -> tf.Tensor:
-    """Resizes as `resize_short_side` does, to a random length.
+def scale_of(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
+    """Returns how many pixels of a picture one of the resized makes.
 
     Args:
-        image: uint8 or float [H, W, C] in 0..255.
-        minimum_px: the smallest length,
-        maximum_px: the largest; all between are equally likely.
-        seed: int32 [2].
+        image: [H, W, C].
+        short_side_px: the new length of the shorter side.
 
     Returns:
-        float32 [H', W', C] in [0, 255].
+        float32 [].
     """
-    short_side_px = tf.random.stateless_uniform(
-        [], seed, minimum_px, maximum_px + 1, tf.int32
+    short = tf.reduce_min(tf.shape(image)[:2])
+    return tf.cast(short, tf.float32) / tf.cast(short_side_px, tf.float32)
+
+
+def cut_window(
+    image: tf.Tensor,
+    corner: tf.Tensor,
+    window_px: tf.Tensor,
+    side_px: int | tf.Tensor,
+) -> tf.Tensor:
+    """Cuts a square window out of a picture and resizes nothing but it.
+
+    The window begins and ends at whole pixels, within half of one of what is
+    asked for.
+
+    Args:
+        image: uint8 [H, W, C].
+        corner: float32 [2], (y, x) of the window.
+        window_px: float32 [], its side.
+        side_px: side of the result.
+
+    Returns:
+        uint8 [side_px, side_px, C].
+    """
+    ends = tf.math.round(tf.stack([corner, corner + window_px]))
+    ends = tf.cast(ends, tf.int32)
+    start = tf.minimum(ends[0], tf.shape(image)[:2] - 1)
+    size = tf.clip_by_value(ends[1] - start, 1, tf.shape(image)[:2] - start)
+    window = tf.slice(
+        image, tf.concat([start, [0]], 0), tf.concat([size, [-1]], 0)
     )
-    return resize_short_side(image, short_side_px)
+    resized = to_uint8(_resize(window, tf.stack([side_px, side_px])))
+    static = side_px if isinstance(side_px, int) else None
+    return tf.ensure_shape(resized, [static, static, image.shape[-1]])
 
 
-def _average(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    return tf.image.resize(image, size, tf.image.ResizeMethod.AREA)
+def random_cut(
+    image: tf.Tensor,
+    short_side_px: int | tf.Tensor,
+    side_px: int,
+    share: tf.Tensor,
+) -> tf.Tensor:
+    """Cuts a square anywhere out of a picture at a size.
+
+    Args:
+        image: uint8 [H, W, C].
+        short_side_px: length of the picture's short side before the cut, at
+            least `side_px`.
+        side_px: side of the square.
+        share: float32 [2] in [0, 1): where the square lies in the room that
+            the picture has in y and x.
+
+    Returns:
+        uint8 [side_px, side_px, C].
+    """
+    corner = corner_in_room(scaled_size(image, short_side_px) - side_px, share)
+    scale = scale_of(image, short_side_px)
+    return cut_window(
+        image, tf.cast(corner, tf.float32) * scale, side_px * scale, side_px
+    )
+
+
+def corner_in_room(room: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Returns whole numbers from 0 to `room`, each as likely as the others.
+
+    Args:
+        room: int32 [n], at least 0.
+        share: float32 [n], uniform in [0, 1).
+
+    Returns:
+        int32 [n].
+    """
+    return tf.cast(share * tf.cast(room + 1, tf.float32), tf.int32)
+
+
+def between(minimum: int, maximum: int, share: tf.Tensor) -> tf.Tensor:
+    """Returns a whole number between two, both included, int32 [].
+
+    Args:
+        minimum: the smallest.
+        maximum: the largest.
+        share: float32 [], uniform in [0, 1).
+    """
+    return minimum + corner_in_room(tf.constant(maximum - minimum), share)
 
 
 def random_crop(image: tf.Tensor, crop_px: int, seed: tf.Tensor) -> tf.Tensor:
@@ -77,14 +137,39 @@ def random_crop(image: tf.Tensor, crop_px: int, seed: tf.Tensor) -> tf.Tensor:
     Returns:
         [crop_px, crop_px, C].
     """
-    size = tf.shape(image)[:2]
     share = tf.random.stateless_uniform([2], seed)
-    room = tf.cast(size - crop_px + 1, tf.float32)
-    corner = tf.cast(share * room, tf.int32)
+    corner = corner_in_room(tf.shape(image)[:2] - crop_px, share)
     crop = tf.slice(image, [corner[0], corner[1], 0], [crop_px, crop_px, -1])
     return tf.ensure_shape(crop, [crop_px, crop_px, image.shape[-1]])
 
 
-def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors left and right with probability 1/2; [H, W, C] to the same."""
-    return tf.image.stateless_random_flip_left_right(image, seed)
+def mirrored_where(image: tf.Tensor, is_mirrored: tf.Tensor) -> tf.Tensor:
+    """Swaps left and right where a bool [] says so; keeps [H, W, C]."""
+    return tf.cond(is_mirrored, lambda: image[:, ::-1], lambda: image)
+
+
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """Rounds float32 in [0, 255] to uint8; leaves uint8 as it is."""
+    if image.dtype == tf.uint8:
+        return image
+    return tf.cast(tf.math.round(image), tf.uint8)
+
+
+def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [*size, C]: averages, or interpolates where it grows."""
+    old = tf.shape(image)[:2]
+    return tf.case(
+        [
+            (
+                tf.reduce_all(old == size),
+                lambda: tf.cast(image, tf.float32),
+            ),
+            (
+                tf.reduce_all(old >= size),
+                lambda: tf.image.resize(
+                    image, size, tf.image.ResizeMethod.AREA
+                ),
+            ),
+        ],
+        default=lambda: tf.image.resize(image, size),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
 import hashlib
 import queue
@@ -44,6 +44,7 @@ class Source(Protocol):
         positions: tf.data.Dataset,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns the example at each position, undistorted.
 
@@ -56,6 +57,9 @@ class Source(Protocol):
                 (`data/order.py`).
             seed: the run's seed.
             skipped: gets the names of what could not be used.
+            smallest_side_px: the short side that is needed; what is larger
+                may come at a half, a quarter or an eighth of its size. None
+                takes everything as it is.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [], and
@@ -89,9 +93,19 @@ class SplitSource:
         return [*self.training.names, *held_out]
 
 
-def split_source(source: Source, held_out_share: float) -> SplitSource:
-    """Holds a share of a source's pictures or clips out of training."""
-    is_held_out = choose_held_out(source.names, held_out_share)
+def split_source(
+    source: Source, held_out_share: float, hashes: np.ndarray | None = None
+) -> SplitSource:
+    """Holds a share of a source's pictures or clips out of training.
+
+    Args:
+        source: of pictures or clips.
+        held_out_share: of them.
+        hashes: uint32 [n], of its names, where they are known already.
+    """
+    if hashes is None:
+        hashes = hash_names(source.names)
+    is_held_out = choose_held_out(hashes, held_out_share)
     if not is_held_out.any():
         return SplitSource(source, None)
     return SplitSource(
@@ -100,42 +114,54 @@ def split_source(source: Source, held_out_share: float) -> SplitSource:
     )
 
 
-def choose_held_out(names: tuple[str, ...], share: float) -> np.ndarray:
+def hash_names(names: Sequence[str]) -> np.ndarray:
+    """Returns a number for each name that looks random, uint32 [n]."""
+    digests = [hashlib.sha256(name.encode()).digest()[:4] for name in names]
+    return np.frombuffer(b"".join(digests), ">u4").astype(np.uint32)
+
+
+def choose_held_out(hashes: np.ndarray, share: float) -> np.ndarray:
     """Chooses what is kept out of training, by name alone.
 
     A name keeps its side when other files come and go. At least one is held
     out where `share` is above 0 and there is more than one.
 
+    Args:
+        hashes: uint32 [n], of all names.
+        share: of them, in [0, 1).
+
     Returns:
         bool [n].
     """
-    hashes = np.array(
-        [
-            int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-            for name in names
-        ],
-        np.float64,
-    )
     is_held_out = hashes < share * 2**32
-    if share > 0 and len(names) > 1 and not is_held_out.any():
+    if share > 0 and len(hashes) > 1 and not is_held_out.any():
         is_held_out[hashes.argmin()] = True
     if is_held_out.all():
         is_held_out[hashes.argmax()] = False
     return is_held_out
 
 
-def iterate(dataset: Iterable[Any], source: Source) -> Iterator[Any]:
+def iterate(
+    dataset: Iterable[Any], source: Source, device: str | None = None
+) -> Iterator[Any]:
     """Yields a dataset's elements, with a plain error where it has no more.
 
-    Signals are dealt with while it waits for one. What an exception out of a
-    signal's handler ends stays ended: the source is closed.
+    The next element is prepared while one is worked on. Signals are dealt
+    with while it waits for one. What an exception out of a signal's handler
+    ends stays ended: the source is closed.
+
+    Args:
+        dataset: of tensors.
+        source: that it was made of.
+        device: where the elements are to be, as "GPU:0"; None leaves them
+            where the dataset has them.
 
     Raises:
         SourceError: so many examples of `source` in a row cannot be used that
             it makes no sense to go on.
         Exception: what `source` knows to have gone wrong.
     """
-    fetcher = _Fetcher(iter(dataset))
+    fetcher = _Fetcher(iter(dataset), device)
     try:
         yield from fetcher
         return
@@ -183,24 +209,36 @@ class _Fetcher(Iterator[Any]):
 
     Python runs the handler of a signal in the main thread, and only between
     two steps of Python's: not while that thread waits within TensorFlow.
+
+    From the first one on it has one element ready, or is about to: whoever
+    works on an element does not wait for the next.
     """
 
-    def __init__(self, elements: Iterator[Any]) -> None:
+    def __init__(self, elements: Iterator[Any], device: str | None) -> None:
+        self._is_asked = False
         self._is_wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Any, BaseException | None]]
         self._answers = queue.SimpleQueue()
         threading.Thread(
             target=_fetch,
-            args=(elements, self._is_wanted, self._answers),
+            args=(elements, device, self._is_wanted, self._answers),
             daemon=True,
         ).start()
 
     def __next__(self) -> Any:
-        self._is_wanted.put(True)
+        self._ask()
         element, error = self._answers.get()
+        self._is_asked = False
         if error is not None:
             raise error
+        self._ask()
         return element
+
+    def _ask(self) -> None:
+        """Asks for one element, where none was asked for yet."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._is_wanted.put(True)
 
     def close(self) -> None:
         """Lets the thread end, once it has what it is waiting for."""
@@ -209,12 +247,18 @@ class _Fetcher(Iterator[Any]):
 
 def _fetch(
     elements: Iterator[Any],
+    device: str | None,
     is_wanted: queue.SimpleQueue[bool],
     answers: queue.SimpleQueue[tuple[Any, BaseException | None]],
 ) -> None:
     while is_wanted.get():
         try:
-            answers.put((next(elements), None))
+            element = next(elements)
+            if device is not None:
+                with tf.device(device):
+                    element = tf.nest.map_structure(tf.identity, element)
+            answers.put((element, None))
+            del element  # or the thread would hold it until the next
         except BaseException as error:
             # The traceback would keep the iterator.
             answers.put((None, error.with_traceback(None)))

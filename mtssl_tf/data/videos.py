@@ -28,6 +28,7 @@ from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips as clips_lib
 from mtssl_tf.motion import labeller as labeller_lib
 from mtssl_tf.motion import parts as parts_lib
+from mtssl_tf.process import plain_graphs
 
 # ours: clips in a row without a usable frame before the source is refused.
 _MAX_ATTEMPTS = 16
@@ -69,11 +70,13 @@ class VideoSource:
         """Raises why a stream of this source has ended, if that is known."""
         self.labeller.raise_failure()
 
+    @plain_graphs.traces_as_written
     def stream(
         self,
         positions: tf.data.Dataset,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
     ) -> tf.data.Dataset:
         """Returns a frame with its motion mask for each position.
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.training import rmsprop as rmsprop_lib
 
 TRUNK = "trunk"
 VALUES = "values"
@@ -150,17 +151,15 @@ class Shard:
             self._variables[segment, f"{commit.task}/{slot}"].handle
             for slot in SLOTS
         )
-        tf.raw_ops.ResourceApplyRMSProp(
-            var=self._variables[segment, VALUES].handle,
-            ms=mean_square,
-            mom=momentum,
-            lr=commit.learning_rate,
-            rho=self._rmsprop.decay,
-            momentum=self._rmsprop.momentum,
-            epsilon=self._rmsprop.epsilon,
-            # Not `tf.constant`, which copies; the operation only reads it.
-            grad=gradient,
-            use_locking=True,
+        rmsprop_lib.update(
+            self._variables[segment, VALUES].handle,
+            mean_square,
+            momentum,
+            gradient,
+            commit.learning_rate,
+            self._rmsprop.decay,
+            self._rmsprop.momentum,
+            self._rmsprop.epsilon,
         )
 
 

@@ -19,7 +19,7 @@ class GroupStep:
     """Gradients and updates of one task, the same on every worker.
 
     Gradients for the store, statistics, losses and whether all is finite are
-    summed in one all-reduce. The head's gradients are summed by its optimizer.
+    summed in one all-reduce; the head's gradients when they are applied.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class GroupStep:
                 # A batch norm that is not trainable uses its statistics; its
                 # scale and offset are in `variables` and train all the same.
                 layer.trainable = batch_norm != "frozen"
-        self._compute = tf.function(self._compute_on_replicas)
-        self._apply = tf.function(self._apply_on_replicas)
-        self._assign = tf.function(self._assign_on_replicas)
+        self._compute = tf.function(self._compute_on_replicas, autograph=False)
+        self._apply = tf.function(self._apply_on_replicas, autograph=False)
+        self._assign = tf.function(self._assign_on_replicas, autograph=False)
 
     @property
     def _num_stored(self) -> int:
@@ -168,9 +168,8 @@ class GroupStep:
 
     def _apply_on_replicas(self, head_gradients: Any) -> None:
         def apply(gradients):
-            # An all-reduce does not take arguments of a function as they are.
             step_lib.apply_gradients(
-                self._head_state, [tf.identity(each) for each in gradients]
+                self._head_state, step_lib.sum_over_replicas(gradients)
             )
 
         self._strategy.run(apply, (head_gradients,))

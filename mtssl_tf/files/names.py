@@ -47,6 +47,13 @@ def as_text(name: str | os.PathLike) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def all_as_text(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns `as_text` of each name, all at once: there may be a million."""
+    joined = "\0".join(names)  # NUL is in no name
+    text = as_text(joined)
+    return tuple(names if text == joined else text.split("\0"))
+
+
 def shown(name: str | os.PathLike) -> str:
     r"""Returns a name for one line of a message: a line's end as \n too."""
     return "".join(

@@ -45,9 +45,19 @@ class MetricsWindow:
         elapsed_s: float,
     ) -> None:
         """Adds one step; `values` are floats, or float32 [] still to come."""
+        self.add_time(num_images, waited_s, elapsed_s)
+        self.add_values(values)
+
+    def add_time(
+        self, num_images: int, waited_s: float, elapsed_s: float
+    ) -> None:
+        """Adds one step whose values are added by themselves."""
         self.num_images += num_images
         self.waited_s += waited_s
         self._step_s.append(elapsed_s)
+
+    def add_values(self, values: Mapping[str, Any]) -> None:
+        """Adds the values of one step, as `add` takes them."""
         for name, value in values.items():
             self._values.setdefault(name, []).append(value)
 

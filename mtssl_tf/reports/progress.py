@@ -31,11 +31,12 @@ class ProgressLine:
             initial: position at the start.
         """
         self._is_terminal = sys.stderr.isatty()
+        self._rare = _RareLines()
         self._bar = _Bar(
             total=total,
             unit=unit,
             initial=initial,
-            file=sys.stderr if self._is_terminal else _RareLines(),
+            file=sys.stderr if self._is_terminal else self._rare,
             bar_format=_WITH_BAR if self._is_terminal else _FIGURES,
             smoothing=_SMOOTHING,
             miniters=1,
@@ -43,6 +44,13 @@ class ProgressLine:
             position=0,
             leave=False,
         )
+
+    def is_due(self) -> bool:
+        """Returns whether an `update` by now would be seen.
+
+        For who has to wait for what the text says.
+        """
+        return self._bar.is_due() and (self._is_terminal or self._rare.is_due())
 
     def update(self, position: int, text: str = "") -> None:
         """Shows how far it is, and `text` beside it.
@@ -67,6 +75,9 @@ class ProgressLine:
 class _Bar(tqdm.tqdm):
     monitor_interval = 0  # no thread beside those that TensorFlow forks with
 
+    def is_due(self) -> bool:
+        return self._time() - self.last_print_t >= self.mininterval
+
 
 class _RareLines:
     """Standard error, where what is drawn over one line becomes lines."""
@@ -74,9 +85,12 @@ class _RareLines:
     def __init__(self) -> None:
         self._next_time = 0.0
 
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next_time
+
     def write(self, text: str) -> None:
         line = text.strip()
-        if line and time.monotonic() >= self._next_time:
+        if line and self.is_due():
             self._next_time = time.monotonic() + _LOG_FILE_INTERVAL_S
             print(line, file=sys.stderr)
 

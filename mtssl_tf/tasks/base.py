@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 from typing import Any, ClassVar
 
@@ -101,6 +101,27 @@ class Task(abc.ABC):
         del examples
         return {}
 
+    def preprocessed(
+        self, examples: Iterable[dict[str, tf.Tensor]]
+    ) -> Iterator[dict[str, tf.Tensor]]:
+        """Yields what `preprocess` makes of each example, by one graph.
+
+        For `fit`, with the example's number as seed.
+        """
+        compiled = None
+        for number, example in enumerate(examples):
+            seed = tf.constant([0, number])
+            if compiled is None:
+                compiled = tf.function(
+                    self.preprocess,
+                    autograph=False,
+                    input_signature=[
+                        tf.nest.map_structure(_of_any_size, example),
+                        tf.TensorSpec.from_tensor(seed),
+                    ],
+                )
+            yield compiled(example, seed)
+
     def learning_rate(self) -> Any:
         """Returns the step size: a float or a Keras schedule of steps."""
         return self.config.learning_rate
@@ -109,11 +130,24 @@ class Task(abc.ABC):
         """Takes what `fit` returned."""
         del facts
 
+    @property
+    def smallest_side_px(self) -> int | None:
+        """The short side that a picture needs at least.
+
+        Where a picture is large, a decoder saves time by giving it at a half,
+        a quarter or an eighth of its size, never under this. None asks for
+        pictures as they are.
+        """
+        return None
+
     @abc.abstractmethod
-    def preprocess(
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Makes one example's inputs and target, as graph code.
+        """Cuts one example's views, as graph code: the work of the host.
+
+        All that moves pixels: crops, sizes, warps. What changes colours only
+        is `color`'s, which is done for a whole batch where the trunk is.
 
         Args:
             example: `image`, uint8 [H, W, 3] RGB; from videos also `moving`,
@@ -123,9 +157,43 @@ class Task(abc.ABC):
             seed: int32 [2]; all randomness derives from it.
 
         Returns:
-            `views`, float32 [V, h, w, 3] as `to_trunk_input` makes them, and
-            `target`, whatever `loss` needs.
+            `views`, uint8 [V, h, w, 3], and `target`, whatever `color` makes
+            the target of.
         """
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Makes a batch's inputs and targets, as part of the compiled step.
+
+        In `keras.ops` alone; randomness by `data/seeded.py`.
+
+        Args:
+            batch: what `cut` gave, each with a leading axis of B examples,
+                and `seed`, int32 [B, 2].
+
+        Returns:
+            `views`, float32 [B, V, h, w, 3] as `to_trunk_input` makes them,
+            and `target`, whatever `loss` needs.
+        """
+        return {
+            "views": self.to_trunk_input(batch["views"]),
+            "target": batch["target"],
+        }
+
+    def preprocess(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Both halves for one example.
+
+        Args:
+            example: as `cut` takes it.
+            seed: int32 [2].
+
+        Returns:
+            `views`, float32 [V, h, w, 3], and `target`.
+        """
+        batch = {**self.cut(example, seed), "seed": tf.convert_to_tensor(seed)}
+        batch = tf.nest.map_structure(lambda leaf: leaf[None], batch)
+        return tf.nest.map_structure(lambda leaf: leaf[0], self.color(batch))
 
     @abc.abstractmethod
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -183,20 +251,28 @@ class Task(abc.ABC):
             uint8 [B * row height, width, 3] RGB.
         """
 
-    def to_trunk_input(self, rgb: tf.Tensor) -> tf.Tensor:
+    def to_trunk_input(self, rgb: Any) -> Any:
         """Returns pictures in the range that the trunk is trained on.
 
         Args:
-            rgb: float32 [..., 3] in [0, 255].
+            rgb: uint8 or float32 [..., 3] in [0, 255].
 
         Returns:
             float32 [..., 3], grey under `grey_input`, means subtracted.
         """
         if self.config.grey_input:
-            rgb = color.to_grey(rgb)
+            rgb = color.to_grey(keras.ops.cast(rgb, "float32"))
         return self.contract.apply(rgb)
 
     def to_displayed(self, views: np.ndarray) -> np.ndarray:
         """Returns trunk inputs as pictures, uint8 of the same shape."""
         rgb = views / self.contract.scale + np.array(self.contract.means_rgb)
         return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def _of_any_size(value: Any) -> tf.TensorSpec:
+    """Returns the type of a value; of a picture [H, W, C] with any H and W."""
+    spec = tf.TensorSpec.from_tensor(tf.convert_to_tensor(value))
+    if spec.shape.rank != 3:
+        return spec
+    return tf.TensorSpec([None, None, spec.shape[-1]], spec.dtype)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 import dataclasses
+import itertools
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -35,6 +36,7 @@ STRIDE = 8  # paper, sec. 2
 # A picture without any |a| or |b| above this is a grey one: it has nothing to
 # say about colour.
 MIN_CHROMA = 5.0  # release: Zhang et al., NonGrayMaskLayer
+_FITTED_AT_ONCE = 16  # ours: pictures; 16 MB of soft bins at the paper's size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +112,14 @@ class Colorization(base.Task):
         """
         total = np.zeros(ab_bins.NUM_AB_BINS)
         num_pictures = num_colorful = 0
-        for example in examples:
-            ab = self.preprocess(example, [0, num_pictures])["target"]
-            num_pictures += 1
-            if _is_colorful(ab[None])[0]:
-                num_colorful += 1
-                soft = ab_encoding.soft_encode(ab)
-                total += np.asarray(soft, np.float64).mean((0, 1))
+        targets = (made["target"] for made in self.preprocessed(examples))
+        while some := list(itertools.islice(targets, _FITTED_AT_ONCE)):
+            ab = np.stack(some)
+            is_colorful = np.asarray(_is_colorful(ab))
+            num_pictures += len(some)
+            num_colorful += int(is_colorful.sum())
+            soft = ab_encoding.soft_encode(ab[is_colorful])
+            total += np.asarray(soft, np.float64).mean((1, 2)).sum(0)
         if not num_colorful:
             raise ValueError(
                 f"All of {num_pictures} pictures are grey: there is no colour "
@@ -137,22 +140,35 @@ class Colorization(base.Task):
         # What a weighted loss makes a blind guess converge to.
         self._weighted_prior = self._prior * self._weights
 
-    def preprocess(
+    @property
+    def smallest_side_px(self) -> int:
+        """Views are cut from pictures of this size."""
+        return self.config.short_side_px
+
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Returns one grey view; `target` is float32 [h, w, 2], mean ab."""
-        crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
-        image = resize.resize_short_side(
-            example["image"], self.config.short_side_px
+        """Cuts a square; `target` is int32 [], unused: colours are in it."""
+        share = tf.random.stateless_uniform([3], seed)
+        view = resize.random_cut(
+            example["image"],
+            self.config.short_side_px,
+            self.config.crop_px,
+            share[:2],
         )
-        image = resize.random_crop(image, self.config.crop_px, crop_seed)
-        image = resize.random_flip(image, flip_seed)
-        lab = color.to_lab(image / 255.0)
-        grey = tf.repeat(
-            lab[..., :1] * (255.0 / color.MAX_LIGHTNESS), 3, axis=-1
+        view = resize.mirrored_where(view, share[2] < 0.5)
+        return {"views": view[None], "target": tf.zeros([], tf.int32)}
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Makes grey views; `target` is float32 [B, h, w, 2], mean ab."""
+        ops = keras.ops
+        views = ops.cast(batch["views"], "float32")
+        lab = color.to_lab(views / 255.0)
+        ab = ops.average_pool(
+            lab[:, 0, ..., 1:], STRIDE, STRIDE, "valid", "channels_last"
         )
-        ab = tf.nn.avg_pool2d(lab[None, ..., 1:], STRIDE, STRIDE, "VALID")[0]
-        return {"views": self.contract.apply(grey)[None], "target": ab}
+        grey = color.grey_of_lab(lab)
+        return {"views": self.contract.apply(grey), "target": ab}
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, h, w, 313] (layout: ours)."""
@@ -244,5 +260,5 @@ def _paint(grey: np.ndarray, ab: np.ndarray) -> np.ndarray:
     smooth = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
     lightness = grey[..., :1] / 255.0 * color.MAX_LIGHTNESS
     lab = np.concatenate([lightness, smooth], -1).astype(np.float32)
-    rgb = color.from_lab(tf.constant(lab)).numpy()
+    rgb = keras.ops.convert_to_numpy(color.from_lab(lab))
     return np.rint(rgb * 255).astype(np.uint8)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -90,31 +90,45 @@ class Exemplar(base.Task):
         "paper": ExemplarConfig(learning_rate=1e-4),
     }
 
-    def preprocess(
+    @property
+    def smallest_side_px(self) -> int:
+        """Patches are cut from pictures of this size."""
+        return self.config.short_side_px
+
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Distorts one seed patch twice; `target` is int32 [], unused."""
-        seeds = tf.unstack(tf.random.split(seed, 3))
-        image = resize.resize_short_side(
-            example["image"], self.config.short_side_px
+        image = resize.to_uint8(
+            resize.resize_short_side(
+                example["image"], self.config.short_side_px
+            )
         )
-        # A corner in [0, 1]^2 of the room that the patch leaves.
-        place = tf.random.stateless_uniform([2], seeds[0])
+        share = tf.random.stateless_uniform([10], seed)
         views = tf.stack(
             [
                 distort.distorted_patch(
                     image,
-                    place,
+                    # A corner in [0, 1]^2 of the room that the patch leaves.
+                    share[:2],
                     self.config.patch_px,
-                    self.config.color_strength,
-                    seeds[1 + i],
+                    share[2 + 4 * i : 6 + 4 * i],
                 )
                 for i in range(2)
             ]
         )
+        return {"views": views, "target": tf.zeros([], tf.int32)}
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Changes the colours of each view on its own."""
+        views = keras.ops.cast(batch["views"], "float32")
+        if self.config.color_strength > 0:
+            views = distort.recolored(
+                views, self.config.color_strength, batch["seed"]
+            )
         return {
             "views": self.to_trunk_input(views),
-            "target": tf.zeros([], tf.int32),
+            "target": batch["target"],
         }
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:

@@ -139,22 +139,35 @@ class ImageLabels(base.Task):
             staircase=True,
         )
 
-    def preprocess(
+    @property
+    def smallest_side_px(self) -> int:
+        """Views are cut from pictures of this size."""
+        return self.config.resize_px
+
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Moves, mirrors and recolours; `target` is int32 [], the class."""
-        view_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
-        view = inception_augmentation.training_view(
+        """Cuts a square, mirrored or not; `target` is int32 [], the class."""
+        share = tf.random.stateless_uniform([3], seed)
+        view = resize.random_cut(
             example["image"],
             self.config.resize_px,
             self.config.crop_px,
-            self.config.color_strength,
-            view_seed,
+            share[:2],
         )
-        view = resize.random_flip(view, flip_seed)
+        view = resize.mirrored_where(view, share[2] < 0.5)
+        return {"views": view[None], "target": example["class"]}
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Changes colours as Inception's training does."""
+        views = keras.ops.cast(batch["views"], "float32")
+        if self.config.color_strength > 0:
+            views = inception_augmentation.distort_colors(
+                views, self.config.color_strength, batch["seed"]
+            )
         return {
-            "views": self.to_trunk_input(view)[None],
-            "target": example["class"],
+            "views": self.to_trunk_input(views),
+            "target": batch["target"],
         }
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:

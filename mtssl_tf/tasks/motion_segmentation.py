@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -113,8 +113,8 @@ class MotionSegmentation(base.Task):
     ) -> dict[str, np.ndarray]:
         """Measures how much of the user's clips moves: `moving_share`."""
         shares = [
-            float(np.mean(self.preprocess(example, [0, number])["target"]))
-            for number, example in enumerate(examples)
+            float(np.mean(made["target"]))
+            for made in self.preprocessed(examples)
         ]
         return {"moving_share": np.array(np.mean(shares))}
 
@@ -123,32 +123,48 @@ class MotionSegmentation(base.Task):
         share = float(facts["moving_share"])
         self._moving_share = min(max(share, _MIN_SHARE), 1 - _MIN_SHARE)
 
-    def preprocess(
+    @property
+    def smallest_side_px(self) -> int:
+        """Frames are resized to this at most."""
+        return self.config.max_short_side_px
+
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Returns one view; `target` is float32 [h, w], share that moves."""
-        seeds = tf.unstack(tf.random.split(seed, 4))
+        """Cuts a square; `target` is uint8 [crop_px, crop_px, 1], moving."""
+        share = tf.random.stateless_uniform([4], seed)
         # As one picture of four channels, so that the mask goes along.
-        stack = tf.concat([example["image"], example["moving"]], -1)
-        stack = resize.resize_to_random_side(
-            stack,
-            self.config.min_short_side_px,
-            self.config.max_short_side_px,
-            seeds[0],
+        stack = resize.random_cut(
+            tf.concat([example["image"], example["moving"]], -1),
+            resize.between(
+                self.config.min_short_side_px,
+                self.config.max_short_side_px,
+                share[0],
+            ),
+            self.config.crop_px,
+            share[1:3],
         )
-        stack = resize.random_crop(stack, self.config.crop_px, seeds[1])
-        stack = resize.random_flip(stack, seeds[2])
-        moving = tf.nn.avg_pool2d(
-            stack[None, ..., 3:] / 255.0, STRIDE, STRIDE, "VALID"
-        )
-        frame = stack[..., :3]
+        stack = resize.mirrored_where(stack, share[3] < 0.5)
+        return {"views": stack[None, ..., :3], "target": stack[..., 3:]}
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Changes colours; `target` is float32 [B, h, w], share that moves."""
+        ops = keras.ops
+        views = ops.cast(batch["views"], "float32")
         if self.config.color_strength > 0:
-            frame = distort.recolored(
-                frame, self.config.color_strength, seeds[3]
+            views = distort.recolored(
+                views, self.config.color_strength, batch["seed"]
             )
+        moving = ops.average_pool(
+            ops.cast(batch["target"], "float32") / 255.0,
+            STRIDE,
+            STRIDE,
+            "valid",
+            "channels_last",
+        )
         return {
-            "views": self.to_trunk_input(frame[None]),
-            "target": moving[0, ..., 0],
+            "views": self.to_trunk_input(views),
+            "target": ops.squeeze(moving, -1),
         }
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:

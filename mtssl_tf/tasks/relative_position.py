@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mtssl_tf import settings
 from mtssl_tf.data import resize
+from mtssl_tf.data import seeded
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
@@ -43,6 +44,7 @@ _ARROWS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
 # The noise of a dropped channel, relative to the kept channel's deviation.
 _NOISE_SHARE = 0.01  # release: [7], sec. 3.2
 _COARSE_MIN_PX = 10  # release: deepcontext, 100 pixels in all
+_KEPT_CHANNEL, _NOISE = 1, 2  # streams of `seeded`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,79 +121,109 @@ class RelativePosition(base.Task):
         ),
     }
 
-    def preprocess(
+    @property
+    def smallest_side_px(self) -> int:
+        """Patches are cut from pictures of at most this size."""
+        return self.config.max_short_side_px
+
+    def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Cuts two adjacent patches; `target` is int32 [], the direction."""
-        seeds = tf.unstack(tf.random.split(seed, 4))
-        image = resize.resize_to_random_side(
-            example["image"],
+        image = example["image"]
+        share = tf.random.stateless_uniform([12], seed)
+        short_side = resize.between(
             self.config.min_short_side_px,
             self.config.max_short_side_px,
-            seeds[0],
+            share[0],
         )
-        direction = tf.random.stateless_uniform(
-            [], seeds[1], 0, len(DIRECTIONS), tf.int32
+        direction = resize.between(0, len(DIRECTIONS) - 1, share[1])
+        corners = self._corners(
+            resize.scaled_size(image, short_side), direction, share[2:8]
         )
-        patches = self._cut_patches(image, direction, seeds[2])
-        patch_seeds = tf.random.split(seeds[3], 2)
+        scale = resize.scale_of(image, short_side)
+        corners = tf.cast(corners, tf.float32) * scale
         views = tf.stack(
             [
-                self._hide_shortcuts(patch, patch_seeds[i])
-                for i, patch in enumerate(patches)
+                self._cut_patch(image, corners[i], scale, share[8 + 2 * i :])
+                for i in range(2)
             ]
         )  # [2, patch_px, patch_px, 3]
-        return {"views": self.to_trunk_input(views), "target": direction}
+        return {"views": views, "target": direction}
 
-    def _cut_patches(
-        self, image: tf.Tensor, direction: tf.Tensor, seed: tf.Tensor
-    ) -> list[tf.Tensor]:
-        """Returns the first patch and the one in `direction` of it."""
+    def _corners(
+        self, size: tf.Tensor, direction: tf.Tensor, share: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns corners of the first patch and the one in `direction` of it.
+
+        Args:
+            size: int32 [2], of the picture.
+            direction: int32 [].
+            share: float32 [6], uniform in [0, 1).
+
+        Returns:
+            int32 [2, 2], (y, x) each.
+        """
         config = self.config
-        origin_seed, jitter_seed = tf.unstack(tf.random.split(seed, 2))
         step = tf.gather(tf.constant(DIRECTIONS), direction)
         offset = step * (config.patch_px + config.gap_px)
         # The corner of the first patch must leave room for the second, and
         # both for their jitter.
         low = config.jitter_px + tf.maximum(0, -offset)
-        high = (
-            tf.shape(image)[:2]
-            - config.patch_px
-            - config.jitter_px
-            - tf.maximum(0, offset)
+        high = size - config.patch_px - config.jitter_px - tf.maximum(0, offset)
+        first = low + resize.corner_in_room(high - low, share[:2])
+        jitter = resize.corner_in_room(
+            tf.fill([4], 2 * config.jitter_px), share[2:]
         )
-        share = tf.random.stateless_uniform([2], origin_seed)
-        room = tf.cast(high - low + 1, tf.float32)
-        first = low + tf.cast(share * room, tf.int32)
-        jitter = tf.random.stateless_uniform(
-            [2, 2],
-            jitter_seed,
-            -config.jitter_px,
-            config.jitter_px + 1,
-            tf.int32,
-        )
-        corners = tf.stack([first, first + offset]) + jitter
-        return [
-            tf.image.crop_to_bounding_box(
-                image,
-                corners[i, 0],
-                corners[i, 1],
-                config.patch_px,
-                config.patch_px,
-            )
-            for i in range(2)
-        ]
+        jitter = tf.reshape(jitter, [2, 2]) - config.jitter_px
+        return tf.stack([first, first + offset]) + jitter
 
-    def _hide_shortcuts(self, patch: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Takes away what tells position without looking at the content."""
-        coarse_seed, color_seed = tf.unstack(tf.random.split(seed, 2))
-        if self.config.coarse_probability > 0:
-            patch = _coarsen_sometimes(
-                patch, self.config.coarse_probability, coarse_seed
+    def _cut_patch(
+        self,
+        image: tf.Tensor,
+        corner: tf.Tensor,
+        scale: tf.Tensor,
+        share: tf.Tensor,
+    ) -> tf.Tensor:
+        """Cuts a patch; some shrunk and enlarged, against resampling traces.
+
+        Args:
+            image: uint8 [H, W, 3].
+            corner: float32 [2], (y, x) in `image`.
+            scale: float32 [], pixels of `image` a pixel of the patch.
+            share: float32 [2 or more], uniform in [0, 1).
+
+        Returns:
+            uint8 [patch_px, patch_px, 3].
+        """
+        side = self.config.patch_px
+
+        def cut(side_px: int | tf.Tensor = side) -> tf.Tensor:
+            return resize.cut_window(image, corner, side * scale, side_px)
+
+        if not self.config.coarse_probability:
+            return cut()
+
+        def cut_coarsely() -> tf.Tensor:
+            coarse = resize.between(
+                min(_COARSE_MIN_PX, side), side - 1, share[1]
             )
-        if self.config.grey_input:
-            return patch
-        return drop_colors(patch, color_seed)
+            small = tf.image.resize(cut(coarse), [side, side])
+            return resize.to_uint8(small)
+
+        is_coarse = share[0] < self.config.coarse_probability
+        patch = tf.cond(is_coarse, cut_coarsely, cut)
+        return tf.ensure_shape(patch, [side, side, 3])
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Drops colours, or turns patches grey (paper, sec. 3.3)."""
+        views = keras.ops.cast(batch["views"], "float32")
+        if not self.config.grey_input:
+            views = drop_colors(views, batch["seed"])
+        return {
+            "views": self.to_trunk_input(views),
+            "target": batch["target"],
+        }
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, 8] (layout: ours)."""
@@ -249,45 +281,33 @@ class RelativePosition(base.Task):
         return grid
 
 
-def drop_colors(patch: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Replaces two of the three channels by noise.
+def drop_colors(patches: Any, seeds: Any) -> Any:
+    """Replaces two of the three channels of each patch by noise.
 
     Lenses shift colours against each other more, the farther from the centre:
     with two channels at hand a network tells where in the picture a patch was
     without looking at what it shows.
 
     Args:
-        patch: float32 [h, w, 3] in [0, 255].
-        seed: int32 [2].
+        patches: float32 [B, V, h, w, 3] in [0, 255].
+        seeds: int32 [B, 2].
 
     Returns:
-        float32 [h, w, 3] in [0, 255]: one channel as it was, the others its
-        mean plus Gaussian noise of 1/100 of its deviation.
+        float32 [B, V, h, w, 3] in [0, 255]: one channel as it was, the others
+        its mean plus Gaussian noise of 1/100 of its deviation.
     """
-    channel_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
-    kept = tf.random.stateless_uniform([], channel_seed, 0, 3, tf.int32)
-    channel = tf.gather(patch, kept, axis=-1)[..., None]
-    noise = tf.random.stateless_normal(tf.shape(patch), noise_seed)
-    noise *= _NOISE_SHARE * tf.math.reduce_std(channel)
-    filler = tf.reduce_mean(channel) + noise
-    return tf.clip_by_value(
-        tf.where(tf.range(3) == kept, channel, filler), 0.0, 255.0
+    ops = keras.ops
+    num_views, height, width = patches.shape[1:4]
+    share = seeded.uniform(seeds, _KEPT_CHANNEL, (num_views, 1, 1, 1))
+    kept = ops.cast(3.0 * share, "int32")
+    is_kept = ops.equal(
+        kept, ops.convert_to_tensor(np.arange(3, dtype="int32"))
     )
-
-
-def _coarsen_sometimes(
-    patch: tf.Tensor, probability: float, seed: tf.Tensor
-) -> tf.Tensor:
-    """Shrinks and enlarges some patches, against traces of resampling."""
-    if_seed, size_seed = tf.unstack(tf.random.split(seed, 2))
-    patch_px = patch.shape[0]
-    size = tf.random.stateless_uniform(
-        [], size_seed, _COARSE_MIN_PX, patch_px, tf.int32
-    )
-
-    def coarsen() -> tf.Tensor:
-        small = tf.image.resize(patch, [size, size], antialias=True)
-        return tf.image.resize(small, [patch_px, patch_px])
-
-    is_coarse = tf.random.stateless_uniform([], if_seed) < probability
-    return tf.cond(is_coarse, coarsen, lambda: patch)
+    channel = ops.sum(ops.where(is_kept, patches, 0.0), -1, keepdims=True)
+    mean = ops.mean(channel, axis=(2, 3, 4), keepdims=True)
+    deviation = ops.std(channel, axis=(2, 3, 4), keepdims=True)
+    noise = seeded.normal(seeds, _NOISE, (num_views, height, width, 2))
+    is_first = ops.roll(is_kept, 1, axis=-1)  # of the two to be replaced
+    noise = ops.where(is_first, noise[..., :1], noise[..., 1:])
+    filler = mean + _NOISE_SHARE * deviation * noise
+    return ops.clip(ops.where(is_kept, channel, filler), 0.0, 255.0)

@@ -8,6 +8,7 @@ from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import plain_graphs
 from mtssl_tf.tasks import base
 
 
@@ -19,12 +20,13 @@ def views_shape(task: base.Task) -> tuple[int, int, int, int]:
         "class": tf.TensorSpec([], tf.int32),
         "class_names": tf.TensorSpec([None], tf.string),
     }
-    traced = tf.function(task.preprocess).get_concrete_function(
+    traced = tf.function(task.cut, autograph=False).get_concrete_function(
         example, tf.TensorSpec([2], tf.int32)
     )
     return tuple(traced.structured_outputs["views"].shape)
 
 
+@plain_graphs.traces_as_written
 def build_batches(
     task: base.Task,
     source: source_lib.Source,
@@ -50,13 +52,13 @@ def build_batches(
             into, one for each worker of a group; the whole one by default.
 
     Returns:
-        dicts of `views`, float32 [B, V, h, w, 3], and `target`. A last batch
-        that is not full is left out.
+        dicts of what the task's `cut` gave, and `seed`, int32 [B, 2], as its
+        `color` takes them. A last batch that is not full is left out.
     """
 
-    def preprocess(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def cut(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         example_seed = order.example_seed(example.pop("position"), seed)
-        return task.preprocess(example, example_seed)
+        return {**task.cut(example, example_seed), "seed": example_seed}
 
     if num_positions is None:
         num_positions = np.iinfo(np.int64).max - first_position
@@ -71,9 +73,9 @@ def build_batches(
     positions = tf.data.Dataset.range(num_positions // num_parts).map(
         position_in_part
     )
-    examples = source.stream(positions, seed, skipped)
+    examples = source.stream(positions, seed, skipped, task.smallest_side_px)
     return (
-        examples.map(preprocess, tf.data.AUTOTUNE, deterministic=True)
+        examples.map(cut, tf.data.AUTOTUNE, deterministic=True)
         .batch(part_size, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )

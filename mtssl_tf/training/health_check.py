@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import multiprocessing
@@ -43,16 +43,14 @@ class HealthCheck:
             is_resumed=step > 0,
         )
         self._kept = before_trouble.BeforeTrouble(workdir, step)
-        self._num_trunk = {
-            name: step_lib.num_trunk_variables(state)
-            for name, state in run.states.items()
-        }
-        is_frozen = not any(self._num_trunk.values())
+        is_frozen = not any(
+            step_lib.num_trunk_variables(state) for state in run.states.values()
+        )
         self._gradients = trunk_gradients.TrunkGradients(
             0 if is_frozen else len(run.states), health.COMPARE_EVERY
         )
         self._weights = _weights_by_part(run)
-        self._norms = tf.function(self._measure_norms)
+        self._norms = tf.function(self._measure_norms, autograph=False)
         self._add_weight_norms()
         self._workers: list[Any] = []
         self._stall = stall_watch.StallWatch(
@@ -66,24 +64,40 @@ class HealthCheck:
         step: int,
         task: str,
         values: Mapping[str, float],
-        gradients: Any,
         gradient_norm: float,
     ) -> None:
-        """Looks at one step.
+        """Looks at one step's numbers.
 
         Args:
             step: of all tasks.
             task: whose step it was.
             values: its loss and metrics.
-            gradients: as `StepFunction.compute` gives them.
             gradient_norm: of the trunk.
         """
         self._watch.add_steps(task, values, gradient_norm)
-        self._compare(step, task, gradients)
         if step % health.NORM_EVERY == 0:
             self._add_weight_norms()
             self._look_for_dead_workers()
         self._say_new(step)
+
+    def compare(
+        self, step: int, task: str, gradients: Sequence[tf.Tensor]
+    ) -> None:
+        """Compares tasks' gradients, when each had its turn.
+
+        Args:
+            step: of all tasks.
+            task: whose step it was.
+            gradients: of the trunk, as `StepFunction.take` gives them.
+        """
+        if not (found := self._gradients.add(task, gradients)):
+            return
+        self._watch.add_cosines(found)
+        self._log.write_event(
+            step,
+            _COSINES,
+            {" ".join(pair): cosine for pair, cosine in found.items()},
+        )
 
     def after_save(self, step: int, path: str) -> None:
         """Notes a checkpoint, to be kept if trouble comes after it."""
@@ -159,19 +173,6 @@ class HealthCheck:
             return self._kept.keep(began)
         except OSError as error:
             return f"No checkpoint from before it could be kept: {error}."
-
-    def _compare(self, step: int, task: str, gradients: Any) -> None:
-        """Compares tasks' gradients; with replicas, those of the first."""
-        local = self._run.strategy.experimental_local_results
-        trunk = gradients[: self._num_trunk[task]]
-        found = self._gradients.add(task, [local(each)[0] for each in trunk])
-        if found:
-            self._watch.add_cosines(found)
-            self._log.write_event(
-                step,
-                _COSINES,
-                {" ".join(pair): cosine for pair, cosine in found.items()},
-            )
 
     def _add_weight_norms(self) -> None:
         norms = self._norms()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -30,21 +32,29 @@ class Judge:
     ) -> None:
         self._state = state
         self._source = source
-        # Few held-out examples come up several times, distorted anew.
-        self._batches = batches.build_batches(
-            state.task,
-            source,
-            seed,
-            skipped,
-            num_positions=num_batches * state.task.config.batch_size,
+        self._seed = seed
+        self._num_batches = num_batches
+        self._skipped = skipped
+        self._predict = tf.function(self._predict_and_score, autograph=False)
+
+    @functools.cached_property
+    def _batches(self) -> tf.data.Dataset:
+        """Built at the first judgement: a run's first step is waited for."""
+        task = self._state.task
+        return batches.build_batches(
+            task,
+            self._source,
+            self._seed,
+            self._skipped,
+            # Few held-out examples come up several times, distorted anew.
+            num_positions=self._num_batches * task.config.batch_size,
         )
-        self._predict = tf.function(self._predict_and_score)
 
     def judge(self) -> dict[str, float]:
         """Returns `loss` and the metrics, each the mean over examples."""
         sums: dict[str, list[np.ndarray]] = {}
         for batch in source_lib.iterate(self._batches, self._source):
-            _, values = self._predict(batch)
+            _, _, values = self._predict(batch)
             for name, value in values.items():
                 sums.setdefault(name, []).append(value.numpy())
         return {
@@ -55,18 +65,19 @@ class Judge:
     def draw(self, num_examples: int) -> np.ndarray:
         """Returns a picture of the first examples, uint8 [H, W, 3]."""
         batch = next(source_lib.iterate(self._batches, self._source))
-        prediction, _ = self._predict(batch)
+        inputs, prediction, _ = self._predict(batch)
         return self._state.task.draw(
-            batch["views"][:num_examples].numpy(),
-            batch["target"][:num_examples].numpy(),
+            inputs["views"][:num_examples].numpy(),
+            inputs["target"][:num_examples].numpy(),
             prediction[:num_examples].numpy(),
         )
 
     def _predict_and_score(
         self, batch: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        prediction = step.predict_without_update(self._state, batch["views"])
-        target = batch["target"]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
+        inputs = self._state.task.color(batch)
+        prediction = step.predict_without_update(self._state, inputs["views"])
+        target = inputs["target"]
         values = self._state.task.metrics(prediction, target)
         values["loss"] = self._state.task.loss(prediction, target)
-        return prediction, values
+        return inputs, prediction, values

@@ -19,16 +19,18 @@ from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
-from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import health
 from mtssl_tf.training import health_check
 from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
+from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
+from mtssl_tf.training import steps_under_way
 
 PICTURES_FOLDER = "pictures"
 LAST_BATCH_FILE = "non_finite_batch.npz"
@@ -73,6 +75,7 @@ class Trainer:
         self._windows = {
             name: metrics_window.MetricsWindow() for name in run.states
         }
+        self._under_way = steps_under_way.StepsUnderWay()
         self._last_losses: dict[str, float] = {}
 
     @property
@@ -121,7 +124,7 @@ class Trainer:
         since = run_directory.load_start_of_weights(
             self._workdir, weights, self._steps
         )
-        batches = self._start_pipelines()
+        batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
@@ -134,6 +137,11 @@ class Trainer:
                 stop.nothing_to_lose(is_start),
                 out_of_memory.explained(self._run.config, name),
             ):
+                if name not in batches:
+                    # Not all at once: the first step is waited for.
+                    batches[name] = pipelines.start_pipeline(
+                        self._run, name, self._steps[name]
+                    )
                 self._train_one(name, batches[name])
             step = self.step
             if step % train.log_every == 0 or step == train.steps:
@@ -157,66 +165,81 @@ class Trainer:
         self._health.after_save(self.step, path)
         self._marker.update()
 
-    def _start_pipelines(self) -> dict[str, Iterator[Any]]:
-        """Returns every task's batches from where it stopped."""
-        run = self._run
-        iterators = {}
-        for name, state in run.states.items():
-            source = run.source_of(state.task).training
-            dataset = batches_lib.build_batches(
-                state.task,
-                source,
-                run.config.train.seed,
-                run.skipped,
-                self._steps[name] * state.task.config.batch_size,
-            )
-            if run.strategy.num_replicas_in_sync > 1:
-                dataset = run.strategy.experimental_distribute_dataset(dataset)
-            iterators[name] = source_lib.iterate(dataset, source)
-        return iterators
-
     def _train_one(self, name: str, batches: Iterator[Any]) -> None:
         """Takes one step of one task."""
         start = time.monotonic()
         with self._health.wait_for(self.step, name):
             batch = next(batches)
         waited = time.monotonic() - start
-        step = self._step_functions[name]
-        values, gradients, is_finite = step.compute(batch)
-        if not is_finite:
-            self._stop_at_non_finite(name, batch, float(values["loss"]))
-        step.apply(gradients)
+        outcome = self._step_functions[name].take(batch)
+        self._stop_at_bad(
+            self._under_way.add(
+                steps_under_way.Started(self.step, name, batch, outcome)
+            )
+        )
         self._steps[name] += 1
-        floats = {key: float(value) for key, value in values.items()}
-        self._windows[name].add(
-            floats,
+        self._health.compare(self.step, name, outcome.gradients)
+        is_seen = self._progress.is_due()
+        if is_seen or self._is_fetched_at(self.step):
+            self._take_in()
+        self._windows[name].add_time(
             self._run.states[name].task.config.batch_size,
             waited,
             time.monotonic() - start,
         )
-        self._last_losses[name] = floats["loss"]
-        self._health.after_step(
-            self.step, name, floats, gradients, step.gradient_norm
-        )
-        self._show_progress()
+        if is_seen:
+            self._show_progress()
 
-    def _stop_at_non_finite(self, name: str, batch: Any, loss: float) -> None:
+    def _is_fetched_at(self, step: int) -> bool:
+        """Returns whether the numbers up to a step are wanted after it."""
+        train = self._run.config.train
+        return (
+            step % train.log_every == 0
+            or step % health.NORM_EVERY == 0
+            or step == train.steps
+        )
+
+    def _take_in(self) -> None:
+        """Waits for what is under way; looks at all of its numbers.
+
+        Raises:
+            NonFiniteLossError: some are not finite.
+        """
+        self._stop_at_bad(self._under_way.find_bad())
+        for fetched in self._under_way.fetch():
+            name = fetched.task
+            values = dict(
+                zip(self._step_functions[name].names, fetched.numbers)
+            )
+            norm = values.pop(step_lib.GRADIENT_NORM)
+            self._windows[name].add_values(values)
+            self._last_losses[name] = values[metrics_record.LOSS]
+            self._health.after_step(fetched.step + 1, name, values, norm)
+
+    def _stop_at_bad(self, bad: steps_under_way.Started | None) -> None:
+        """Ends the run at a step that is not finite, if there is one."""
+        if bad is None:
+            return
         path = self._workdir / LAST_BATCH_FILE
         local = self._run.strategy.experimental_local_results
         whole: dict[str, Any] = {
             key: np.concatenate([part.numpy() for part in local(value)])
-            for key, value in batch.items()
+            for key, value in bad.batch.items()
         }
         np.savez(path, **whole)
+        names = self._step_functions[bad.task].names
+        loss = bad.outcome.numbers.numpy()[names.index(metrics_record.LOSS)]
         raise NonFiniteLossError(
-            f"The loss of {name} at step {self.step} is {loss}, or its "
+            f"The loss of {bad.task} at step {bad.step} is {loss}, or its "
             f"gradient is not finite. The batch is in {path}; the last "
             "checkpoint is from before it. Run the same command again with a "
-            f"lower rate, --set {name}.learning_rate=..., or look at the batch."
+            f"lower rate, --set {bad.task}.learning_rate=..., or look at the "
+            "batch."
         )
 
     def _write_windows(self) -> None:
         """Writes a line for every task since its last one."""
+        self._take_in()
         for name, window in self._windows.items():
             if window.num_steps:
                 self._write(name, "train", window.means(), window.rates())

@@ -55,16 +55,19 @@ def step_sizes(optimizer: Any, variable: keras.Variable) -> Any:
     )
 
 
-def take_proximal_step(mix: lasso_mix.LassoMix | None, optimizer: Any) -> None:
+def take_proximal_step(
+    mix: lasso_mix.LassoMix | None, optimizer: Any, share: Any = 1.0
+) -> None:
     """Follows the step that the optimizer just took with the lasso's.
 
     Args:
         mix: shrunk where its penalties are proximal; otherwise they are in
             the loss, and nothing is left to do, nor without a mix.
         optimizer: as `step_sizes` takes it.
+        share: of the step to take, float32 []; 0 leaves the mix as it is.
     """
     if mix is not None and mix.lasso.proximal:
-        mix.proximal_step(step_sizes(optimizer, mix.raw_weights))
+        mix.proximal_step(share * step_sizes(optimizer, mix.raw_weights))
 
 
 def _last_rate(optimizer: keras.optimizers.Optimizer) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mtssl_tf.lazy_imports import keras
+from mtssl_tf.lazy_imports import tf
 
 
 def build_rmsprop(
@@ -44,6 +46,126 @@ def build_rmsprop(
     for mean_square in optimizer._velocities:  # Keras has no public name.
         mean_square.assign(keras.ops.ones_like(mean_square))
     return optimizer
+
+
+def take_step(
+    optimizer: keras.optimizers.RMSprop,
+    variables: Sequence[keras.Variable],
+    gradients: Sequence[tf.Tensor | None],
+    is_finite: tf.Tensor | None = None,
+) -> None:
+    """Steps each variable in one operation, where Keras takes eight.
+
+    With several replicas each steps its own copies, so the gradients must be
+    the same on all.
+
+    Where something is not finite no weight and no mean square moves. That
+    takes no branch: one would have the host wait for a GPU to know which way
+    to go. The momentum is lost, and nobody goes on from such a step.
+
+    Args:
+        optimizer: of `build_rmsprop`, for these variables among others.
+        variables: of float32.
+        gradients: of each; None leaves a variable as it is.
+        is_finite: bool [], whether to step; None is yes.
+    """
+    rate = keras.ops.cast(optimizer.learning_rate, "float32")
+    decay, momentum = optimizer.rho, optimizer.momentum
+    if is_finite is not None:
+        rate = tf.where(is_finite, rate, 0.0)
+        decay = tf.where(is_finite, decay, 1.0)
+        momentum = tf.where(is_finite, momentum, 0.0)
+    for variable, gradient in zip(variables, gradients, strict=True):
+        if gradient is None:
+            continue
+        if is_finite is not None:
+            gradient = tf.math.multiply_no_nan(
+                gradient, tf.cast(is_finite, gradient.dtype)
+            )
+        index = optimizer._get_variable_index(variable)
+        mean_square = optimizer._velocities[index].value.handle
+        if optimizer._momentums:
+            update(
+                variable.value.handle,
+                mean_square,
+                optimizer._momentums[index].value.handle,
+                gradient,
+                rate,
+                decay,
+                momentum,
+                optimizer.epsilon,
+            )
+        else:
+            _update_without_momentum(
+                variable.value.handle,
+                mean_square,
+                gradient,
+                rate,
+                decay,
+                optimizer.epsilon,
+            )
+        if variable.constraint is not None:
+            variable.assign(variable.constraint(variable))
+    steps = optimizer.iterations.value
+    tf.raw_ops.AssignAddVariableOp(
+        resource=steps.handle, value=tf.ones([], steps.dtype)
+    )
+
+
+def update(
+    variable: tf.Tensor,
+    mean_square: tf.Tensor,
+    momentum_slot: tf.Tensor,
+    gradient: Any,
+    rate: Any,
+    decay: Any,
+    momentum: Any,
+    epsilon: float,
+) -> None:
+    """Steps one variable by TensorFlow 1's own operation.
+
+    Args:
+        variable: handle of what is stepped, as are the next two.
+        mean_square: of the gradients.
+        momentum_slot: the last step.
+        gradient: of the variable's type and shape; a tensor or an array.
+        rate: float32 [], as are the next two: floats or tensors.
+        decay: of the mean square.
+        momentum: how much of the last step is repeated.
+        epsilon: added to the mean square.
+    """
+    tf.raw_ops.ResourceApplyRMSProp(
+        var=variable,
+        ms=mean_square,
+        mom=momentum_slot,
+        lr=rate,
+        rho=decay,
+        momentum=momentum,
+        epsilon=epsilon,
+        # Not `tf.constant` of an array, which copies; it is only read.
+        grad=gradient,
+        use_locking=True,
+    )
+
+
+def _update_without_momentum(
+    variable: tf.Tensor,
+    mean_square: tf.Tensor,
+    gradient: tf.Tensor,
+    rate: Any,
+    decay: Any,
+    epsilon: float,
+) -> None:
+    """The same where there is no slot for the momentum."""
+    before = tf.raw_ops.ReadVariableOp(
+        resource=mean_square, dtype=gradient.dtype
+    )
+    after = before + (tf.square(gradient) - before) * (1.0 - decay)
+    tf.raw_ops.AssignVariableOp(resource=mean_square, value=after)
+    tf.raw_ops.AssignSubVariableOp(
+        resource=variable,
+        value=rate * gradient * tf.math.rsqrt(after + epsilon),
+    )
 
 
 def _keep_rate(

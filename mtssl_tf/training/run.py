@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 import pathlib
 
@@ -12,10 +12,12 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.data import kept_list
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
+from mtssl_tf.files import walk
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.process import paths
 from mtssl_tf.tasks import base
@@ -61,8 +63,13 @@ class Run:
 
 def open_sources(
     config: config_lib.RunConfig,
+    kept: kept_list.KeptList | None = None,
 ) -> dict[str, source_lib.SplitSource]:
     """Opens the folders and datasets that the tasks need.
+
+    Args:
+        config: the settings.
+        kept: the run's list of its pictures; None lists what is there now.
 
     Raises:
         FileNotFoundError: one is missing.
@@ -83,8 +90,13 @@ def open_sources(
             )
     sources = {}
     if "images" in needed:
+        pictures = open_source.open_pictures(
+            data.images, kept.files_below if kept else walk.files_below
+        )
         sources["images"] = source_lib.split_source(
-            open_source.open_pictures(data.images), data.held_out_images
+            pictures,
+            data.held_out_images,
+            kept.hash_names(pictures.names) if kept else None,
         )
     if "videos" in needed:
         clips = videos.open_videos(
@@ -95,6 +107,25 @@ def open_sources(
             int(data.cache_gib * 2**30),
         )
         sources["videos"] = source_lib.split_source(clips, data.held_out_videos)
+    return sources
+
+
+def open_own_sources(
+    config: config_lib.RunConfig, workdir: pathlib.Path
+) -> dict[str, source_lib.SplitSource]:
+    """Opens the sources of the run in `workdir`, as it began with them.
+
+    Raises:
+        FileNotFoundError: one is missing.
+        ValueError: one is empty, or is not the same as at the start.
+    """
+    kept = kept_list.KeptList(workdir / run_directory.LIST_FILE)
+    sources = open_sources(config, kept)
+    for kind, source in sources.items():
+        run_directory.check_content(
+            workdir, kind, getattr(config.data, kind), source.names()
+        )
+    kept.save()
     return sources
 
 
@@ -113,11 +144,7 @@ def build_run(
         workdir: the run directory.
         strategy: over devices; all of this machine's if None.
     """
-    sources = open_sources(config)
-    for kind, source in sources.items():
-        run_directory.check_content(
-            workdir, kind, getattr(config.data, kind), source.names()
-        )
+    sources = open_own_sources(config, workdir)
     skipped = skipped_lib.SkippedExamples()
     tasks = {
         name: tasks_lib.find_task(name)(options, config.contract)
@@ -186,8 +213,13 @@ def _load_or_fit_facts(
     facts = run_directory.load_facts(workdir, task.name)
     if facts is not None:
         return facts
-    positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
-    examples = source.stream(positions, config.train.seed, skipped)
-    facts = task.fit(source_lib.iterate(examples, source))
+
+    def examples() -> Iterator[dict[str, tf.Tensor]]:
+        # Only once the first one is asked for: some tasks ask for none.
+        positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
+        stream = source.stream(positions, config.train.seed, skipped)
+        yield from source_lib.iterate(stream.prefetch(tf.data.AUTOTUNE), source)
+
+    facts = task.fit(examples())
     run_directory.save_facts(workdir, task.name, facts)
     return facts

@@ -32,6 +32,7 @@ from mtssl_tf.process import lock
 from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
+LIST_FILE = "images.list"  # of a `KeptList`
 _FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
@@ -49,6 +50,7 @@ _FREE_SETTINGS = {
     "train.profile",
     "data.cache_dir",
     "data.cache_gib",
+    "data.num_fit",  # of the first start alone, which keeps the facts
     "train.intra_op_threads",
 }
 # Of every task: they change what is learned from here on, and not what the
@@ -59,6 +61,7 @@ _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
 _CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
+_FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
 
 
@@ -112,7 +115,14 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
     if path.exists():
         old = load_config(workdir)
         _check_same_run(workdir, old, config)
-        history = load_settings(workdir).get("history", [])
+        stored = load_settings(workdir)
+        history = stored.get("history", [])
+        if stored.get("format", 1) < _FIRST_FORMAT_OF_CUTS:
+            logging.warning(
+                "%s began with an older version: from here on its views are "
+                "cut in other places of the same pictures.",
+                workdir,
+            )
         if changes := config_lib.differences(old, config):
             history.append(
                 {
@@ -273,13 +283,16 @@ def _content_digest(where: str, names: Sequence[str]) -> str:
     digest = hashlib.sha256()
     ordered = sorted(names)
     spacing = max(1, len(ordered) // _NUM_SIZES)
-    for number, name in enumerate(ordered):
+    for first in range(0, len(ordered), spacing):
+        # All at once: there may be a million.
+        name, *others = ordered[first : first + spacing]
         digest.update(os.fsencode(name) + b"\0")
-        if number % spacing == 0:
-            path = os.path.join(where, name)
-            with contextlib.suppress(OSError, ValueError):
-                if os.path.isfile(path):
-                    digest.update(str(os.path.getsize(path)).encode())
+        path = os.path.join(where, name)
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.isfile(path):
+                digest.update(str(os.path.getsize(path)).encode())
+        text = "".join([f"{other}\0" for other in others])
+        digest.update(os.fsencode(text))
     return digest.hexdigest()
 
 
@@ -306,7 +319,7 @@ def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     It is then exported and evaluated like the run itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG_FILE, _CONTENT_FILE, _WEIGHTS_FILE):
+    for name in (CONFIG_FILE, _CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE):
         if (workdir / name).exists():
             shutil.copy2(workdir / name, folder)
     if (workdir / _FACTS_FOLDER).is_dir():

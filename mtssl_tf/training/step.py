@@ -15,7 +15,10 @@ import tensorflow as tf
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.tasks import base
 from mtssl_tf.training import proximal
+from mtssl_tf.training import rmsprop
 from mtssl_tf.training import task_model
+
+GRADIENT_NORM = "gradient_norm"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +61,7 @@ def compute_gradients(
     """Returns this replica's share of the losses and gradients.
 
     Losses are divided by the global batch, so that the sum over replicas is
-    the mean over examples: optimizers sum gradients over replicas.
+    the mean over examples.
 
     Args:
         state: the task's state.
@@ -69,9 +72,10 @@ def compute_gradients(
         `loss` and the task's metrics, each float32 [], and the gradients in
         the order of `state.variables`.
     """
+    inputs = state.task.color(batch)
     with tf.GradientTape() as tape:
         prediction, target, own = _compared(
-            state.task, predict(state, batch["views"]), batch["target"]
+            state.task, predict(state, inputs["views"]), inputs["target"]
         )
         per_example = own(state.task.loss(prediction, target))
         loss = tf.reduce_sum(per_example) / global_batch_size
@@ -121,10 +125,38 @@ def _compared(
     return whole, targets, take_own
 
 
-def apply_gradients(state: TaskState, gradients: list[tf.Tensor]) -> None:
-    """Steps the task's optimizer, then the mix's proximal step."""
-    state.optimizer.apply_gradients(zip(gradients, state.variables))
-    proximal.take_proximal_step(state.model.mix, state.optimizer)
+def sum_over_replicas(
+    tensors: list[tf.Tensor | None],
+) -> list[tf.Tensor | None]:
+    """Returns the sums of what all replicas have, the same on each."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return tensors
+    # As they are, arguments of a function are not summed.
+    sums = iter(
+        replica.all_reduce(
+            tf.distribute.ReduceOp.SUM,
+            [tf.identity(each) for each in tensors if each is not None],
+        )
+    )
+    return [None if each is None else next(sums) for each in tensors]
+
+
+def apply_gradients(
+    state: TaskState,
+    gradients: list[tf.Tensor],
+    is_finite: tf.Tensor | None = None,
+) -> None:
+    """Steps the task's optimizer, then the mix's proximal step.
+
+    Args:
+        state: the task's state.
+        gradients: of `state.variables`, summed over replicas.
+        is_finite: bool [], of `are_finite`: whether to step. None is yes.
+    """
+    rmsprop.take_step(state.optimizer, state.variables, gradients, is_finite)
+    share = 1.0 if is_finite is None else tf.cast(is_finite, tf.float32)
+    proximal.take_proximal_step(state.model.mix, state.optimizer, share)
 
 
 def num_trunk_variables(state: TaskState) -> int:
@@ -153,71 +185,79 @@ def _views_as_batch(views: tf.Tensor) -> tf.Tensor:
     return tf.reshape(views, [-1, *views.shape[2:]])
 
 
-class StepFunction:
-    """Computes gradients, then applies them.
-
-    In two parts, so that a loss that is no number is seen before it can
-    reach a weight.
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a step gave, still on the device it was taken on.
 
     Attributes:
-        gradient_norm: at the last `compute`, of the trunk's gradient; of the
-            head's where the trunk is frozen. With several replicas the sum of
-            theirs, which is not below the norm of the sum.
+        numbers: float32 [N]: what `StepFunction.names` names.
+        is_finite: bool []; where it is not, no weight was stepped.
+        gradients: of the trunk, as they were applied; none where it is frozen.
+    """
+
+    numbers: tf.Tensor
+    is_finite: tf.Tensor
+    gradients: list[tf.Tensor]
+
+
+class StepFunction:
+    """A whole step as one compiled function, over all replicas.
+
+    The host learns nothing of it before it asks, so that a GPU can be given
+    the next step while it is busy with this one. What is not finite is kept
+    from the weights on the device.
     """
 
     def __init__(
         self, strategy: tf.distribute.Strategy, state: TaskState
     ) -> None:
-        self.gradient_norm = 0.0
         self._strategy = strategy
         self._state = state
         self._num_trunk = num_trunk_variables(state)
-        self._compute = tf.function(self._compute_on_replicas)
-        self._apply = tf.function(self._apply_on_replicas)
+        self._names: list[str] = []
+        self._take = tf.function(self._take_on_replicas, autograph=False)
 
-    def compute(self, batch: Any) -> tuple[dict[str, tf.Tensor], Any, bool]:
-        """Returns loss and metrics, gradients, and whether all is finite."""
-        values, gradients, is_finite, norm = self._compute(batch)
-        self.gradient_norm = float(norm)
-        return values, gradients, bool(is_finite)
+    @property
+    def names(self) -> list[str]:
+        """Loss, metrics and `GRADIENT_NORM`, once a step was taken.
 
-    def apply(self, gradients: Any) -> None:
-        """Applies the gradients that `compute` returned."""
-        self._apply(gradients)
+        That is the norm of the trunk's gradient; of the head's where the
+        trunk is frozen.
+        """
+        return [*self._names, GRADIENT_NORM]
 
-    def _compute_on_replicas(self, batch: Any) -> tuple:
-        def compute(part):
-            values, gradients = compute_gradients(
-                self._state, part, self._state.task.config.batch_size
-            )
-            return (
-                values,
-                gradients,
-                are_finite(values, gradients),
-                tf.linalg.global_norm(gradients[: self._num_trunk or None]),
-            )
+    def take(self, batch: Any) -> Outcome:
+        """Takes a step on a batch of `build_batches`."""
+        return Outcome(*self._take(batch))
 
-        values, gradients, is_finite, norm = self._strategy.run(
-            compute, (batch,)
+    def _take_on_replicas(self, batch: Any) -> tuple:
+        results = self._strategy.run(self._take_on_replica, (batch,))
+        # They are the same on all replicas.
+        return tf.nest.map_structure(
+            lambda each: self._strategy.experimental_local_results(each)[0],
+            results,
         )
-        summed = {
-            name: self._strategy.reduce("SUM", value, axis=None)
-            for name, value in values.items()
-        }
-        all_finite = [
-            tf.reduce_all(part)
-            for part in self._strategy.experimental_local_results(is_finite)
-        ]
-        norm = self._strategy.reduce("SUM", norm, axis=None)
-        return summed, gradients, tf.reduce_all(all_finite), norm
 
-    def _apply_on_replicas(self, gradients: Any) -> None:
-        def apply(part):
-            apply_gradients(self._state, part)
-            if self._strategy.num_replicas_in_sync > 1:
-                self._average_statistics()
-
-        self._strategy.run(apply, (gradients,))
+    def _take_on_replica(self, part: dict[str, tf.Tensor]) -> tuple:
+        state = self._state
+        values, gradients = compute_gradients(
+            state, part, state.task.config.batch_size
+        )
+        self._names = list(values)
+        numbers, *gradients = sum_over_replicas(
+            [tf.stack(list(values.values())), *gradients]
+        )
+        values = dict(zip(self._names, tf.unstack(numbers)))
+        is_finite = are_finite(values, gradients)
+        norm = tf.linalg.global_norm(gradients[: self._num_trunk or None])
+        apply_gradients(state, gradients, is_finite)
+        if self._strategy.num_replicas_in_sync > 1:
+            self._average_statistics()
+        return (
+            tf.concat([numbers, norm[tf.newaxis]], 0),
+            is_finite,
+            gradients[: self._num_trunk],
+        )
 
     def _average_statistics(self) -> None:
         """Averages batch norm's moving statistics over the replicas.

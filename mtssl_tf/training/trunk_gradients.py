@@ -73,7 +73,7 @@ def cosines(
     return found
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(autograph=False, reduce_retracing=True)
 def _products(gradients: list[list[tf.Tensor]]) -> tf.Tensor:
     """Returns scalar products of all with all, float32 [T, T]."""
     total = tf.zeros([len(gradients)] * 2)

@@ -60,5 +60,8 @@ def test_rotations_equal_those_of_addons(tmp_path):
         )
         ours = distort.warp(image, transform, 21, 21)
         np.testing.assert_allclose(
-            ours, np.load(tmp_path / "out.npy"), atol=1e-2
+            # Places are rounded to 1/32 of a pixel; the picture is noise.
+            ours,
+            np.load(tmp_path / "out.npy"),
+            atol=255 / 32,
         )

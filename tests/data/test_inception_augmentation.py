@@ -1,50 +1,54 @@
-"""Training views: moved, recoloured, and the same for the same seed."""
+"""Colours of a batch against TensorFlow's functions, a picture at a time."""
 
 import numpy as np
 import tensorflow as tf
 
 from mtssl_tf.data import inception_augmentation
 
-_IMAGE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), "uint8")
+_PICTURES = np.random.default_rng(0).random((12, 9, 10, 3)).astype("float32")
 
 
-def _view(number, strength):
-    return inception_augmentation.training_view(
-        tf.constant(_IMAGE), 50, 40, strength, tf.constant([7, number])
-    ).numpy()
+def _change_one(picture, strength, share):
+    """The release's way: one picture, op by op."""
+    brightness, saturation, hue, contrast, order = share
+    steps = [
+        lambda x: tf.image.adjust_brightness(
+            x, strength * 32 / 255 * (2 * brightness - 1)
+        ),
+        lambda x: tf.image.adjust_saturation(
+            x, 1 + strength * 0.5 * (2 * saturation - 1)
+        ),
+        lambda x: tf.image.adjust_hue(x, strength * 0.2 * (2 * hue - 1)),
+        lambda x: tf.image.adjust_contrast(
+            x, 1 + strength * 0.5 * (2 * contrast - 1)
+        ),
+    ]
+    for number in inception_augmentation.ORDERS[int(4 * order)]:
+        picture = steps[number](picture)
+    return tf.clip_by_value(picture, 0.0, 1.0).numpy()
 
 
-def test_without_colours_a_view_is_a_crop_of_the_picture():
-    corners = set()
-    for number in range(8):
-        view = _view(number, 0.0)
-        found = [
-            (top, left)
-            for top in range(11)
-            for left in range(31)
-            if (_IMAGE[top : top + 40, left : left + 40] == view).all()
-        ]
-        assert len(found) == 1
-        corners.update(found)
-    assert len(corners) > 4
+def test_a_batch_is_changed_as_its_pictures_are_one_by_one():
+    shares = np.random.default_rng(1).random((12, 5)).astype("float32")
+    shares[:, 4] = np.arange(12) % 4 / 4
+    for strength in (1.0, 0.3):
+        changed = inception_augmentation.change_colors(
+            tf.constant(_PICTURES), strength, tf.constant(shares)
+        ).numpy()
+        for ours, picture, share in zip(changed, _PICTURES, shares):
+            np.testing.assert_allclose(
+                ours, _change_one(picture, strength, share), atol=2e-5
+            )
 
 
-def test_the_seed_decides():
-    np.testing.assert_array_equal(_view(1, 1.0), _view(1, 1.0))
-    assert (_view(1, 1.0) != _view(2, 1.0)).any()
-
-
-def test_colours_stay_in_range_and_change_more_with_strength():
-    image = tf.constant(_IMAGE / 255.0, tf.float32)
+def test_colours_change_more_with_strength_and_by_the_seed():
+    views = tf.constant(255 * _PICTURES[:, None])
+    seeds = tf.constant([[3, number] for number in range(12)])
 
     def change(strength):
-        differences = []
-        for number in range(12):
-            changed = inception_augmentation.distort_color(
-                image, strength, tf.constant([3, number])
-            )
-            assert 0.0 <= changed.numpy().min() <= changed.numpy().max() <= 1.0
-            differences.append(np.abs(changed - image).mean())
-        return np.mean(differences)
+        changed = inception_augmentation.distort_colors(views, strength, seeds)
+        assert 0.0 <= changed.numpy().min() <= changed.numpy().max() <= 255.0
+        return np.abs(changed - views).mean((1, 2, 3, 4))
 
-    assert change(1.0) > 1.5 * change(0.3) > 0.0
+    assert change(1.0).mean() > 1.5 * change(0.3).mean() > 0.0
+    assert len(set(change(1.0))) == 12

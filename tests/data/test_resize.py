@@ -56,3 +56,42 @@ def test_crops_lie_everywhere_in_the_picture():
     }
     expected = {(float(i), float(j)) for i in range(3) for j in range(5)}
     assert corners == expected
+
+
+@pytest.mark.parametrize("size", [(60, 90), (90, 60), (31, 47), (20, 30)])
+def test_a_cut_is_what_cutting_the_resized_picture_gives(size):
+    # A slope, which every size of it shows: the cut must lie where it would.
+    y, x = np.mgrid[: size[0], : size[1]]
+    slope = np.stack([y * 2, x * 2, 0 * x], -1).astype(np.uint8)
+    whole = resize.resize_short_side(tf.constant(slope), 30).numpy()
+    scale = min(size) / 30
+    for share in ((0.0, 0.0), (0.5, 0.3), (0.99, 0.99)):
+        cut = resize.random_cut(
+            tf.constant(slope), 30, 16, tf.constant(share)
+        ).numpy()
+        room = np.array(whole.shape[:2]) - 16 + 1
+        top, left = (np.array(share) * room).astype(int)
+        expected = whole[top : top + 16, left : left + 16]
+        # Half a pixel of the picture at either end, and rounding.
+        assert np.abs(cut - expected).max() <= 2 * 0.5 * max(scale, 1) + 1
+
+
+def test_cuts_at_a_pictures_own_size_are_exact_and_everywhere():
+    image = _picture(20, 24)
+    corners = set()
+    for share in np.random.default_rng(0).random((300, 2)).astype("float32"):
+        cut = resize.random_cut(tf.constant(image), 20, 17, share).numpy()
+        (corner,) = (
+            (top, left)
+            for top in range(4)
+            for left in range(8)
+            if (image[top : top + 17, left : left + 17] == cut).all()
+        )
+        corners.add(corner)
+    assert len(corners) == 32
+
+
+def test_whole_numbers_between_two_come_equally_often():
+    shares = np.linspace(0, 0.9999, 1000, dtype=np.float32)
+    numbers = [int(resize.between(3, 7, tf.constant(s))) for s in shares]
+    assert np.bincount(numbers).tolist() == [0, 0, 0, 200, 200, 200, 200, 200]

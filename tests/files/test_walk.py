@@ -125,3 +125,98 @@ def test_a_very_deep_folder_ends(tmp_path):
     found = walk.files_below(tmp_path, _SUFFIXES)
     assert _relative(found) == ["1.jpg"]
     assert "File name too long" in found.describe_problems()
+
+
+def _settle(folder):
+    """Makes folders old enough for their times to be trusted."""
+    for path, _, _ in os.walk(folder):
+        os.utime(path, (10**9, 10**9))
+
+
+def _count_reads(monkeypatch):
+    reads = []
+    scandir = os.scandir
+
+    def counting(folder):
+        reads.append(os.path.basename(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    return reads
+
+
+def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
+    for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/deep/2.jpg"):
+        _write(tmp_path / name)
+    _settle(tmp_path)
+    found = walk.files_below(tmp_path, _SUFFIXES)
+    reads = _count_reads(monkeypatch)
+    changes = walk.changes_since(found, _SUFFIXES)
+    assert changes == walk.Changes((), (), found.folder_times)
+    assert not reads
+    _write(tmp_path / "b" / "deep" / "0.jpg")
+    (tmp_path / "b" / "deep" / "2.jpg").unlink()
+    for _ in range(2):  # it stays new, and gone
+        changes = walk.changes_since(found, _SUFFIXES)
+        assert changes.new == ("b/deep/0.jpg",)
+        assert changes.gone == ("b/deep/2.jpg",)
+        assert reads == ["deep"]
+        reads.clear()
+
+
+def test_folders_come_and_go(tmp_path):
+    for name in ("a/1.jpg", "a/deep/2.jpg", "b/3.jpg"):
+        _write(tmp_path / name)
+    _settle(tmp_path)
+    found = walk.files_below(tmp_path, _SUFFIXES)
+    os.rename(tmp_path / "a", tmp_path / "c")
+    _write(tmp_path / "b" / "new" / "deep" / "4.jpg")
+    changes = walk.changes_since(found, _SUFFIXES)
+    assert changes.new == ("b/new/deep/4.jpg", "c/1.jpg", "c/deep/2.jpg")
+    assert changes.gone == ("a/1.jpg", "a/deep/2.jpg")
+
+
+def test_links_to_what_is_known_are_not_new(tmp_path):
+    _write(tmp_path / "pics" / "a" / "1.jpg")
+    elsewhere = _write(tmp_path / "elsewhere" / "2.jpg")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "pics" / "b")
+    found = walk.files_below(tmp_path / "pics", _SUFFIXES)
+    assert found.names == ("a/1.jpg", "b/2.jpg")
+    os.symlink(".", tmp_path / "pics" / "up")
+    os.symlink("a/1.jpg", tmp_path / "pics" / "0.jpg")
+    os.symlink(elsewhere, tmp_path / "pics" / "3.jpg")
+    changes = walk.changes_since(found, _SUFFIXES)
+    assert (changes.new, changes.gone) == ((), ())
+    more = _write(tmp_path / "elsewhere" / "deep" / "4.jpg")
+    os.symlink(more, tmp_path / "pics" / "a" / "4.jpg")
+    changes = walk.changes_since(found, _SUFFIXES)
+    assert changes.new == ("b/deep/4.jpg",)
+
+
+def test_a_folder_that_has_just_changed_is_read_again(tmp_path):
+    """A clock ticks in milliseconds, a computer does not wait for it."""
+    _write(tmp_path / "1.jpg")
+    found = walk.files_below(tmp_path, _SUFFIXES)
+    time_ns = os.stat(tmp_path).st_mtime_ns
+    _write(tmp_path / "2.jpg")
+    os.utime(tmp_path, ns=(time_ns, time_ns))
+    assert walk.changes_since(found, _SUFFIXES).new == ("2.jpg",)
+
+
+def test_a_folder_that_could_not_be_read_is_tried_again(tmp_path, monkeypatch):
+    """Who opens a folder to others leaves its time as it was."""
+    _write(tmp_path / "open" / "1.jpg")
+    _write(tmp_path / "closed" / "2.jpg")
+    _settle(tmp_path)
+    scandir = os.scandir
+
+    def refusing(folder):
+        if os.path.basename(folder) == "closed":
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = walk.files_below(tmp_path, _SUFFIXES)
+    assert walk.changes_since(found, _SUFFIXES).new == ()
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert walk.changes_since(found, _SUFFIXES).new == ("closed/2.jpg",)

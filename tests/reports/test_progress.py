@@ -92,6 +92,23 @@ def test_a_log_file_has_a_line_now_and_then():
     assert all("/40 steps, 00:0" in line for line in lines)
 
 
+@pytest.mark.parametrize("show", [_on_terminal, lambda code, _: _in_file(code)])
+def test_who_asks_before_has_the_same_lines(show):
+    code = (
+        "import time\n"
+        "from mtssl_tf.reports import progress\n"
+        "line = progress.ProgressLine(total=400, unit='steps')\n"
+        "for step in range(1, 301):\n"
+        "    time.sleep(0.001)\n"
+        "    if line.is_due(): line.update(step, f'loss {step}')\n"
+        "assert not line.is_due()\n"
+        "line.finish('done')\n"
+    )
+    seen = show(code, 80)
+    assert 1 <= seen.count("loss") <= 12
+    assert seen.rstrip().endswith("done")
+
+
 def test_what_goes_back_is_no_error():
     code = (
         "from mtssl_tf.reports import progress\n"

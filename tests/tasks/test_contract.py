@@ -30,21 +30,55 @@ def test_names_sources_and_presets(state):
         assert type(options) is task.Config
 
 
-def test_preprocess_gives_what_the_graph_promises(state):
+def test_views_travel_as_uint8_with_the_promised_shape(state):
+    cut = task_cases.batch(state.task, 3)
+    assert cut["views"].shape == (3, *batches.views_shape(state.task))
+    assert cut["views"].dtype == tf.uint8
+
+
+def test_a_graph_gives_what_the_task_gives_without_one(state):
     task = state.task
-    traced = tf.function(task.preprocess)
     example = task_cases.examples(1)[0]
     seed = order.example_seed(tf.constant(3, tf.int64), 0)
     eager = task.preprocess(dict(example), seed)
-    graph = traced(dict(example), seed)
-    assert eager["views"].shape == batches.views_shape(task)
-    assert eager["views"].dtype == tf.float32
+    graph = tf.function(task.preprocess)(dict(example), seed)
     tf.nest.map_structure(
         # XLA is off: only the order of fused operations may differ.
         lambda a, b: np.testing.assert_allclose(a, b, atol=2e-2),
         eager,
         graph,
     )
+
+
+def test_colours_do_not_depend_on_who_else_is_in_the_batch(state):
+    # Kind of fault: one seed for a batch makes an example look otherwise in
+    # another batch, and N workers unlike one.
+    task = state.task
+    whole = task_cases.batch(task, 5)
+    parts = [
+        tf.nest.map_structure(lambda leaf: leaf[start:end], whole)
+        for start, end in ((0, 2), (2, 5))
+    ]
+    alone = tf.nest.map_structure(
+        lambda *leaves: tf.concat(leaves, 0), *map(task.color, parts)
+    )
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-2),
+        task.color(whole),
+        alone,
+    )
+
+
+def test_graphs_are_traced_as_they_are_written(state):
+    # A run does: a Python branch over tensors would end it.
+    batch = task_cases.batch(state.task)
+    size = state.task.config.batch_size
+
+    step = tf.function(
+        lambda batch: step_lib.compute_gradients(state, batch, size),
+        autograph=False,
+    ).get_concrete_function(batch)
+    assert step.structured_outputs[0]["loss"].shape == ()
 
 
 def test_the_seed_decides_everything(state):
@@ -59,7 +93,7 @@ def test_the_seed_decides_everything(state):
 
 
 def test_views_are_in_the_range_of_the_contract(state):
-    views = task_cases.batch(state.task)["views"].numpy()
+    views = task_cases.inputs(state.task)["views"].numpy()
     rgb = views + np.array(state.task.contract.means_rgb)
     assert rgb.min() > -1e-3 and rgb.max() < 255.001
     shown = state.task.to_displayed(views)
@@ -68,20 +102,20 @@ def test_views_are_in_the_range_of_the_contract(state):
 
 
 def test_loss_and_metrics_are_per_example_and_finite(state):
-    batch = task_cases.batch(state.task)
-    prediction = step_lib.predict(state, batch["views"])
+    inputs = task_cases.inputs(state.task)
+    prediction = step_lib.predict(state, inputs["views"])
     size = state.task.config.batch_size
-    loss = state.task.loss(prediction, batch["target"])
+    loss = state.task.loss(prediction, inputs["target"])
     assert loss.shape == (size,) and loss.dtype == tf.float32
     assert np.isfinite(loss).all()
-    for metric in state.task.metrics(prediction, batch["target"]).values():
+    for metric in state.task.metrics(prediction, inputs["target"]).values():
         assert metric.shape == (size,)
 
 
 def test_an_untrained_head_is_near_chance(state):
-    batch = task_cases.batch(state.task)
-    prediction = step_lib.predict(state, batch["views"])
-    loss = state.task.loss(prediction, batch["target"])
+    inputs = task_cases.inputs(state.task)
+    prediction = step_lib.predict(state, inputs["views"])
+    loss = state.task.loss(prediction, inputs["target"])
     chance = state.task.chance()["loss"]
     # The pictures of a batch are not the fitted ones: near, not equal.
     assert float(tf.reduce_mean(loss)) == pytest.approx(chance, rel=0.5)
@@ -101,16 +135,16 @@ def test_gradients_reach_the_trunk_and_only_finite_ones(state):
 
 def test_predictions_do_not_depend_on_the_batch_axis_being_known(state):
     task = state.task
-    three = task_cases.batch(task, 3)
+    three = task_cases.inputs(task, 3)
     prediction = step_lib.predict(state, three["views"])
     assert task.loss(prediction, three["target"]).shape == (3,)
 
 
 def test_drawing_gives_a_picture(state):
-    batch = task_cases.batch(state.task)
-    prediction = step_lib.predict(state, batch["views"])
+    inputs = task_cases.inputs(state.task)
+    prediction = step_lib.predict(state, inputs["views"])
     picture = state.task.draw(
-        batch["views"].numpy(), batch["target"].numpy(), prediction.numpy()
+        inputs["views"].numpy(), inputs["target"].numpy(), prediction.numpy()
     )
     assert picture.dtype == np.uint8 and picture.shape[-1] == 3
     assert picture.std() > 0
@@ -173,10 +207,10 @@ def test_tasks_run_in_bfloat16_with_losses_in_float32():
     name = sorted(tasks.TASKS)[0]
     config = task_cases.small_config(name, precision="bfloat16")
     state = task_cases.build_state(config)
-    batch = task_cases.batch(state.task)
-    prediction = step_lib.predict(state, batch["views"])
+    inputs = task_cases.inputs(state.task)
+    prediction = step_lib.predict(state, inputs["views"])
     assert prediction.dtype == tf.float32
-    assert state.task.loss(prediction, batch["target"]).dtype == tf.float32
+    assert state.task.loss(prediction, inputs["target"]).dtype == tf.float32
     # Kind of fault: global settings leak out, into the user's own models.
     assert keras.config.dtype_policy().name == "float32"
 

@@ -242,7 +242,7 @@ def test_a_step_without_memory_ends_the_run_in_one_line(samples, tmp_path):
     config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
     trainer = _trainer(config, tmp_path)
     step = trainer._step_functions["exemplar"]
-    step.compute = lambda batch: tf.fill([1 << 46], 1.0)
+    step.take = lambda batch: tf.fill([1 << 46], 1.0)
     with pytest.raises(OSError, match="at a step of exemplar with batches"):
         trainer.train(never_stops.NeverStops())
     assert not (tmp_path / run_marker.FILE).exists()

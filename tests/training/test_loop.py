@@ -1,6 +1,7 @@
 """Tests for the training loop: resume, replicas, what stops it."""
 
 import pathlib
+import shutil
 import threading
 import time
 
@@ -15,10 +16,13 @@ import tiny_run
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
 from mtssl_tf.reports import metrics_log
+from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import loop
+from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step as step_lib
+from mtssl_tf.training import steps_under_way
 
 
 class _StopsAt(never_stops.NeverStops):
@@ -92,6 +96,32 @@ def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path):
     assert expected.keys() == got.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
+    pictures = shutil.copytree(samples.images, tmp_path / "pictures")
+    names = sorted(path.name for path in pictures.iterdir())
+    whole = _config(
+        samples, ["exemplar"], "train.steps=4", f"data.images={pictures}"
+    )
+    half = config_lib.override(whole, "train.steps=2")
+    _train(whole, tmp_path / "whole")
+    _train(half, tmp_path / "parts")
+    shutil.copy(pictures / names[0], pictures / f"0{names[0]}")
+    _train(whole, tmp_path / "parts")
+    assert "has 1 files that were not there" in caplog.text
+    expected = _weights(tmp_path / "whole")
+    for name, value in _weights(tmp_path / "parts").items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    # What is gone is passed over; a new run has what is there.
+    for name in names[: len(names) // 2]:
+        (pictures / name).unlink()
+    longer = config_lib.override(whole, "train.steps=6")
+    trainer = _train(longer, tmp_path / "parts")
+    assert trainer.step == 6
+    assert f"{len(names) // 2} files of --images" in caplog.text
+    (run,) = run_lib.open_sources(whole).values()
+    assert len(run.names()) == len(names) - len(names) // 2 + 1
 
 
 def test_being_stopped_changes_nothing(samples, tmp_path):
@@ -206,6 +236,56 @@ def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
     assert batch["views"].shape[:2] == (4, 2)
 
 
+def test_the_first_bad_step_is_named_with_its_batch(
+    samples, tmp_path, monkeypatch
+):
+    names = ["exemplar", "colorization"]
+    config = _config(samples, names, "train.steps=9", "train.log_every=8")
+    config = config_lib.override(config, "train.save_every=2")
+    trainer = loop.Trainer(run_lib.build_run(config, tmp_path), tmp_path)
+    start = pipelines.start_pipeline
+
+    def start_with_poison(run, name, num_steps):
+        batches = start(run, name, num_steps)
+        return _poisoned(batches, 2) if name == "colorization" else batches
+
+    monkeypatch.setattr(pipelines, "start_pipeline", start_with_poison)
+    with pytest.raises(loop.NonFiniteLossError, match="colorization at step 3"):
+        trainer.train(never_stops.NeverStops())
+    assert np.isnan(np.load(tmp_path / loop.LAST_BATCH_FILE)["views"]).all()
+    assert checkpoint.latest(tmp_path).endswith("ckpt-2")
+
+
+def _poisoned(batches, number):
+    """Passes batches on, one of them without a number in it."""
+    for count, batch in enumerate(batches, start=1):
+        if count == number:
+            views = tf.cast(batch["views"], tf.float32)
+            batch = {**batch, "views": views * np.nan}
+        yield batch
+
+
+def test_numbers_are_fetched_once_a_line(samples, tmp_path, monkeypatch):
+    # A kind of fault: each step waited for its loss, and a GPU for the host.
+    config = _config(samples, ["exemplar"], "train.steps=20")
+    config = config_lib.override(config, "train.log_every=10")
+    fetched = []
+    fetch = steps_under_way.StepsUnderWay.fetch
+
+    def count(under_way):
+        numbers = fetch(under_way)
+        fetched.append(len(numbers))
+        return numbers
+
+    monkeypatch.setattr(steps_under_way.StepsUnderWay, "fetch", count)
+    monkeypatch.setattr(progress.ProgressLine, "is_due", lambda line: False)
+    _train(config, tmp_path)
+    assert [number for number in fetched if number] == [10, 10]
+    lines = metrics_log.load_metrics(tmp_path)
+    lines = [line for line in lines if line["split"] == "train"]
+    assert [line["step"] for line in lines] == [10, 20]
+
+
 def test_a_frozen_trunk_stays_as_it_was(samples, tmp_path):
     config = _config(
         samples, ["exemplar"], "train.steps=2", "train.freeze_trunk=true"
@@ -256,7 +336,9 @@ def test_a_step_on_two_replicas_equals_one_on_one(two_replicas, name):
         def step(parts):
             def on_replica(part):
                 _, gradients = step_lib.compute_gradients(state, part, size)
-                step_lib.apply_gradients(state, gradients)
+                step_lib.apply_gradients(
+                    state, step_lib.sum_over_replicas(gradients)
+                )
 
             strategy.run(on_replica, (parts,))
 
@@ -281,9 +363,7 @@ def test_replicas_agree_on_batch_norms_statistics(two_replicas):
         if "moving_mean" in v.path
     ]
     before = moving[0].values[0].numpy()
-    _, gradients, is_finite = step.compute(batch)
-    assert is_finite
-    step.apply(gradients)
+    assert step.take(batch).is_finite
     for variable in moving:
         first, second = (copy.numpy() for copy in variable.values)
         np.testing.assert_allclose(first, second, atol=1e-6)

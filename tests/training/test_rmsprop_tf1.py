@@ -56,16 +56,18 @@ def test_ten_steps(settings):
     for x, y in batches:
         with tf.GradientTape() as tape:
             loss = _least_squares(weights.value, x, y)
-        optimizer.apply([tape.gradient(loss, weights.value)])
+        gradient = tape.gradient(loss, weights.value)
+        rmsprop.take_step(optimizer, [weights], [gradient])
     expected = _step_in_tf1(start, batches, settings)
     assert np.abs(expected - start).max() > 1e-3
     np.testing.assert_allclose(weights.numpy(), expected, atol=1e-6)
 
 
 def test_mean_square_starts_at_one():
-    variables = [keras.Variable(np.zeros(3)), keras.Variable(np.zeros([2, 2]))]
+    variables = [keras.Variable(tf.zeros(shape)) for shape in ([3], [2, 2])]
     optimizer = rmsprop.build_rmsprop(variables, 0.1, 0.9, 0.0, 1e-8)
-    optimizer.apply([np.full(3, 2.0), np.full([2, 2], -2.0)])
+    gradients = [tf.fill([3], 2.0), tf.fill([2, 2], -2.0)]
+    rmsprop.take_step(optimizer, variables, gradients)
     # The mean square is 0.9 * 1 + 0.1 * 4.
     np.testing.assert_allclose(variables[0], -0.2 / 1.3**0.5, rtol=1e-6)
     np.testing.assert_allclose(variables[1], 0.2 / 1.3**0.5, rtol=1e-6)
@@ -96,7 +98,9 @@ def test_ten_steps_of_a_trunk_against_tf_slim():
             units = trunk(image, training=True)
             loss = slim_reference.fixed_loss(units)
         trained = [v.value for v in trunk.trainable_variables]
-        optimizer.apply(tape.gradient(loss, trained))
+        rmsprop.take_step(
+            optimizer, trunk.trainable_variables, tape.gradient(loss, trained)
+        )
 
     for name, variable in variables.items():
         scale = max(np.abs(expected[name]).max(), 1)

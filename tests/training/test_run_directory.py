@@ -5,6 +5,7 @@ next start; advice that is refused where it was given.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 
@@ -38,6 +39,7 @@ def _history(workdir):
         "train.log_every=7",
         "train.save_every=7",
         "train.steps=7",
+        "data.num_fit=7",
     ],
 )
 def test_what_does_no_harm_may_change_and_is_remembered(tmp_path, assignment):
@@ -102,6 +104,20 @@ def test_other_files_elsewhere_are_refused(tmp_path):
         run_directory.check_content(
             run, "images", str(tmp_path / "larger"), larger
         )
+
+
+def test_the_digest_of_many_files_is_as_it_always_was(tmp_path):
+    """Each name, and the size of every third file: runs of 0.1.0 go on."""
+    names = _pictures(tmp_path / "pics", range(800))
+    run_directory.check_content(tmp_path, "images", f"{tmp_path}/pics", names)
+    noted = json.loads((tmp_path / "data.json").read_text())["images"]
+    digest = hashlib.sha256()
+    for number, name in enumerate(sorted(names)):
+        digest.update(name.encode() + b"\0")
+        if number % 3 == 0:
+            digest.update(name.removesuffix(".jpg").encode())  # its size
+    assert noted["count"] == 800
+    assert noted["digest"] == digest.hexdigest()
 
 
 def test_a_path_in_other_words_is_the_same(tmp_path, monkeypatch):

@@ -1,0 +1,44 @@
+"""A task's batches, made ahead of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.training import batches as batches_lib
+from mtssl_tf.training import run as run_lib
+
+
+def start_pipeline(
+    run: run_lib.Run, name: str, num_steps: int
+) -> Iterator[Any]:
+    """Returns a task's batches from where it stopped.
+
+    Args:
+        run: of the tasks.
+        name: of the task.
+        num_steps: that it has done.
+    """
+    task = run.states[name].task
+    source = run.source_of(task).training
+    dataset = batches_lib.build_batches(
+        task,
+        source,
+        run.config.train.seed,
+        run.skipped,
+        num_steps * task.config.batch_size,
+    )
+    if run.strategy.num_replicas_in_sync > 1:
+        # It brings each replica's part to its device by itself.
+        dataset = run.strategy.experimental_distribute_dataset(dataset)
+        return source_lib.iterate(dataset, source)
+    return source_lib.iterate(dataset, source, _only_gpu())
+
+
+def _only_gpu() -> str | None:
+    """Returns the device that steps are taken on, or None for the host."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return gpus[0].name if gpus else None
