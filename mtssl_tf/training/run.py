@@ -217,7 +217,9 @@ def _load_or_fit_facts(
     def examples() -> Iterator[dict[str, tf.Tensor]]:
         # Only once the first one is asked for: some tasks ask for none.
         positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
-        stream = source.stream(positions, config.train.seed, skipped)
+        stream = source.stream(
+            positions, config.train.seed, skipped, task.smallest_side_px
+        )
         yield from source_lib.iterate(stream.prefetch(tf.data.AUTOTUNE), source)
 
     facts = task.fit(examples())
