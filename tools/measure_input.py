@@ -132,7 +132,7 @@ def _over_bare_decode(
     from mtssl_tf.training import run
 
     (split,) = run.open_sources(config).values()
-    source = split.training
+    source: Any = split.training
     try:
         ours = _Rate(_batches(config, task, source), 1)
         if tasks_lib.TASKS[task].source == "images":
