@@ -50,6 +50,7 @@ _FREE_SETTINGS = {
     "data.cache_dir",
     "data.cache_gib",
     "train.intra_op_threads",
+    "train.remat",
 }
 # Of every task: they change what is learned from here on, and not what the
 # state means.
