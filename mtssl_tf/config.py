@@ -66,6 +66,8 @@ class TrainConfig:
             stay float32).
         use_lasso: whether each task reads its own mix of units.
         freeze_trunk: trains the heads alone, the floor to beat.
+        remat: whether the inside of block 3's units is computed again for
+            the backward pass, instead of kept: less memory, more time.
         rms_decay: of RMSProp's mean square.
         momentum: of RMSProp.
         epsilon: of RMSProp, inside the square root.
@@ -85,6 +87,7 @@ class TrainConfig:
     precision: str = "float32"
     use_lasso: bool = False
     freeze_trunk: bool = False
+    remat: bool = False
     rms_decay: float = settings.ranged(0.9, at_least=0, below=1)  # ours
     momentum: float = settings.ranged(0.9, at_least=0, below=1)  # ours
     # ours; 1e-3 would make it plain gradient descent

@@ -37,6 +37,7 @@ def pretrain(
     harmonize: bool = False,
     steps: int | None = None,
     precision: str = "float32",
+    remat: bool = False,
     probe: str | os.PathLike = "",
     settings: Mapping[str, Any] | None = None,
 ) -> keras.Model:
@@ -58,6 +59,8 @@ def pretrain(
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         steps: training steps in all; None takes the preset's.
         precision: float32 or bfloat16, of activations.
+        remat: less memory, more time: block 3's units are computed again for
+            the backward pass.
         probe: a labelled folder on which the trunk is judged now and then.
         settings: any other setting, {"section.key": value}, as the command's
             `--set`; not TensorFlow's threads, which are the caller's.
@@ -85,6 +88,7 @@ def pretrain(
         harmonize=harmonize,
         steps=steps,
         precision=precision,
+        remat=remat,
         probe=os.fspath(probe),
         assignments=[
             f"{name}={value}" for name, value in (settings or {}).items()
@@ -126,6 +130,7 @@ def build_config(
     harmonize: bool,
     steps: int | None,
     precision: str,
+    remat: bool = False,
     probe: str,
     profile: tuple[int, ...] = (),
     assignments: Sequence[str] = (),
@@ -141,6 +146,7 @@ def build_config(
         harmonize: whether inputs are harmonized.
         steps: in all, or None.
         precision: of activations.
+        remat: whether units are computed again.
         probe: a labelled folder or "".
         profile: first and last step to trace, or ().
         assignments: 'section.key=value' each, after all else.
@@ -158,6 +164,7 @@ def build_config(
         train=dataclasses.replace(
             config.train,
             precision=precision,
+            remat=remat,
             use_lasso=lasso,
             probe=probe,
             profile=profile,

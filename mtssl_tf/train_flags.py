@@ -74,6 +74,13 @@ PRECISION = flags.DEFINE_enum(
     "Of activations.",
     flag_values=FLAGS,
 )
+REMAT = flags.DEFINE_bool(
+    "remat",
+    False,
+    "Less memory, more time: computes block 3's units again for the backward "
+    "pass instead of keeping their inside.",
+    flag_values=FLAGS,
+)
 PROBE = command.define_path(
     "probe",
     "",
@@ -189,6 +196,7 @@ def config_from_flags() -> config_lib.RunConfig:
         harmonize=HARMONIZE.value,
         steps=STEPS.value,
         precision=PRECISION.value,
+        remat=REMAT.value,
         probe=PROBE.value,
         profile=_parse_profile(PROFILE.value),
         assignments=SET.value,

@@ -11,6 +11,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.models import cost
+from mtssl_tf.models import recomputed_trunk
 from mtssl_tf.training import batches
 from mtssl_tf.training import run
 from mtssl_tf.training import step
@@ -78,8 +79,8 @@ def task_cost(
     """Counts what a step of a task costs.
 
     Memory is what the weights and their slots take, and every output of every
-    layer, which the backward pass needs; buffers of single operations come on
-    top of it.
+    layer that is kept for the backward pass; buffers of single operations
+    come on top of it.
     """
     per_example, height, width, channels = batches.views_shape(state.task)
     num_views = state.task.config.batch_size * per_example
@@ -88,19 +89,41 @@ def task_cost(
     trunk_at_stride = next(
         layer for layer in model.layers if isinstance(layer, keras.Model)
     )
-    flops = cost.trunk_flops(trunk_at_stride, shape)
+    flops = _FORWARD_PASSES * cost.trunk_flops(trunk_at_stride, shape)
+    kept = _count_activations(trunk_at_stride, shape[1:])
+    recomputed = state.model.recomputed
+    if recomputed is not None:
+        flops += cost.trunk_flops(trunk_at_stride, shape) - cost.trunk_flops(
+            recomputed.stem, shape
+        )
+        kept = _count_kept(recomputed, shape[1:])
     parameters = trunk.count_params() + state.model.head.count_params()
     bytes_per_value = 2 if precision == "bfloat16" else 4
     activations = num_views * (
-        _count_activations(trunk_at_stride, (height, width, channels))
-        + _count_activations(state.model.head, None)
+        kept + _count_activations(state.model.head, None)
     )
     return TaskCost(
         f"{num_views} of {height}x{width}",
         state.model.head.count_params(),
-        _FORWARD_PASSES * flops,
+        flops,
         _BYTES_PER_PARAMETER * parameters + bytes_per_value * activations,
     )
+
+
+def _count_kept(
+    trunk: recomputed_trunk.RecomputedTrunk, input_shape: tuple[int, int, int]
+) -> int:
+    """Returns how many values are kept at once for one view.
+
+    Those of the stem, every unit's output, and one unit's inside.
+    """
+    shape = trunk.stem.compute_output_shape((1, *input_shape))
+    kept, inside = _count_activations(trunk.stem, input_shape), []
+    for unit in trunk.units.values():
+        inside.append(_count_activations(unit, shape[1:]))
+        shape = unit.compute_output_shape(shape)
+        kept += math.prod(shape)
+    return kept + max(inside)
 
 
 def _count_activations(

@@ -49,8 +49,9 @@ def remedy(config: config_lib.RunConfig, tasks: list[str]) -> str:
     precision = ""
     if config.train.precision == "float32":
         precision = " or --precision=bfloat16"
+    remat = "" if config.train.remat else "--remat with the same command; "
     return (
-        f"What helps: smaller batches ({smaller}){precision}, in a new "
+        f"What helps: {remat}smaller batches ({smaller}){precision}, in a new "
         "--workdir since both change what is learned; or end what else uses "
         "the memory, and run the same command again."
     )

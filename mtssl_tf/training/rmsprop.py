@@ -75,13 +75,12 @@ def take_step(
         rate = tf.where(is_finite, rate, 0.0)
         decay = tf.where(is_finite, decay, 1.0)
         momentum = tf.where(is_finite, momentum, 0.0)
+        mask = tf.cast(is_finite, tf.float32)
     for variable, gradient in zip(variables, gradients, strict=True):
         if gradient is None:
             continue
         if is_finite is not None:
-            gradient = tf.math.multiply_no_nan(
-                gradient, tf.cast(is_finite, gradient.dtype)
-            )
+            gradient = tf.math.multiply_no_nan(gradient, mask)
         index = optimizer._get_variable_index(variable)
         mean_square = optimizer._velocities[index].value.handle
         if optimizer._momentums:

@@ -177,8 +177,11 @@ def build_states(
                 **dataclasses.asdict(config.lasso), dtype=dtype, name="mix"
             )
         trunk = shared.at(task.config.output_stride)
+        recomputed = None
+        if config.train.remat:
+            recomputed = shared.recomputed_at(task.config.output_stride)
         model = task_model.build_task_model(
-            trunk, task, batches.views_shape(task)[1:], mix
+            trunk, task, batches.views_shape(task)[1:], mix, recomputed
         )
         variables = list(model.head.trainable_variables)
         if not config.train.freeze_trunk:

@@ -52,6 +52,7 @@ _FREE_SETTINGS = {
     "data.cache_gib",
     "data.num_fit",  # of the first start alone, which keeps the facts
     "train.intra_op_threads",
+    "train.remat",
 }
 # Of every task: they change what is learned from here on, and not what the
 # state means.

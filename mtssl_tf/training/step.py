@@ -40,7 +40,7 @@ class TaskState:
 
 def predict(state: TaskState, views: tf.Tensor) -> tf.Tensor:
     """Returns the task's prediction for float32 [B, V, h, w, 3]."""
-    return state.model.model(_views_as_batch(views), training=True)
+    return state.model.predict_in_training(_views_as_batch(views))
 
 
 def predict_without_update(state: TaskState, views: tf.Tensor) -> tf.Tensor:
@@ -248,8 +248,10 @@ class StepFunction:
             [tf.stack(list(values.values())), *gradients]
         )
         values = dict(zip(self._names, tf.unstack(numbers)))
-        is_finite = are_finite(values, gradients)
-        norm = tf.linalg.global_norm(gradients[: self._num_trunk or None])
+        num_watched = self._num_trunk or len(gradients)
+        norm = tf.linalg.global_norm(gradients[:num_watched])
+        # Each gradient is read once: a norm is as finite as what it is of.
+        is_finite = are_finite(values, [norm, *gradients[num_watched:]])
         apply_gradients(state, gradients, is_finite)
         if self._strategy.num_replicas_in_sync > 1:
             self._average_statistics()

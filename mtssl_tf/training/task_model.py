@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 import keras
 
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.models import recomputed_trunk
 from mtssl_tf.models import trunk as trunk_lib
 from mtssl_tf.tasks import base
 
@@ -21,11 +23,20 @@ class TaskModel:
         model: float32 [B * V, h, w, 3] -> the task's prediction.
         head: mix (where there is one) and head: block-3 units -> prediction.
         mix: the task's lasso mix, or None where it reads the last unit.
+        recomputed: the trunk as training computes it where memory is short;
+            None where it keeps all for the backward pass.
     """
 
     model: keras.Model
     head: keras.Model
     mix: lasso_mix.LassoMix | None
+    recomputed: recomputed_trunk.RecomputedTrunk | None = None
+
+    def predict_in_training(self, images: Any) -> Any:
+        """Returns `model(images, training=True)`, by way of `recomputed`."""
+        if self.recomputed is None:
+            return self.model(images, training=True)
+        return self.head(self.recomputed(images), training=True)
 
     def mixing_weights(self) -> list[float] | None:
         """Returns the mix in depth order, N weights; None without one."""
@@ -42,6 +53,7 @@ class TrunkAtStrides:
         self.trunk = trunk_lib.build_trunk(config, dtype=dtype)
         self._config = config
         self._by_stride = {config.output_stride: self.trunk}
+        self._recomputed: dict[int, recomputed_trunk.RecomputedTrunk] = {}
 
     def at(self, output_stride: int) -> keras.Model:
         """Returns the trunk at this stride, on the shared weights."""
@@ -54,12 +66,23 @@ class TrunkAtStrides:
             )
         return self._by_stride[output_stride]
 
+    def recomputed_at(
+        self, output_stride: int
+    ) -> recomputed_trunk.RecomputedTrunk:
+        """Returns the same where its units are computed twice."""
+        if output_stride not in self._recomputed:
+            self._recomputed[output_stride] = recomputed_trunk.RecomputedTrunk(
+                self.at(output_stride)
+            )
+        return self._recomputed[output_stride]
+
 
 def build_task_model(
     trunk: keras.Model,
     task: base.Task,
     view_shape: tuple[int, int, int],
     mix: lasso_mix.LassoMix | None = None,
+    recomputed: recomputed_trunk.RecomputedTrunk | None = None,
 ) -> TaskModel:
     """Puts a task's head on the trunk.
 
@@ -68,6 +91,7 @@ def build_task_model(
         task: gives the head.
         view_shape: height, width and channels of the task's views.
         mix: combines the trunk's units; None reads the last one.
+        recomputed: of this trunk; None keeps all for the backward pass.
     """
     image = keras.Input(view_shape, dtype="float32")
     outputs = trunk(image)
@@ -80,7 +104,7 @@ def build_task_model(
         units, task.build_head(features), name=f"head_{task.name}"
     )
     model = keras.Model(image, head(outputs), name=task.name)
-    return TaskModel(model, head, mix)
+    return TaskModel(model, head, mix, recomputed)
 
 
 def last_unit(units: Mapping[str, keras.KerasTensor]) -> keras.KerasTensor:

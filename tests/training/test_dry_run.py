@@ -43,6 +43,22 @@ def test_the_cost_of_a_step_by_hand():
     assert conv1 < cost.flops < 10 * conv1
 
 
+def test_units_computed_twice_cost_time_and_less_memory():
+    costs = []
+    for remat in (False, True):
+        config = config_lib.preset_config("paper", ["colorization"])
+        config = config_lib.override(config, f"train.remat={remat}")
+        task = tasks.TASKS["colorization"](config.tasks["colorization"])
+        trunk, states = run.build_states(config, {"colorization": task})
+        costs.append(
+            dry_run.task_cost(states["colorization"], trunk, "float32")
+        )
+    plain, twice = costs
+    # A forward pass of block 3 more, on three of the whole trunk.
+    assert 1.25 < twice.flops / plain.flops < 1.33
+    assert 0.3 < twice.num_bytes / plain.num_bytes < 0.6
+
+
 @pytest.mark.parametrize("name", sorted(tasks.TASKS))
 def test_one_full_size_step_of_the_paper_preset(name):
     config = config_lib.preset_config("paper", [name])

@@ -62,6 +62,38 @@ def test_steps_equal_those_of_keras(name):
         )
 
 
+@pytest.mark.parametrize("name", ["colorization", "relative_position"])
+def test_units_computed_twice_change_nothing(name):
+    found = []
+    for remat in (False, True):
+        state = _state(name, remat=remat, use_lasso=True)
+        step = step_lib.StepFunction(tf.distribute.get_strategy(), state)
+        batch = task_cases.batch(state.task)
+        numbers = [step.take(batch).numbers.numpy() for _ in range(3)]
+        found.append((numbers, list(_numbers(state).values())))
+    for one, other in zip(*(tf.nest.flatten(each) for each in found)):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_on_replicas_too(two_replicas):
+    found = []
+    for remat in (False, True):
+        with two_replicas.scope():
+            state = _state("exemplar", remat=remat)
+        for layer in state.model.model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True  # sums within what is recomputed
+        dataset = tf.data.Dataset.from_tensors(task_cases.batch(state.task))
+        dataset = two_replicas.experimental_distribute_dataset(
+            dataset.unbatch().batch(state.task.config.batch_size)
+        )
+        step = step_lib.StepFunction(two_replicas, state)
+        outcome = step.take(next(iter(dataset)))
+        found.append([outcome.numbers.numpy(), *_numbers(state).values()])
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
 def test_a_rate_that_falls_is_that_of_the_step():
     variable = keras.Variable(np.zeros(2, np.float32))
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
