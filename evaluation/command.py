@@ -11,6 +11,7 @@ import pathlib
 
 from absl import flags
 
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import lock
 
@@ -92,9 +93,9 @@ def run(
         if not values.out:
             work(values)
             return
-        with lock.hold(
-            pathlib.Path(values.out), command_lib.end_at_lost_lock(name)
-        ):
+        out = pathlib.Path(values.out)
+        with lock.hold(out, command_lib.end_at_lost_lock(name)):
+            atomic_file.remove_partials_in(out)  # of who was killed
             work(values)
 
     return command_lib.run(name, text, values, argv, work_alone)

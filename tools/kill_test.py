@@ -21,7 +21,6 @@ if __name__ == "__main__":
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -33,18 +32,16 @@ import sys
 import time
 
 from absl import flags
-import numpy as np
 
 from mtssl_tf import pretraining
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
+from tools import kill_digests
 from tools import kill_inputs
 
 RESULT_FILE = "kills.json"
 _PYTHON = sys.executable
 _TIMEOUT_S = 900.0
-# What says when and how fast, and not what.
-_TIMES = {"wall_time_s", "wall_s", "images_per_s", "data_wait", "seconds"}
 _TASKS = pretraining.pretext_tasks()
 _SMALL = (
     "--set=trunk.num_units=(1,1,2)",
@@ -54,8 +51,6 @@ _SMALL = (
     "--set=train.log_every=2",
     *(f"--set={task}.batch_size=4" for task in _TASKS),
 )
-
-Digest = Callable[[pathlib.Path], dict[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +67,7 @@ class Scenario:
 
     name: str
     command: Callable[[pathlib.Path, pathlib.Path], Sequence[str]]
-    digest: Digest
+    digest: kill_digests.Digest
     is_in_writes: bool = False
     works_in_run: bool = False
 
@@ -86,53 +81,6 @@ class Outcome:
     undisturbed_s: float = 0.0
     differing: list[str] = dataclasses.field(default_factory=list)
     failed: str = ""
-
-
-def hash_files(folder: pathlib.Path) -> dict[str, str]:
-    """Returns a digest of every file; of JSON without its times."""
-    return {
-        str(path.relative_to(folder)): _hash_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_passing(path.relative_to(folder))
-    }
-
-
-def hash_run(workdir: pathlib.Path) -> dict[str, str]:
-    """Returns digests of a run's last checkpoint, metrics and label cache."""
-    import tensorflow as tf
-
-    from mtssl_tf.training import checkpoint
-
-    reader = tf.train.load_checkpoint(checkpoint.latest(workdir / "run"))
-    digests = {
-        name: _hash(np.asarray(reader.get_tensor(name)).tobytes())
-        for name in reader.get_variable_to_shape_map()
-        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
-    }
-    metrics = workdir / "run" / "metrics.jsonl"
-    for number, line in enumerate(metrics.read_text().splitlines()):
-        digests[f"metrics.jsonl:{number}"] = _hash_json(line)
-    cache = workdir / "cache"
-    for path in cache.rglob("*"):
-        if path.suffix in (".jpg", ".png"):
-            digests[str(path.relative_to(cache))] = _hash_file(path)
-    return digests
-
-
-def hash_export(workdir: pathlib.Path) -> dict[str, str]:
-    """Returns digests of the tensors of a SavedModel, and of its settings."""
-    import tensorflow as tf
-
-    variables = workdir / "export" / "saved_model" / "variables" / "variables"
-    reader = tf.train.load_checkpoint(str(variables))
-    names = reader.get_variable_to_shape_map()
-    digests = {
-        name: _hash(np.asarray(reader.get_tensor(name)).tobytes())
-        for name in names
-        if "_CHECKPOINTABLE" not in name
-    }
-    files = {path.name for path in (workdir / "export").iterdir()}
-    return {**digests, "files": _hash(repr(sorted(files)).encode())}
 
 
 def _train(
@@ -167,12 +115,12 @@ SCENARIOS = (
     Scenario(
         "train",
         lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=3"),
-        hash_run,
+        kill_digests.hash_run,
     ),
     Scenario(
         "train while it saves",
         lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=1"),
-        hash_run,
+        kill_digests.hash_run,
         is_in_writes=True,
     ),
     Scenario(
@@ -183,7 +131,7 @@ SCENARIOS = (
             *("--steps=8", "--set=train.save_every=2", "--cluster=local"),
             *("--mode=turns", "--store_shards=2"),
         ),
-        hash_run,
+        kill_digests.hash_run,
     ),
     Scenario(
         "export",
@@ -191,12 +139,12 @@ SCENARIOS = (
             *("-m", "mtssl_tf.export", f"--workdir={i / 'trained' / 'run'}"),
             f"--out={o / 'export'}",
         ),
-        hash_export,
+        kill_digests.hash_export,
     ),
     Scenario(
         "plot_run",
         lambda i, o: (*("-m", "tools.plot_run", f"--workdir={o / 'run'}"),),
-        hash_files,
+        kill_digests.hash_files,
         works_in_run=True,
     ),
     Scenario(
@@ -205,24 +153,32 @@ SCENARIOS = (
             *("-m", "mtssl_tf.masks", f"--videos={i / 'videos'}"),
             *(f"--out={o / 'masks'}", "--short_side=96", "--workers=2"),
         ),
-        hash_files,
+        kill_digests.hash_files,
     ),
-    Scenario("sample set", lambda i, o: ("-c", _SAMPLES, str(o)), hash_files),
-    Scenario("linear", _evaluate("imagenet_linear", _CLASSES), hash_files),
+    Scenario(
+        "sample set",
+        lambda i, o: ("-c", _SAMPLES, str(o)),
+        kill_digests.hash_files,
+    ),
+    Scenario(
+        "linear",
+        _evaluate("imagenet_linear", _CLASSES),
+        kill_digests.hash_files,
+    ),
     Scenario(
         "linear by the paper",
         _evaluate("imagenet_linear", _CLASSES, "--full", "--epochs=2"),
-        hash_files,
+        kill_digests.hash_files,
     ),
     Scenario(
         "depth",
         _evaluate("nyu_depth", "--data={0}/depth", "--steps=4"),
-        hash_files,
+        kill_digests.hash_files,
     ),
     Scenario(
         "detection",
         _evaluate("voc_detection", "--data={0}/voc", "--set=steps=4"),
-        hash_files,
+        kill_digests.hash_files,
     ),
 )
 
@@ -402,41 +358,6 @@ def as_table(outcomes: Sequence[Outcome]) -> str:
             f"| {each.name} | {each.undisturbed_s:.0f} | {each.kills} | {end} |"
         )
     return "\n".join(lines)
-
-
-def _is_passing(path: pathlib.Path) -> bool:
-    """Returns whether a file is of the way there, and not of the end."""
-    return (
-        path.suffix in (".lock", ".log")
-        or any("checkpoints" in part for part in path.parts)
-        or any("tensorboard" in part for part in path.parts)
-    )
-
-
-def _hash_file(path: pathlib.Path) -> str:
-    if path.suffix == ".json":
-        return _hash_json(path.read_text())
-    return _hash(path.read_bytes())
-
-
-def _hash_json(text: str) -> str:
-    return _hash(json.dumps(_without_times(json.loads(text))).encode())
-
-
-def _without_times(value):
-    if isinstance(value, dict):
-        return {
-            key: _without_times(each)
-            for key, each in value.items()
-            if key not in _TIMES and key not in ("command", "digest", "path")
-        }
-    if isinstance(value, list):
-        return [_without_times(each) for each in value]
-    return value
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import json
 import os
 import pathlib
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from absl import flags
 from mtssl_tf import pretraining
 from mtssl_tf import tasks
 from mtssl_tf.process import command
+from tools import in_turn
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_integer(
@@ -43,18 +43,18 @@ _POLL_S = 0.005
 _TIMEOUT_S = 300.0
 
 
-def help_time(num_rounds: int = 5) -> dict[str, float]:
+def help_time(num_rounds: int = 5) -> in_turn.Figure:
     """Returns seconds of --help, and of importing absl's flags."""
-    return _in_turn(
+    return in_turn.compare(
         lambda: _run_time("-m", "mtssl_tf.train", "--help"),
         lambda: _run_time("-c", "import absl.flags"),
         num_rounds,
     )
 
 
-def mistake_time(num_rounds: int = 5) -> dict[str, float]:
+def mistake_time(num_rounds: int = 5) -> in_turn.Figure:
     """Returns seconds of an unknown flag, and of importing absl's flags."""
-    return _in_turn(
+    return in_turn.compare(
         lambda: _run_time("-m", "mtssl_tf.train", "--taks=x"),
         lambda: _run_time("-c", "import absl.flags"),
         num_rounds,
@@ -63,7 +63,7 @@ def mistake_time(num_rounds: int = 5) -> dict[str, float]:
 
 def first_step_time(
     num_rounds: int = 3, assignments: Sequence[str] = ()
-) -> dict[str, float]:
+) -> in_turn.Figure:
     """Returns seconds from the command to the end of its first step.
 
     One core, the default preset and tasks, a sample set made before. The
@@ -80,7 +80,7 @@ def first_step_time(
         # Makes the sample set, and labels its clips.
         _first_step(folder / "before", cache, assignments)
         numbers = iter(range(num_rounds))
-        found = _in_turn(
+        found = in_turn.compare(
             lambda: _first_step(
                 folder / f"run_{next(numbers)}", cache, assignments
             ),
@@ -92,7 +92,7 @@ def first_step_time(
 
 def listing_times(
     num_files: int = 1_000_000, num_rounds: int = 3
-) -> dict[str, dict[str, float]]:
+) -> dict[str, in_turn.Figure]:
     """Returns seconds to open a folder at a run's start, and again.
 
     All of it: listing, splitting, comparing with what the run began with. The
@@ -142,8 +142,10 @@ def listing_times(
             return time.perf_counter() - start
 
         return {
-            "list": _in_turn(lambda: open_in(next(workdirs)), walk, num_rounds),
-            "list_again": _in_turn(
+            "list": in_turn.compare(
+                lambda: open_in(next(workdirs)), walk, num_rounds
+            ),
+            "list_again": in_turn.compare(
                 lambda: open_in(folder / "run_0"), walk, num_rounds
             ),
         }
@@ -159,19 +161,6 @@ def make_tree(folder: pathlib.Path, num_files: int) -> None:
         # Long ago: what has just changed is read again.
         os.utime(below, (10**9, 10**9))
     os.utime(folder, (10**9, 10**9))
-
-
-def _in_turn(
-    ours: Callable[[], float], reference: Callable[[], float], num_rounds: int
-) -> dict[str, float]:
-    """Returns the medians of both, measured in turn, and their ratio."""
-    times = [(reference(), ours()) for _ in range(num_rounds)]
-    median_reference, median = map(statistics.median, zip(*times))
-    return {
-        "ours": median,
-        "reference": median_reference,
-        "ratio": median / median_reference,
-    }
 
 
 def _run_time(*arguments: str, one_core: bool = False) -> float:
@@ -234,7 +223,7 @@ def _python(
             process.wait()
 
 
-def measure(num_files: int, num_rounds: int) -> dict[str, dict[str, float]]:
+def measure(num_files: int, num_rounds: int) -> dict[str, in_turn.Figure]:
     """Returns everything, by the names that results have."""
     listing = listing_times(num_files, num_rounds)
     return {

@@ -61,11 +61,17 @@ def export_predictor(
     Raises:
         RuntimeError: what was written gives other depths.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serve", predict)
+    # Not `keras.export.ExportArchive`: the order of its variables, and so
+    # every file's bytes, is another one in every process.
+    module = tf.Module()
+    module.variables_ = [variable.value for variable in model.variables]
+    module.serve = predict
     with atomic_file.new_folder(folder, replaces=True) as partial:
-        archive.write_out(str(partial), verbose=False)
+        tf.saved_model.save(
+            module,
+            str(partial),
+            signatures={"serve": predict, "serving_default": predict},
+        )
     rgb = np.random.default_rng(0).integers(0, 256, (1, 90, 130, 3), np.uint8)
     expected = predict(tf.constant(rgb)).numpy()
     with paths.without_pattern(folder) as plain:

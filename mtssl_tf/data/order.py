@@ -10,24 +10,32 @@ from __future__ import annotations
 
 from mtssl_tf.lazy_imports import tf
 
+_MARK = 498247692  # release: TensorFlow's, in `index_shuffle`
+
 
 def example_index(position: tf.Tensor, num_examples: int, seed: int):
     """Returns which example stands at `position`.
 
     Args:
-        position: int64 [], at least 0.
+        position: int64 [] or [n], at least 0.
         num_examples: how many examples there are.
         seed: the run's seed.
 
     Returns:
-        int64 [] in [0, num_examples).
+        int64, as many, in [0, num_examples).
     """
     if num_examples == 1:
         return tf.zeros_like(position)
     epoch = tf.cast(position // num_examples, tf.int32)
-    return tf.random.experimental.index_shuffle(
+    # `tf.random.experimental.index_shuffle` takes one index only: it puts its
+    # mark before the first of many seeds and not into each.
+    marked = tf.stack(
+        [tf.fill(tf.shape(epoch), value) for value in (_MARK, seed)] + [epoch],
+        axis=-1,
+    )
+    return tf.raw_ops.RandomIndexShuffle(
         index=position % num_examples,
-        seed=tf.stack([seed, epoch]),
+        seed=marked,
         max_index=tf.constant(num_examples - 1, tf.int64),
     )
 

@@ -104,12 +104,7 @@ class VideoSource:
 
         def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
             attempts = tf.range(_MAX_ATTEMPTS, dtype=tf.int64)
-            indices = tf.map_fn(
-                lambda attempt: order.example_index(
-                    position + attempt, len(self), seed
-                ),
-                attempts,
-            )
+            indices = order.example_index(position + attempts, len(self), seed)
             fraction = tf.random.stateless_uniform(
                 [], order.example_seed(position, seed)
             )

@@ -102,6 +102,7 @@ class _Group:
     size: int = 1
     is_away: bool = True
     deposit: tuple[int, Any] = (0, None)
+    num_done: int = 0
     # Step -> the trunk it was given; two where groups overlap.
     begun: dict[int, Any] = dataclasses.field(default_factory=dict)
 
@@ -135,7 +136,10 @@ class Coordinator:
         self._plan = plan
         self._call_shards = call_shards
         self._groups = {
-            task: _Group(deposit=(steps[task], deposits[task]))
+            task: _Group(
+                deposit=(steps[task], deposits[task]),
+                num_done=sum(steps.values()),
+            )
             for task in plan.weights
         }
         self._committed: dict[str, int] = {}
@@ -316,9 +320,14 @@ class Coordinator:
                 self._changed.notify_all()
 
     def report(self, record: Any, seconds_per_step: float) -> None:
-        """Passes a group's metrics on to the command."""
+        """Passes a group's metrics on to the command.
+
+        With the number of steps of all tasks as it was when the group had
+        done its last one, however far others have come since.
+        """
         with self._changed:
-            self._reports.append((self._num_done(), record, seconds_per_step))
+            num_done = self._groups[record.task].num_done
+            self._reports.append((num_done, record, seconds_per_step))
 
     def _note_begun(self, task: str, step: int, trunk: Any) -> None:
         """Keeps a trunk for the other ranks until its step is over."""
@@ -395,6 +404,7 @@ class Coordinator:
         # Asynchronous workers commit parts of a batch each.
         counts = [n for p, n in self._committed.items() if _task(p) == task]
         self._steps[task] = sum(counts) // len(counts)
+        self._groups[task].num_done = self._num_done()
 
     def _hold_if_due(self, before: Mapping[str, int]) -> None:
         every = self._plan.save_every

@@ -96,6 +96,7 @@ class ClusterRun:
         self._seconds: dict[str, float] = {}
         self._told: dict[str, Any] = {}
         self._records: dict[str, metrics_record.MetricsRecord] = {}
+        self._told_steps = dict(self._steps)
         self._progress = progress.ProgressLine(
             self._plan().num_steps, "steps", sum(self._steps.values())
         )
@@ -161,6 +162,7 @@ class ClusterRun:
     ) -> tuple[list[Any], Any]:
         """Starts an epoch of the store at the last joint checkpoint."""
         self._steps = self._joint.restore()
+        self._told_steps = dict(self._steps)
         train = self._config.train
         num_workers = sum(w.most for w in self._options.workers.values())
         shards = actors.start_shards(
@@ -277,6 +279,9 @@ class ClusterRun:
         cut = self._ask(coordinator.take_cut.remote())
         if cut is None:
             return
+        # What groups told before they handed in is not told again by who goes
+        # on from it.
+        self._write_reports(self._ask(coordinator.status.remote()))
         for task, step in cut.late.items():
             logging.warning(
                 "The group of %s is away: this checkpoint has its head as "
@@ -316,10 +321,12 @@ class ClusterRun:
         self, step: int, record: metrics_record.MetricsRecord
     ) -> None:
         """Watches the losses and metrics that groups report."""
+        before = self._told_steps[record.task]
+        self._told_steps[record.task] = record.task_step
         self._watch.add_steps(
             record.task,
             record.values,
-            num_steps=self._config.train.log_every,
+            num_steps=max(1, record.task_step - before),
         )
         for trouble in self._watch.take_new():
             logging.warning("Step %d: %s", step, trouble.message)

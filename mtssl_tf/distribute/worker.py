@@ -222,10 +222,8 @@ class Worker:
                 coming = self._threads.submit(
                     self._begin_after, commit, self._step + 1
                 )
-            else:
-                if not self._finish(commit, head_gradients):
-                    return
-                coming = self._threads.submit(self._begin, self._step)
+            elif not self._finish(commit, head_gradients):
+                return
             self._window.add(
                 values,
                 self._config.batch_size,
@@ -233,6 +231,8 @@ class Worker:
                 time.monotonic() - start,
             )
             self._tell_store()
+            if not use_overlap:
+                coming = self._threads.submit(self._begin, self._step)
 
     def _take_over(self, coming: concurrent.futures.Future) -> bool:
         """Computes with the trunk that came from now on."""
@@ -393,19 +393,31 @@ class Worker:
         if job.options.is_calibration:
             every = CALIBRATION_STEPS
         if self._step % every == 0:
-            record = metrics_record.MetricsRecord(
-                job.task,
-                self._step,
-                "train",
-                self._window.means(),
-                self._window.rates(),
-                self._state.model.mixing_weights(),
-            )
-            median_s = self._window.median_step_s(_CALIBRATION_WARM_UP)
-            self._store.report(record, median_s)
-            self._window.clear()
+            self._report(self._step)
+
+    def _report(self, step: int) -> None:
+        """Tells of the steps since the last time."""
+        if not self._window.num_steps:
+            return
+        record = metrics_record.MetricsRecord(
+            self._job.task,
+            step,
+            "train",
+            self._window.means(),
+            self._window.rates(),
+            self._state.model.mixing_weights(),
+        )
+        median_s = self._window.median_step_s(_CALIBRATION_WARM_UP)
+        self._store.report(record, median_s)
+        self._window.clear()
 
     def _deposit(self, step: int) -> None:
+        # Who goes on from it knows nothing of the steps before. Not where
+        # another thread adds steps at the same time; and a calibration is not
+        # gone on with.
+        options = self._job.options
+        if not (options.use_overlap or options.is_calibration):
+            self._report(step)
         self._store.deposit(
             self._job.task,
             self._job.generation,

@@ -99,10 +99,8 @@ class Exemplar(base.Task):
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Distorts one seed patch twice; `target` is int32 [], unused."""
-        image = resize.to_uint8(
-            resize.resize_short_side(
-                example["image"], self.config.short_side_px
-            )
+        image = resize.to_short_side(
+            example["image"], self.config.short_side_px
         )
         share = tf.random.stateless_uniform([10], seed)
         views = tf.stack(

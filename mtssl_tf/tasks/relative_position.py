@@ -208,8 +208,7 @@ class RelativePosition(base.Task):
             coarse = resize.between(
                 min(_COARSE_MIN_PX, side), side - 1, share[1]
             )
-            small = tf.image.resize(cut(coarse), [side, side])
-            return resize.to_uint8(small)
+            return resize.to_short_side(cut(coarse), side)
 
         is_coarse = share[0] < self.config.coarse_probability
         patch = tf.cond(is_coarse, cut_coarsely, cut)

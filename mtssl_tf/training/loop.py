@@ -159,7 +159,6 @@ class Trainer:
                 self._last_saved = step
 
     def _save(self) -> None:
-        self._take_in()
         # Who goes on from here knows nothing of the steps before.
         self._write_windows()
         path = self._checkpoints.save(self._steps)

@@ -37,3 +37,19 @@ def test_seeds_of_positions_differ():
         for p in range(100)
     }
     assert len(seeds) == 100
+
+
+def test_many_positions_at_once_have_the_order_of_one_by_one():
+    for number in (1, 7, 100):
+        positions = tf.range(30, dtype=tf.int64)
+        together = order.example_index(positions, number, 3).numpy()
+        assert together.tolist() == _indices(number, range(30), 3)
+
+
+def test_the_order_is_that_of_tensorflows_own_function():
+    # Runs that began with it go on in it.
+    shuffle = tf.random.experimental.index_shuffle
+    for position in range(20):
+        assert _indices(7, [position], 3)[0] == int(
+            shuffle(position % 7, [3, position // 7], 6)
+        )

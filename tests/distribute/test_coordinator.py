@@ -8,6 +8,7 @@ import pytest
 
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.training import schedule
 
 A, B = "a", "b"
@@ -283,6 +284,20 @@ def test_a_snapshot_is_due_where_the_cost_crosses_a_multiple(monkeypatch):
 
 def test_reports_are_passed_on_once(monkeypatch):
     coordinator, _ = build(monkeypatch)
-    coordinator.report("a record", 0.1)
-    assert coordinator.status()["reports"] == [(0, "a record", 0.1)]
+    record = metrics_record.MetricsRecord(A, 0, "train", {"loss": 1.0})
+    coordinator.report(record, 0.1)
+    assert coordinator.status()["reports"] == [(0, record, 0.1)]
     assert coordinator.status()["reports"] == []
+
+
+def test_a_report_has_the_step_of_its_last_commit(monkeypatch):
+    # It had the step at which it came, which another group may have raised:
+    # two equal runs differed.
+    coordinator, _ = build(monkeypatch)
+    for task in (A, B):
+        coordinator.admit(task, 1)
+        assert commit(coordinator, task, 0) == "ok"
+    for task, step in ((A, 1), (B, 2)):
+        record = metrics_record.MetricsRecord(task, 1, "train", {"loss": 1.0})
+        coordinator.report(record, 0.1)
+        assert coordinator.status()["reports"] == [(step, record, 0.1)]

@@ -61,3 +61,11 @@ def test_two_evaluations_do_not_share_a_folder(tmp_path, capsys):
     assert _run(arguments, work) == 0
     assert "is being written by process" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_half_written_stays_of_who_was_killed(tmp_path):
+    (tmp_path / "saved_model.7-7.partial" / "variables").mkdir(parents=True)
+    (tmp_path / "result.json.7-7.partial").write_text("{")
+    (tmp_path / "result.json").write_text("{}")
+    assert _run([f"--out={tmp_path}"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

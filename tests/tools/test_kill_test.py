@@ -1,9 +1,11 @@
 """The tool that kills commands tells good writers from bad ones."""
 
+import json
 import pathlib
 
 import pytest
 
+from tools import kill_digests
 from tools import kill_test
 
 # Writes ten numbers, a line each, in half a second.
@@ -23,7 +25,7 @@ def _scenario(first):
     return kill_test.Scenario(
         "writer",
         lambda inputs, out: ("-c", _WRITER.format(first=first), str(out)),
-        kill_test.hash_files,
+        kill_digests.hash_files,
     )
 
 
@@ -42,7 +44,7 @@ def test_what_goes_on_is_equal_and_what_starts_over_differs(
 
 def test_a_command_that_fails_is_named(tmp_path):
     scenario = kill_test.Scenario(
-        "fails", lambda inputs, out: ("-c", "1 / 0"), kill_test.hash_files
+        "fails", lambda inputs, out: ("-c", "1 / 0"), kill_digests.hash_files
     )
     outcome = kill_test.kill_and_compare(scenario, tmp_path, tmp_path, 1, 0)
     assert outcome.failed.startswith("exit code 1; see ")
@@ -56,9 +58,20 @@ def test_times_are_left_out_and_nothing_else(tmp_path):
         (folder / "a.json").write_text(
             f'{{"wall_time_s": {wall}, "loss": {loss}}}'
         )
-    assert kill_test.hash_files(one) == kill_test.hash_files(other)
+    assert kill_digests.hash_files(one) == kill_digests.hash_files(other)
     (other / "a.json").write_text('{"wall_time_s": 1.0, "loss": 0.6}')
-    assert kill_test.hash_files(one) != kill_test.hash_files(other)
+    assert kill_digests.hash_files(one) != kill_digests.hash_files(other)
+
+
+def test_a_line_told_twice_differs_from_one_told_once(tmp_path):
+    line = json.dumps({"step": 2, "task": "exemplar", "split": "train"})
+    digests = []
+    for name, lines in (("once", 1), ("twice", 2)):
+        path = tmp_path / name
+        path.write_text(f"{line}\n" * lines)
+        digests.append(kill_digests.hash_metrics(path))
+    assert digests[0].keys() == digests[1].keys()
+    assert digests[0] != digests[1]
 
 
 def test_a_mistaken_command_is_named(capsys):

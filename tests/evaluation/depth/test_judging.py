@@ -99,6 +99,29 @@ def test_saved_model_takes_uint8_and_gives_the_same_metres(model, tmp_path):
         served.serve(tf.constant(rgb)), predict(tf.constant(rgb)), atol=1e-5
     )
     assert served.serve(tf.constant(rgb[:, :50])).shape == (1, 50, 96)
+    for name in ("serve", "serving_default"):
+        depth = served.signatures[name](rgb=tf.constant(rgb))
+        np.testing.assert_array_equal(*depth.values(), served.serve(rgb))
+
+
+def test_a_saved_models_variables_are_in_the_models_order(model, tmp_path):
+    # They were in an order of their own in every process, and so the files
+    # of two equal runs differed.
+    predict = predictor.build_predictor(
+        model, input_contract.InputContract(), _CONFIG
+    )
+    predictor.export_predictor(model, predict, tmp_path / "depth")
+    reader = tf.train.load_checkpoint(
+        str(tmp_path / "depth" / "variables" / "variables")
+    )
+    saved = {
+        int(name.split("/")[1]): reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "variables" in name.split("/")[0]
+    }
+    assert saved.keys() == set(range(len(model.variables)))
+    for number, variable in enumerate(model.variables):
+        np.testing.assert_array_equal(saved[number], variable)
 
 
 def test_one_colour_scale_for_truth_and_prediction(tmp_path):

@@ -1,0 +1,81 @@
+"""A worker between a store and its data, in this process."""
+
+import tensorflow as tf
+import tiny_run
+
+from mtssl_tf.data import sample_set
+from mtssl_tf.distribute import coordinator as coordinator_lib
+from mtssl_tf.distribute import joint_checkpoint
+from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.distribute import worker as worker_lib
+from mtssl_tf.training import run as run_lib
+
+_TASK = "exemplar"
+
+
+class _Store:
+    """Holds one trunk for ever, wants a deposit at a step, ends at another."""
+
+    def __init__(self, trunk, deposit_at, end_at):
+        self._trunk = trunk
+        self._deposit_at = deposit_at
+        self._end_at = end_at
+        self.calls = []
+
+    def begin(self, task, generation, step):
+        is_over = step == self._end_at
+        status = coordinator_lib.END if is_over else coordinator_lib.OK
+        return coordinator_lib.Reply(status)
+
+    def fetch(self, trunk):
+        return [{shard_lib.TRUNK: self._trunk}]
+
+    def stage(self, *arguments):
+        pass
+
+    def commit(self, commit, rank, shards):
+        deposit = ("deposit", self._deposit_at)
+        is_due = commit.step == self._deposit_at and deposit not in self.calls
+        status = coordinator_lib.DEPOSIT if is_due else coordinator_lib.OK
+        return coordinator_lib.Reply(status)
+
+    def deposit(self, task, generation, step, vector):
+        self.calls.append(("deposit", step))
+
+    def report(self, record, seconds_per_step):
+        self.calls.append(("report", record.task_step))
+
+
+def test_what_goes_into_a_checkpoint_has_been_told_of(tmp_path):
+    # Who goes on from it tells of the steps after it alone: what was not told
+    # before was lost.
+    samples = sample_set.build_sample_set(tmp_path)
+    config = tiny_run.config(samples, [_TASK], "train.log_every=4")
+    options = options_lib.ClusterOptions("local", {}, mode="turns")
+    joint = joint_checkpoint.JointCheckpoint(
+        run_lib.build_run(config, tmp_path, tf.distribute.get_strategy()),
+        tmp_path,
+        num_shards=1,
+        has_heads=False,
+    )
+    trunk = joint.shard_arrays(0)[shard_lib.TRUNK, shard_lib.VALUES]
+    store = _Store(trunk, deposit_at=3, end_at=5)
+    job = worker_lib.Job(
+        config,
+        tmp_path,
+        options,
+        _TASK,
+        rank=0,
+        size=1,
+        generation=1,
+        step=0,
+        deposit=joint.deposits()[_TASK],
+    )
+    worker_lib.Worker(
+        job,
+        store,
+        tf.distribute.get_strategy(),
+        tf.distribute.experimental.CommunicationOptions(),
+    ).train()
+    assert store.calls == [("report", 3), ("deposit", 3), ("report", 4)]
