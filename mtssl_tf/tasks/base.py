@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent import futures
 import dataclasses
+import itertools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +16,8 @@ from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.models import input_contract
+
+_MADE_AT_ONCE = 32  # ours: examples for `fit` that are held at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,23 +108,22 @@ class Task(abc.ABC):
     def preprocessed(
         self, examples: Iterable[dict[str, tf.Tensor]]
     ) -> Iterator[dict[str, tf.Tensor]]:
-        """Yields what `preprocess` makes of each example, by one graph.
+        """Yields what `preprocess` makes of each example, in their order.
 
-        For `fit`, with the example's number as seed.
+        For `fit`, by one graph on all cores; seeds are the examples' numbers.
         """
+        numbered = enumerate(examples)
         compiled = None
-        for number, example in enumerate(examples):
-            seed = tf.constant([0, number])
-            if compiled is None:
-                compiled = tf.function(
-                    self.preprocess,
-                    autograph=False,
-                    input_signature=[
-                        tf.nest.map_structure(_of_any_size, example),
-                        tf.TensorSpec.from_tensor(seed),
-                    ],
-                )
-            yield compiled(example, seed)
+        with futures.ThreadPoolExecutor() as pool:
+            while some := list(itertools.islice(numbered, _MADE_AT_ONCE)):
+                numbers, same_kind = zip(*some)
+                seeds = [tf.constant([0, number]) for number in numbers]
+                if compiled is None:
+                    specs = tf.nest.map_structure(_of_any_size, same_kind[0])
+                    compiled = tf.function(
+                        self.preprocess, autograph=False
+                    ).get_concrete_function(specs, seeds[0])
+                yield from pool.map(compiled, same_kind, seeds)
 
     def learning_rate(self) -> Any:
         """Returns the step size: a float or a Keras schedule of steps."""

@@ -234,3 +234,28 @@ def test_a_head_takes_its_type_from_the_features(name):
             if not isinstance(layer, keras.Model)
         } == {dtype}, kinds
         assert {v.dtype for v in head.weights} == {"float32"}
+
+
+def test_what_is_fitted_on_is_made_in_order_by_one_graph(state):
+    task = state.task
+    examples = task_cases.examples(40)
+    for number in (3, 33):  # of another size than the first
+        image = examples[number]["image"]
+        examples[number] = {
+            **examples[number],
+            **{
+                key: tf.concat([value, value], 0)
+                for key, value in examples[number].items()
+                if value.shape.rank == 3
+            },
+        }
+        assert examples[number]["image"].shape != image.shape
+    found = list(task.preprocessed(iter(examples)))
+    assert len(found) == len(examples)
+    for number in (0, 3, 31, 32, 33, 39):
+        tf.nest.map_structure(
+            # XLA is off: only the order of fused operations may differ.
+            lambda a, b: np.testing.assert_allclose(a, b, atol=2e-2),
+            found[number],
+            task.preprocess(dict(examples[number]), tf.constant([0, number])),
+        )
