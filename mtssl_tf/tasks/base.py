@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent import futures
 import dataclasses
-import itertools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +14,6 @@ from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.models import input_contract
-
-_MADE_AT_ONCE = 32  # ours: examples for `fit` that are held at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,22 +104,26 @@ class Task(abc.ABC):
     def preprocessed(
         self, examples: Iterable[dict[str, tf.Tensor]]
     ) -> Iterator[dict[str, tf.Tensor]]:
-        """Yields what `preprocess` makes of each example, in their order.
+        """Yields what `preprocess` makes of each example, by one graph.
 
-        For `fit`, by one graph on all cores; seeds are the examples' numbers.
+        For `fit`; seeds are the examples' numbers. In one thread: what a
+        small picture takes in a graph is less than what threads of Python
+        lose to each other (0.3 s for 125 pictures, 0.7 s with six threads).
+        Pictures are decoded ahead on all cores.
         """
-        numbered = enumerate(examples)
         compiled = None
-        with futures.ThreadPoolExecutor() as pool:
-            while some := list(itertools.islice(numbered, _MADE_AT_ONCE)):
-                numbers, same_kind = zip(*some)
-                seeds = [tf.constant([0, number]) for number in numbers]
-                if compiled is None:
-                    specs = tf.nest.map_structure(_of_any_size, same_kind[0])
-                    compiled = tf.function(
-                        self.preprocess, autograph=False
-                    ).get_concrete_function(specs, seeds[0])
-                yield from pool.map(compiled, same_kind, seeds)
+        for number, example in enumerate(examples):
+            seed = tf.constant([0, number])
+            if compiled is None:
+                compiled = tf.function(
+                    self.preprocess,
+                    autograph=False,
+                    input_signature=[
+                        tf.nest.map_structure(_of_any_size, example),
+                        tf.TensorSpec.from_tensor(seed),
+                    ],
+                )
+            yield compiled(example, seed)
 
     def learning_rate(self) -> Any:
         """Returns the step size: a float or a Keras schedule of steps."""
