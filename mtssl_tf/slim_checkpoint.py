@@ -42,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
         beside = lock.hold_name(args.out, command.end_at_lost_lock(NAME))
         with beside:
+            atomic_file.remove_partials(args.out)  # of who was killed
             args.run(args)
 
     return command.call(NAME, work)

@@ -44,6 +44,7 @@ def _features(trunk, block4):
 
 def test_import_makes_a_run_directory(tmp_path, prefix, models, capsys):
     out = tmp_path / "run"
+    (tmp_path / "run.7-7.partial").mkdir()  # of who was killed
     _run(
         "import",
         f"--checkpoint={prefix}",
@@ -51,6 +52,7 @@ def test_import_makes_a_run_directory(tmp_path, prefix, models, capsys):
         "--contract=inception",
     )
     assert "matched" in capsys.readouterr().out
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "slim"]
 
     settings = config.from_json((out / "config.json").read_text())
     assert settings.tasks == {}

@@ -101,6 +101,22 @@ def new_folder(
     _sync(path.parent)
 
 
+@contextlib.contextmanager
+def scratch_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Makes an empty folder beside `path` that is gone after the block.
+
+    For files that are moved one by one; what a killed process left of it is
+    one of those that `remove_partials` removes.
+    """
+    scratch = _partial(path)
+    shutil.rmtree(scratch, ignore_errors=True)  # a killed process had our id
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def remove_partials(path: pathlib.Path) -> None:
     """Removes what dead processes left when they wrote this name.
 

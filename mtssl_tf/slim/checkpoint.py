@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import contextlib
 import os
 import pathlib
-import tempfile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,9 +148,8 @@ def save(
     for name, array in arrays.items():
         _check_values(name, array)
     prefix = pathlib.Path(path)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
-        new = pathlib.Path(folder) / prefix.name
+    with atomic_file.scratch_folder(prefix) as folder:
+        new = folder / prefix.name
         tf.raw_ops.SaveV2(
             prefix=str(new),
             tensor_names=list(arrays),

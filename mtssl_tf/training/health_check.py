@@ -90,7 +90,7 @@ class HealthCheck:
             task: whose step it was.
             gradients: of the trunk, as `StepFunction.take` gives them.
         """
-        if not (found := self._gradients.add(task, gradients)):
+        if not (found := self._gradients.add(step, task, gradients)):
             return
         self._watch.add_cosines(found)
         self._log.write_event(

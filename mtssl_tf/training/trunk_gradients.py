@@ -22,24 +22,32 @@ class TrunkGradients:
     """Compares the gradients of one round of turns, now and then."""
 
     def __init__(self, num_tasks: int, every: int) -> None:
-        """Begins a round after every so many steps."""
+        """Begins a round after every so many steps.
+
+        A checkpoint at such a step lies between two rounds: who goes on from
+        it compares the same.
+        """
         self._num_tasks = num_tasks
         self._every = every
-        self._num_steps = 0
         self._held: dict[str, list[tf.Tensor]] = {}
 
     def add(
-        self, task: str, gradients: Sequence[tf.Tensor]
+        self, step: int, task: str, gradients: Sequence[tf.Tensor]
     ) -> dict[tuple[str, str], float]:
         """Takes a step's gradients of the trunk.
+
+        Args:
+            step: of all tasks, from 1.
+            task: whose step it was.
+            gradients: float32 tensors, of the same shapes for all.
 
         Returns:
             Two tasks' names -> cosine, where this step ends a round;
             otherwise nothing. A gradient of zeros has none.
         """
-        self._num_steps += 1
-        in_round = self._num_steps % self._every
-        is_waiting = bool(self._held) or in_round == 0
+        in_round = (step - 1) % self._every
+        is_first = in_round == 0 and step > self._every
+        is_waiting = bool(self._held) or is_first
         if not is_waiting or self._num_tasks < 2:
             return {}
         self._held.setdefault(task, list(gradients))

@@ -145,3 +145,15 @@ def test_what_a_killed_process_of_our_id_left_is_not_mixed_in(tmp_path):
 
 def test_a_file_system_that_cannot_sync_folders_will_do():
     atomic_file._sync(pathlib.Path("/proc"))  # fsync says EINVAL there
+
+
+def test_a_scratch_folder_of_a_killed_process_can_be_removed(tmp_path):
+    path = tmp_path / "model.ckpt"
+    with atomic_file.scratch_folder(path) as folder:
+        (folder / "part").write_text("half")
+        atomic_file.remove_partials(path)
+        assert not list(tmp_path.iterdir())
+    with atomic_file.scratch_folder(path) as folder:
+        (folder / "part").write_text("whole")
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())

@@ -145,21 +145,28 @@ def test_cosines_are_those_of_all_variables_together():
     assert found[("a", "c")] == pytest.approx(-1, abs=1e-5)
 
 
-def test_a_round_of_turns_gives_cosines_now_and_then():
+@pytest.mark.parametrize("start", [0, 50, 100])
+def test_a_round_of_turns_gives_cosines_now_and_then(start):
+    # Who goes on from a checkpoint compares at the same steps.
     gradients = trunk_gradients.TrunkGradients(3, every=50)
     one = [tf.ones([2])]
     ended = {}
-    for step in range(1, 121):
+    for step in range(start + 1, 121):
         # The third task has no turn in the second round.
         task = "abc"[step % 3] if step < 90 else "ab"[step % 2]
-        if found := gradients.add(task, one):
+        if found := gradients.add(step, task, one):
             ended[step] = set(found)
-    assert ended == {
-        52: {("a", "b"), ("a", "c"), ("b", "c")},
-        112: {("a", "b")},
+    expected = {
+        53: {("a", "b"), ("a", "c"), ("b", "c")},
+        113: {("a", "b")},
     }
+    assert ended == {s: pairs for s, pairs in expected.items() if s > start}
+
+
+def test_a_task_alone_is_compared_with_nobody():
     alone = trunk_gradients.TrunkGradients(1, every=1)
-    assert not any(alone.add("a", one) for _ in range(5))
+    one = [tf.ones([2])]
+    assert not any(alone.add(step, "a", one) for step in range(1, 6))
 
 
 def _die():
