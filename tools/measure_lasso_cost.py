@@ -19,13 +19,13 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 import json
 import multiprocessing
-import pathlib
 import sys
 import time
 
 from absl import flags
 
 from mtssl_tf.process import command
+from tools import peak_memory
 
 _FLAGS = flags.FlagValues()
 _DEPTH = flags.DEFINE_enum(
@@ -141,19 +141,7 @@ def _build_step(
 
 def _peak_bytes(*settings) -> int:
     """Peak resident memory of a step above what is held before it."""
-    step = _build_step(*settings)
-    process = pathlib.Path("/proc/self")
-    before = _status_bytes(process, "VmRSS")
-    (process / "clear_refs").write_text("5")  # resets the peak
-    step()
-    return _status_bytes(process, "VmHWM") - before
-
-
-def _status_bytes(process: pathlib.Path, entry: str) -> int:
-    for line in (process / "status").read_text().splitlines():
-        if line.startswith(f"{entry}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"{process}/status has no entry {entry}; is it Linux?")
+    return peak_memory.peak_bytes(_build_step(*settings))
 
 
 def main(argv: Sequence[str]) -> int:

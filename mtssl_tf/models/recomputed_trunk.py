@@ -7,6 +7,7 @@ rounding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -63,24 +64,35 @@ def _block3_input(trunk: keras.Model) -> Tensor:
 def _computed_twice(unit: keras.Model, x: tf.Tensor) -> tf.Tensor:
     """Applies a unit in training; its inside is not kept."""
     num_trained = len(unit.trainable_variables)
-    updated: dict[int, tf.Tensor] = {}
 
-    def apply(x: tf.Tensor, *values: tf.Tensor) -> tuple:
+    def compute(x: tf.Tensor, values: Sequence[tf.Tensor]) -> tuple:
         # Without side effects, or statistics would be updated twice.
         y, others = unit.stateless_call(
             values[:num_trained], values[num_trained:], x, training=True
         )
-        news = {
-            index: tf.stop_gradient(new)
-            for index, (new, old) in enumerate(
-                zip(others, values[num_trained:])
-            )
+        pairs = zip(others, values[num_trained:])
+        return y, {
+            index: new
+            for index, (new, old) in enumerate(pairs)
             if new is not old
         }
-        return y, news
+
+    @tf.custom_gradient
+    def apply(x: tf.Tensor, *values: tf.Tensor) -> tuple:
+        def compute_gradient(upstream: tf.Tensor, *_: tf.Tensor) -> list:
+            # Not before it is due: all that is needed is there already, and
+            # TensorFlow would compute and keep it at once.
+            with tf.control_dependencies([upstream]):
+                again = tf.identity(x)
+            with tf.GradientTape() as tape:
+                tape.watch([again, *values])
+                y, _ = compute(again, values)
+            return tape.gradient(y, [again, *values], upstream)
+
+        return compute(x, values), compute_gradient
 
     variables = unit.trainable_variables + unit.non_trainable_variables
-    y, updated = tf.recompute_grad(apply)(
+    y, updated = apply(
         x, *(tf.convert_to_tensor(each.value) for each in variables)
     )
     for index, new in updated.items():

@@ -1,0 +1,357 @@
+"""What a training step costs beside what it cannot do without.
+
+    python -m tools.measure_step --task=TASK --preset=tiny
+    python -m tools.measure_step --what=remat --task=TASK --preset=paper \
+        --batch_size=2
+    python -m tools.measure_step --what=trunk --batch_size=4
+
+`step`: a whole step of the training loop, with its log and health watch, over
+its own forward and backward pass alone. `remat`: a step with --remat over one
+without, in time and in memory. `trunk`: a step of ResNet-101 through block 3
+and its RMSProp over TF-Slim's in a graph of TensorFlow 1.
+
+What is compared stands in one process and takes turns, so that whatever else
+the machine does falls on both, and the fastest turn of each counts. For
+memory each has a process of its own.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
+
+from collections.abc import Callable, Mapping, Sequence
+import itertools
+import json
+import multiprocessing
+import pathlib
+import sys
+import tempfile
+import time
+from typing import Any
+
+from absl import flags
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.process import command
+from tools import peak_memory
+
+_FLAGS = flags.FlagValues()
+_WHAT = flags.DEFINE_enum(
+    "what",
+    "step",
+    ["step", "remat", "trunk"],
+    "What to measure.",
+    flag_values=_FLAGS,
+)
+_TASK = flags.DEFINE_enum(
+    "task",
+    next(iter(tasks_lib.TASKS)),
+    list(tasks_lib.TASKS),
+    "Whose step.",
+    flag_values=_FLAGS,
+)
+_PRESET = flags.DEFINE_enum(
+    "preset", "tiny", list(config_lib.PRESETS), "Scale.", flag_values=_FLAGS
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "The preset's if absent.", 1, flag_values=_FLAGS
+)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 10, "Turns of each.", 1, flag_values=_FLAGS
+)
+
+# ours: a turn has as many steps as the health watch looks at once, but for
+# steps that take long.
+_STEPS_A_TURN = 25
+_TURN_S = 2.0
+
+# ours: the paper's trunk and its usual view.
+_DEPTH = 101
+_IMAGE_PX = 224
+_OUTPUT_STRIDE = 16
+_RMSPROP = (1e-3, 0.9, 0.9, 1e-8)
+
+Result = dict[str, float]
+
+
+def measure_step(
+    task: str, preset: str, batch_size: int | None = None, num_rounds: int = 10
+) -> Result:
+    """Measures a whole step over its bare forward and backward pass.
+
+    To be called before all other use of TensorFlow: the preset has a number
+    of threads.
+
+    Args:
+        task: its name.
+        preset: of trunk, task and training.
+        batch_size: of the task; the preset's if None.
+        num_rounds: turns of each.
+
+    Returns:
+        `ours`, seconds of a step of the training loop; `reference`, of its
+        gradients alone; and `ratio`.
+    """
+    import tensorflow as tf
+
+    from mtssl_tf.training import loop
+    from mtssl_tf.training import run as run_lib
+    from mtssl_tf.training import step as step_lib
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = _config(pathlib.Path(folder), task, preset, batch_size)
+        tf.config.threading.set_intra_op_parallelism_threads(
+            config.train.intra_op_threads
+        )
+        workdir = pathlib.Path(folder) / "run"
+        workdir.mkdir()
+        run = run_lib.build_run(config, workdir)
+        batch = _first_batch(run)
+        trainer = loop.Trainer(run, workdir)
+        state = run.states[task]
+        compute = tf.function(
+            lambda part: step_lib.compute_gradients(
+                state, part, state.task.config.batch_size
+            )
+        )
+
+        def train(num_steps: int) -> None:
+            for _ in range(num_steps):
+                trainer._train_one(task, itertools.repeat(batch))
+            trainer._take_in()
+
+        def compute_alone(num_steps: int) -> None:
+            for _ in range(num_steps):
+                values, _ = compute(batch)
+            float(values["loss"])  # waits
+
+        try:
+            return _compare(train, compute_alone, num_rounds)
+        finally:
+            trainer._health.close()
+            run.close()
+
+
+def measure_remat(
+    task: str, preset: str, batch_size: int | None = None, num_rounds: int = 4
+) -> dict[str, Result]:
+    """Measures a step with `--remat` over one without.
+
+    To be called before all other use of TensorFlow: it forks.
+
+    Returns:
+        `time` in seconds a step and `memory` in bytes at its peak, above what
+        is held before it; each `ours` with, `reference` without and `ratio`.
+    """
+    import tensorflow  # noqa: F401  before the forks: one import for all
+
+    fork = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = (folder, task, preset, batch_size)
+        peaks = {}
+        for remat in (True, False):
+            with fork.Pool(1) as pool:
+                peaks[remat] = pool.apply(_peak_of_step, (*settings, remat))
+        steps = {
+            remat: _repeated(_build_step(*settings, remat))
+            for remat in (True, False)
+        }
+        return {
+            "time": _compare(steps[True], steps[False], num_rounds),
+            "memory": _result(peaks[True], peaks[False]),
+        }
+
+
+def measure_trunk(
+    batch_size: int = 4,
+    image_px: int = _IMAGE_PX,
+    num_units: tuple[int, int, int] | None = None,
+    num_rounds: int = 5,
+) -> Result:
+    """Measures the trunk's step, RMSProp and all, over TF-Slim's.
+
+    Args:
+        batch_size: pictures a step.
+        image_px: their side.
+        num_units: of blocks 1 to 3; those of ResNet-101 if None.
+        num_rounds: turns of each.
+
+    Returns:
+        `ours` and `reference` in seconds a step, and `ratio`.
+    """
+    # TF-Slim is a reference of tests alone, and so is what builds it.
+    fixtures = pathlib.Path(__file__).parents[1] / "tests" / "fixtures"
+    sys.path.append(str(fixtures))
+    import slim_reference
+    import tensorflow.compat.v1 as tf1
+
+    image = slim_reference.random_image(image_px, image_px, batch_size)
+    slim = slim_reference.SlimReference(
+        "resnet", num_units or slim_reference.UNITS[_DEPTH]
+    )
+    slim_step = slim.build_step(
+        tf1.train.RMSPropOptimizer(*_RMSPROP), _OUTPUT_STRIDE, is_fused=True
+    )
+    own_step = _build_trunk_step(image, num_units, slim_reference.fixed_loss)
+    return _compare(
+        _repeated(own_step),
+        _repeated(lambda: slim_step(image)),
+        num_rounds,
+    )
+
+
+def _build_trunk_step(
+    image: Any, num_units: tuple[int, int, int] | None, loss_of: Callable
+) -> Callable[[], Any]:
+    """Returns a function that takes a step of our trunk, and waits for it."""
+    import tensorflow as tf
+
+    from mtssl_tf.models import config as model_config
+    from mtssl_tf.models import trunk as trunk_lib
+    from mtssl_tf.training import rmsprop
+
+    trunk = trunk_lib.build_trunk(
+        model_config.TrunkConfig(
+            depth=_DEPTH,
+            num_units=num_units,
+            output_stride=_OUTPUT_STRIDE,
+        )
+    )
+    variables = trunk.trainable_variables
+    optimizer = rmsprop.build_rmsprop(variables, *_RMSPROP)
+
+    @tf.function
+    def step(image):
+        with tf.GradientTape() as tape:
+            loss = loss_of(trunk(image, training=True))
+        gradients = tape.gradient(loss, [each.value for each in variables])
+        rmsprop.take_step(optimizer, variables, gradients)
+        return loss
+
+    # From the host at each step, as TF-Slim's graph is fed.
+    return lambda: float(step(tf.constant(image)))
+
+
+def _peak_of_step(*settings) -> int:
+    # The first step: what is freed stays with a process, and the second one
+    # uses it again.
+    return peak_memory.peak_bytes(_build_step(*settings))
+
+
+def _build_step(
+    folder: str,
+    task: str,
+    preset: str,
+    batch_size: int | None,
+    remat: bool,
+) -> Callable[[], Any]:
+    """Returns a function that takes a whole step and waits for it."""
+    import tensorflow as tf
+
+    from mtssl_tf.training import run as run_lib
+    from mtssl_tf.training import step as step_lib
+
+    config = _config(pathlib.Path(folder), task, preset, batch_size)
+    config = config_lib.override(config, f"train.remat={remat}")
+    workdir = pathlib.Path(folder) / "run"
+    workdir.mkdir(exist_ok=True)
+    run = run_lib.build_run(config, workdir)
+    batch = _first_batch(run)
+    run.close()
+    step = step_lib.StepFunction(tf.distribute.get_strategy(), run.states[task])
+    step._take.get_concrete_function(batch)  # built, and not yet run
+    return lambda: bool(step.take(batch).is_finite)
+
+
+def _config(
+    folder: pathlib.Path, task: str, preset: str, batch_size: int | None
+) -> config_lib.RunConfig:
+    """Returns a preset's settings for one task, on the sample set."""
+    from mtssl_tf.data import sample_set
+
+    samples = sample_set.build_sample_set(folder)
+    config = config_lib.preset_config(preset, [task])
+    assignments = [
+        f"data.images={samples.images}",
+        f"data.videos={samples.videos}",
+        f"data.cache_dir={folder}",
+        "data.num_fit=8",
+    ]
+    if batch_size is not None:
+        assignments.append(f"{task}.batch_size={batch_size}")
+    for assignment in assignments:
+        config = config_lib.override(config, assignment)
+    return config
+
+
+def _first_batch(run: Any) -> Mapping[str, Any]:
+    from mtssl_tf.training import pipelines
+
+    ((_, batches),) = pipelines.start_pipelines(
+        run, dict.fromkeys(run.states, 0)
+    ).items()
+    return next(batches)
+
+
+def _repeated(step: Callable[[], Any]) -> Callable[[int], None]:
+    def take(num_steps: int) -> None:
+        for _ in range(num_steps):
+            step()
+
+    return take
+
+
+def _compare(
+    ours: Callable[[int], None],
+    reference: Callable[[int], None],
+    num_rounds: int,
+) -> Result:
+    """Times two functions, of a number of steps, in turn."""
+    for each in (ours, reference):
+        each(2)  # built with the first, and warm with the second
+    start = time.perf_counter()
+    reference(1)
+    step_s = time.perf_counter() - start
+    num_steps = max(1, min(_STEPS_A_TURN, int(_TURN_S / step_s)))
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(num_rounds):
+        for each, measured in zip((ours, reference), times):
+            start = time.perf_counter()
+            each(num_steps)
+            measured.append((time.perf_counter() - start) / num_steps)
+    return _result(*map(min, times))
+
+
+def _result(ours: float, reference: float) -> Result:
+    return {"ours": ours, "reference": reference, "ratio": ours / reference}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run("tools.measure_step", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
+    del values  # each flag is read by its holder
+    result: Mapping[str, Any]
+    if _WHAT.value == "trunk":
+        result = measure_trunk(_BATCH_SIZE.value or 4, num_rounds=_ROUNDS.value)
+    elif _WHAT.value == "remat":
+        result = measure_remat(
+            _TASK.value, _PRESET.value, _BATCH_SIZE.value, _ROUNDS.value
+        )
+    else:
+        result = measure_step(
+            _TASK.value, _PRESET.value, _BATCH_SIZE.value, _ROUNDS.value
+        )
+    json.dump(result, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    command.end(main(sys.argv))
