@@ -11,8 +11,7 @@ without, in time and in memory. `trunk`: a step of ResNet-101 through block 3
 and its RMSProp over TF-Slim's in a graph of TensorFlow 1.
 
 What is compared stands in one process and takes turns, so that whatever else
-the machine does falls on both, and the fastest turn of each counts. For
-memory each has a process of its own.
+the machine does falls on both. For memory each has a process of its own.
 """
 
 # ruff: noqa: E402
@@ -38,6 +37,7 @@ from absl import flags
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.process import command
+from tools import in_turn
 from tools import peak_memory
 
 _FLAGS = flags.FlagValues()
@@ -76,12 +76,10 @@ _IMAGE_PX = 224
 _OUTPUT_STRIDE = 16
 _RMSPROP = (1e-3, 0.9, 0.9, 1e-8)
 
-Result = dict[str, float]
-
 
 def measure_step(
     task: str, preset: str, batch_size: int | None = None, num_rounds: int = 10
-) -> Result:
+) -> in_turn.Figure:
     """Measures a whole step over its bare forward and backward pass.
 
     To be called before all other use of TensorFlow: the preset has a number
@@ -94,8 +92,8 @@ def measure_step(
         num_rounds: turns of each.
 
     Returns:
-        `ours`, seconds of a step of the training loop; `reference`, of its
-        gradients alone; and `ratio`.
+        `ours`, seconds of a step of the training loop, colour and all;
+        `reference`, of its gradients alone; and their ratio.
     """
     import tensorflow as tf
 
@@ -115,10 +113,12 @@ def measure_step(
         trainer = loop.Trainer(run, workdir)
         state = run.states[task]
         compute = tf.function(
-            lambda part: step_lib.compute_gradients(
-                state, part, state.task.config.batch_size
-            )
+            lambda inputs: step_lib.compute_bare_gradients(
+                state, inputs, state.task.config.batch_size
+            ),
+            autograph=False,
         )
+        inputs = state.task.color(batch)
 
         def train(num_steps: int) -> None:
             for _ in range(num_steps):
@@ -127,7 +127,7 @@ def measure_step(
 
         def compute_alone(num_steps: int) -> None:
             for _ in range(num_steps):
-                values, _ = compute(batch)
+                values, _ = compute(inputs)
             float(values["loss"])  # waits
 
         try:
@@ -139,7 +139,7 @@ def measure_step(
 
 def measure_remat(
     task: str, preset: str, batch_size: int | None = None, num_rounds: int = 4
-) -> dict[str, Result]:
+) -> dict[str, in_turn.Figure]:
     """Measures a step with `--remat` over one without.
 
     To be called before all other use of TensorFlow: it forks.
@@ -163,7 +163,9 @@ def measure_remat(
         }
         return {
             "time": _compare(steps[True], steps[False], num_rounds),
-            "memory": _result(peaks[True], peaks[False]),
+            "memory": in_turn.compare(
+                lambda: peaks[True], lambda: peaks[False], 1
+            ),
         }
 
 
@@ -172,7 +174,7 @@ def measure_trunk(
     image_px: int = _IMAGE_PX,
     num_units: tuple[int, int, int] | None = None,
     num_rounds: int = 5,
-) -> Result:
+) -> in_turn.Figure:
     """Measures the trunk's step, RMSProp and all, over TF-Slim's.
 
     Args:
@@ -289,13 +291,11 @@ def _config(
     return config
 
 
-def _first_batch(run: Any) -> Mapping[str, Any]:
+def _first_batch(run: Any) -> dict[str, Any]:
     from mtssl_tf.training import pipelines
 
-    ((_, batches),) = pipelines.start_pipelines(
-        run, dict.fromkeys(run.states, 0)
-    ).items()
-    return next(batches)
+    (name,) = run.states
+    return next(pipelines.start_pipeline(run, name, 0))
 
 
 def _repeated(step: Callable[[], Any]) -> Callable[[int], None]:
@@ -310,7 +310,7 @@ def _compare(
     ours: Callable[[int], None],
     reference: Callable[[int], None],
     num_rounds: int,
-) -> Result:
+) -> in_turn.Figure:
     """Times two functions, of a number of steps, in turn."""
     for each in (ours, reference):
         each(2)  # built with the first, and warm with the second
@@ -318,17 +318,15 @@ def _compare(
     reference(1)
     step_s = time.perf_counter() - start
     num_steps = max(1, min(_STEPS_A_TURN, int(_TURN_S / step_s)))
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(num_rounds):
-        for each, measured in zip((ours, reference), times):
-            start = time.perf_counter()
-            each(num_steps)
-            measured.append((time.perf_counter() - start) / num_steps)
-    return _result(*map(min, times))
 
+    def seconds(take: Callable[[int], None]) -> float:
+        start = time.perf_counter()
+        take(num_steps)
+        return (time.perf_counter() - start) / num_steps
 
-def _result(ours: float, reference: float) -> Result:
-    return {"ours": ours, "reference": reference, "ratio": ours / reference}
+    return in_turn.compare(
+        lambda: seconds(ours), lambda: seconds(reference), num_rounds
+    )
 
 
 def main(argv: Sequence[str]) -> int:

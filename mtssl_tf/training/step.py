@@ -73,6 +73,13 @@ def compute_gradients(
         the order of `state.variables`.
     """
     inputs = state.task.color(batch)
+    return compute_bare_gradients(state, inputs, global_batch_size)
+
+
+def compute_bare_gradients(
+    state: TaskState, inputs: dict[str, tf.Tensor], global_batch_size: int
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """Returns what `compute_gradients` does, of what `Task.color` has made."""
     with tf.GradientTape() as tape:
         prediction, target, own = _compared(
             state.task, predict(state, inputs["views"]), inputs["target"]

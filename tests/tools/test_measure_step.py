@@ -28,7 +28,7 @@ def _measure(what):
 
 
 def _check(result):
-    assert result.keys() == {"ours", "reference", "ratio"}
+    assert result.keys() == {"ours", "reference", "ratio", "spread"}
     assert result["reference"] > 0
     assert result["ratio"] == pytest.approx(
         result["ours"] / result["reference"]
