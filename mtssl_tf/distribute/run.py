@@ -300,6 +300,8 @@ class ClusterRun:
             self._ask(coordinator.end.remote())
 
     def _save(self, cut: coordinator_lib.Cut) -> None:
+        if self._log:
+            self._log.sync()
         dumps = [self._ask(part[0]) for part in cut.shards]
         folder = None
         if cut.gpu_hours is not None:

@@ -39,6 +39,11 @@ class MetricsLog:
         """Appends one line; NaN becomes null."""
         self._file.write(json.dumps(_without_nan(line)) + "\n")
 
+    def sync(self) -> None:
+        """Waits until what was written is on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()

@@ -79,6 +79,13 @@ class RunLog:
         )
         self.board.write_text(step, f"{HEALTH}/{kind}/{subject}", message)
 
+    def sync(self) -> None:
+        """Waits until `metrics.jsonl` is on disk.
+
+        Before a checkpoint is: what was told before it is not told again.
+        """
+        self._log.sync()
+
     def close(self) -> None:
         """Closes the files."""
         self._log.close()

@@ -161,6 +161,7 @@ class Trainer:
     def _save(self) -> None:
         # Who goes on from here knows nothing of the steps before.
         self._write_windows()
+        self._log.sync()
         path = self._checkpoints.save(self._steps)
         self._health.after_save(self.step, path)
         self._marker.update()

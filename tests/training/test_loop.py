@@ -1,5 +1,6 @@
 """Tests for the training loop: resume, replicas, what stops it."""
 
+import os
 import pathlib
 import shutil
 import threading
@@ -162,6 +163,23 @@ def test_a_resumed_run_tells_the_same_of_the_same_steps(samples, tmp_path):
     )
     steps = [line["step"] for line in got if line["split"] == "train"]
     assert steps == [3, 4, 6] and got == expected
+
+
+def test_what_was_told_is_on_disk_before_a_checkpoint(
+    samples, tmp_path, monkeypatch
+):
+    # When the power goes, whoever goes on from it does not tell it again.
+    synced, fsync = [], os.fsync
+
+    def note(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        synced.append(pathlib.Path(path).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    _train(_config(samples, ["exemplar"], "train.steps=1"), tmp_path)
+    files = [name for name in synced if name.startswith("ckpt-1")]
+    assert synced.index("metrics.jsonl") < synced.index(files[0])
 
 
 def test_a_stop_is_answered_while_a_film_is_labelled(samples, tmp_path):
