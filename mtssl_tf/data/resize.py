@@ -52,6 +52,7 @@ def cut_window(
     corner: tf.Tensor,
     window_px: tf.Tensor,
     side_px: int | tf.Tensor,
+    is_mirrored: bool | tf.Tensor = False,
 ) -> tf.Tensor:
     """Cuts a square window out of a picture and resizes nothing but it.
 
@@ -63,6 +64,7 @@ def cut_window(
         corner: float32 [2], (y, x) of the window.
         window_px: float32 [], its side.
         side_px: side of the result.
+        is_mirrored: bool [], whether left and right of it are swapped.
 
     Returns:
         uint8 [side_px, side_px, C].
@@ -73,17 +75,19 @@ def cut_window(
         start: np.ndarray,
         window: np.ndarray,
         side: np.ndarray,
+        mirrors: np.ndarray,
     ) -> np.ndarray:
         limits = np.array(picture.shape[:2])
         first = np.minimum(np.rint(start).astype(int), limits - 1)
         last = np.rint(start + window).astype(int)
         last = np.clip(last, first + 1, limits)
         part = picture[first[0] : last[0], first[1] : last[1]]
-        return _resize_with_opencv(part, (int(side), int(side)))
+        cut = _resize_with_opencv(part, (int(side), int(side)))
+        return cv2.flip(cut, 1).reshape(cut.shape) if mirrors else cut
 
     cut = tf.numpy_function(
         cut_with_opencv,
-        [image, corner, window_px, side_px],
+        [image, corner, window_px, side_px, is_mirrored],
         tf.uint8,
         stateful=False,
     )
@@ -115,6 +119,7 @@ def random_cut(
     short_side_px: int | tf.Tensor,
     side_px: int,
     share: tf.Tensor,
+    is_mirrored: bool | tf.Tensor = False,
 ) -> tf.Tensor:
     """Cuts a square anywhere out of a picture at a size.
 
@@ -125,6 +130,7 @@ def random_cut(
         side_px: side of the square.
         share: float32 [2] in [0, 1): where the square lies in the room that
             the picture has in y and x.
+        is_mirrored: bool [], whether left and right of it are swapped.
 
     Returns:
         uint8 [side_px, side_px, C].
@@ -132,7 +138,11 @@ def random_cut(
     corner = corner_in_room(scaled_size(image, short_side_px) - side_px, share)
     scale = scale_of(image, short_side_px)
     return cut_window(
-        image, tf.cast(corner, tf.float32) * scale, side_px * scale, side_px
+        image,
+        tf.cast(corner, tf.float32) * scale,
+        side_px * scale,
+        side_px,
+        is_mirrored,
     )
 
 
@@ -175,11 +185,6 @@ def random_crop(image: tf.Tensor, crop_px: int, seed: tf.Tensor) -> tf.Tensor:
     corner = corner_in_room(tf.shape(image)[:2] - crop_px, share)
     crop = tf.slice(image, [corner[0], corner[1], 0], [crop_px, crop_px, -1])
     return tf.ensure_shape(crop, [crop_px, crop_px, image.shape[-1]])
-
-
-def mirrored_where(image: tf.Tensor, is_mirrored: tf.Tensor) -> tf.Tensor:
-    """Swaps left and right where a bool [] says so; keeps [H, W, C]."""
-    return tf.cond(is_mirrored, lambda: image[:, ::-1], lambda: image)
 
 
 def _resize_with_opencv(

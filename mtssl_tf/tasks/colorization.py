@@ -155,8 +155,8 @@ class Colorization(base.Task):
             self.config.short_side_px,
             self.config.crop_px,
             share[:2],
+            share[2] < 0.5,
         )
-        view = resize.mirrored_where(view, share[2] < 0.5)
         return {"views": view[None], "target": tf.zeros([], tf.int32)}
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -154,8 +154,8 @@ class ImageLabels(base.Task):
             self.config.resize_px,
             self.config.crop_px,
             share[:2],
+            share[2] < 0.5,
         )
-        view = resize.mirrored_where(view, share[2] < 0.5)
         return {"views": view[None], "target": example["class"]}
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:

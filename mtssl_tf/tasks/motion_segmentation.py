@@ -133,19 +133,23 @@ class MotionSegmentation(base.Task):
     ) -> dict[str, tf.Tensor]:
         """Cuts a square; `target` is uint8 [crop_px, crop_px, 1], moving."""
         share = tf.random.stateless_uniform([4], seed)
-        # As one picture of four channels, so that the mask goes along.
-        stack = resize.random_cut(
-            tf.concat([example["image"], example["moving"]], -1),
-            resize.between(
-                self.config.min_short_side_px,
-                self.config.max_short_side_px,
-                share[0],
-            ),
-            self.config.crop_px,
-            share[1:3],
+        short_side = resize.between(
+            self.config.min_short_side_px,
+            self.config.max_short_side_px,
+            share[0],
         )
-        stack = resize.mirrored_where(stack, share[3] < 0.5)
-        return {"views": stack[None, ..., :3], "target": stack[..., 3:]}
+        # The same window of both, so that the mask goes along.
+        view, moving = (
+            resize.random_cut(
+                example[name],
+                short_side,
+                self.config.crop_px,
+                share[1:3],
+                share[3] < 0.5,
+            )
+            for name in ("image", "moving")
+        )
+        return {"views": view[None], "target": moving}
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Changes colours; `target` is float32 [B, h, w], share that moves."""

@@ -95,3 +95,12 @@ def test_whole_numbers_between_two_come_equally_often():
     shares = np.linspace(0, 0.9999, 1000, dtype=np.float32)
     numbers = [int(resize.between(3, 7, tf.constant(s))) for s in shares]
     assert np.bincount(numbers).tolist() == [0, 0, 0, 200, 200, 200, 200, 200]
+
+
+def test_a_mirrored_cut_is_the_cut_mirrored():
+    for channels in (1, 3):
+        image = tf.constant(_picture(40, 50)[..., :channels])
+        share = tf.constant([0.3, 0.7])
+        plain = resize.random_cut(image, 30, 20, share).numpy()
+        mirrored = resize.random_cut(image, 30, 20, share, True).numpy()
+        np.testing.assert_array_equal(mirrored, plain[:, ::-1])
