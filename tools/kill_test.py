@@ -253,7 +253,7 @@ def kill_and_compare(
         # Whoever comes to the end starts over.
         if _run_and_kill(scenario, inputs, killed, outcome, rng, log):
             outcome.kills += 1
-        else:
+        elif not outcome.failed:
             shutil.rmtree(killed)
             _prepare(scenario, inputs, killed)
     outcome.failed = outcome.failed or _run_to_end(

@@ -29,9 +29,10 @@ FILE = ".lock"
 SUFFIX = ".lock"
 _REFRESH_S = 10.0  # ours
 _DEAD_AFTER_S = 60.0  # ours: six refreshes that failed to come
-_TRIES = 50
 _WAIT_S = 0.1
-_GUARD_DEAD_AFTER_S = 30.0  # ours: it is held for a few file operations
+_GUARD_DEAD_AFTER_S = 5.0  # ours: it is held for a few file operations
+# ours: who finds the guard of one that was killed waits until it is dead.
+_PATIENCE_S = 3 * _GUARD_DEAD_AFTER_S
 
 
 class LockedError(OSError):
@@ -149,10 +150,12 @@ def _acquire(path: pathlib.Path, what: pathlib.Path, mine: _Holder) -> None:
     scratch = path.with_name(f"{path.name}.{mine.token}")
     try:
         scratch.write_text(json.dumps(dataclasses.asdict(mine)))
-        now = scratch.stat().st_mtime  # by the clock of the disk
-        for _ in range(_TRIES):
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
             if _make(scratch, path):
                 return
+            os.utime(scratch)
+            now = scratch.stat().st_mtime  # by the clock of the disk
             try:
                 age = now - path.stat().st_mtime
             except FileNotFoundError:

@@ -139,6 +139,16 @@ def test_of_many_that_find_a_dead_one_one_gets_it(tmp_path):
     assert not folder.exists() or not os.listdir(folder)
 
 
+def test_one_killed_while_it_took_over_blocks_nobody(tmp_path, monkeypatch):
+    # Its guard made every next one give up, for half a minute.
+    monkeypatch.setattr(lock, "_GUARD_DEAD_AFTER_S", 0.5)
+    folder = _entry(tmp_path, started=1)
+    guard = folder / f"{lock.FILE}.guard"
+    guard.touch()
+    with lock.hold(folder):
+        assert not guard.exists()
+
+
 def test_it_is_refreshed_while_held(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_REFRESH_S", 0.05)
     with lock.hold(tmp_path):
