@@ -42,6 +42,30 @@ def test_what_goes_on_is_equal_and_what_starts_over_differs(
     assert end in kill_test.as_table([outcome])
 
 
+# Shows what it has written at once and whole, and then idles; where that is,
+# it will not start.
+_WRITES_ONCE = """
+import os, pathlib, sys, time
+out = pathlib.Path(sys.argv[1]) / "export"
+assert not out.exists()
+time.sleep(0.05)
+out.with_suffix(".partial").write_text("1")
+os.replace(out.with_suffix(".partial"), out)
+time.sleep(0.3)
+"""
+
+
+def test_who_is_killed_after_the_last_write_has_come_to_the_end(tmp_path):
+    scenario = kill_test.Scenario(
+        "writes once",
+        lambda inputs, out: ("-c", _WRITES_ONCE, str(out)),
+        kill_digests.hash_files,
+        whole="export",
+    )
+    outcome = kill_test.kill_and_compare(scenario, tmp_path, tmp_path, 4, 0)
+    assert (outcome.kills, outcome.failed, outcome.differing) == (4, "", [])
+
+
 def test_a_command_that_fails_is_named(tmp_path):
     scenario = kill_test.Scenario(
         "fails", lambda inputs, out: ("-c", "1 / 0"), kill_digests.hash_files
