@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
-import tensorflow as tf
+
+from mtssl_tf.lazy_imports import tf
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor

@@ -35,6 +35,7 @@ def _check(result):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["step", "trunk"])
 def test_a_step_beside_its_reference(what):
     result = _measure(what)
@@ -43,6 +44,7 @@ def test_a_step_beside_its_reference(what):
     assert 0.3 < result["ratio"] < 3
 
 
+@pytest.mark.long
 def test_units_computed_twice_take_less_memory():
     result = _measure("remat")
     assert result.keys() == {"time", "memory"}
