@@ -52,7 +52,7 @@ _PRESETS = ("tiny", "paper")
 # A quarter of the paper preset's: what an optimizer costs does not grow with
 # the batch, so that with the whole one less would be seen of it.
 _STEP_PRESET, _STEP_BATCH_SIZE = "paper", 8
-_TRUNK_BATCH_SIZE = 2
+_TRUNK_BATCH_SIZE, _TRUNK_PX = 8, 128
 _REMAT_BATCH_SIZE = 4
 _SLIM = "tf_slim"
 
@@ -90,7 +90,9 @@ def step_over_bare(task: str) -> Figures:
 
 def trunk_over_slim() -> Figures:
     """Returns pictures a second of the trunk's step over TF-Slim's."""
-    seconds = measure_step.measure_trunk(_TRUNK_BATCH_SIZE, num_rounds=3)
+    seconds = measure_step.measure_trunk(
+        _TRUNK_BATCH_SIZE, _TRUNK_PX, num_rounds=3
+    )
     rates = {
         name: _TRUNK_BATCH_SIZE / seconds[name]
         for name in ("ours", "reference")

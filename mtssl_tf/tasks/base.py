@@ -95,7 +95,7 @@ class Task(abc.ABC):
         run and in every resumed one.
 
         Args:
-            examples: finitely many examples as `preprocess` gets them,
+            examples: finitely many examples as `cut` gets them,
                 without augmentation.
         """
         del examples
@@ -247,7 +247,7 @@ class Task(abc.ABC):
 
         Args:
             views: float32 [B, V, h, w, 3], the trunk's input.
-            target: of `preprocess`, batched.
+            target: of `color`.
             prediction: of the head.
 
         Returns:
