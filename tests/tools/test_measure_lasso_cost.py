@@ -25,6 +25,7 @@ def _measure():
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_the_mix_is_cheap_in_time_and_memory():
     # What else runs on the machine only ever makes a ratio of times wrong.
     for _ in range(4):

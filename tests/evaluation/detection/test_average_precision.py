@@ -347,6 +347,7 @@ def test_perfect_detections_score_one_hundred():
     assert set(metrics["ap_50"]) == {"aeroplane", "bicycle", "bird"}
 
 
+@pytest.mark.long
 def test_scores_a_set_of_voc_2007s_size_in_half_a_minute():
     truth, found = _random_scene(
         0, num_pictures=4952, num_classes=20, num_found=100
