@@ -252,17 +252,23 @@ def harmonize(config: RunConfig) -> RunConfig:
     )
 
 
-def override(config: RunConfig, assignment: str) -> RunConfig:
-    """Returns the settings with one of them changed.
+def override(config: RunConfig, *assignments: str) -> RunConfig:
+    """Returns the settings with some of them changed, one after another.
 
     Args:
         config: the settings.
-        assignment: `section.key=value`, where a section is a field of
+        *assignments: `section.key=value` each, where a section is a field of
             `RunConfig` or the name of a task.
 
     Raises:
         ValueError: there is no such setting, or the value is of another type.
     """
+    for assignment in assignments:
+        config = _override(config, assignment)
+    return config
+
+
+def _override(config: RunConfig, assignment: str) -> RunConfig:
     path, equals, text = assignment.partition("=")
     section, dot, key = path.partition(".")
     if not (equals and dot):

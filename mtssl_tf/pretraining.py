@@ -171,9 +171,7 @@ def build_config(
             steps=config.train.steps if steps is None else steps,
         ),
     )
-    for assignment in assignments:
-        config = config_lib.override(config, assignment)
-    return config
+    return config_lib.override(config, *assignments)
 
 
 def check_paths(config: config_lib.RunConfig) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 from absl import flags
 import tqdm
 
+from mtssl_tf import pretraining
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.process import command
 from tools import in_turn
@@ -74,7 +75,9 @@ def plan(
     """
     by_group: dict[str, list[Measurement]] = {
         "input": [(measure_input.measure, (_PRESETS, images, 3))],
-        "step": [(step_over_bare, (name,)) for name in _pretext_tasks()]
+        "step": [
+            (step_over_bare, (name,)) for name in pretraining.pretext_tasks()
+        ]
         + [(trunk_over_slim, ())],
         "memory": [(remat, ())],
         "startup": [(measure_start.measure, (num_files, 3))],
@@ -151,15 +154,11 @@ def table(figures: Figures) -> str:
 def _largest_task() -> str:
     """Returns the task with the smallest output stride."""
     return min(
-        _pretext_tasks(),
+        pretraining.pretext_tasks(),
         key=lambda name: (
             tasks_lib.TASKS[name].presets[_STEP_PRESET].output_stride
         ),
     )
-
-
-def _pretext_tasks() -> list[str]:
-    return [name for name, kind in tasks_lib.TASKS.items() if kind.is_pretext]
 
 
 def _load(path: str) -> Figures:

@@ -34,16 +34,11 @@ def hash_files(folder: pathlib.Path) -> dict[str, str]:
 
 def hash_run(workdir: pathlib.Path) -> dict[str, str]:
     """Returns digests of a run's last checkpoint, metrics and label cache."""
-    import tensorflow as tf
-
     from mtssl_tf.training import checkpoint
 
-    reader = tf.train.load_checkpoint(checkpoint.latest(workdir / "run"))
-    digests = {
-        name: _hash(np.asarray(reader.get_tensor(name)).tobytes())
-        for name in reader.get_variable_to_shape_map()
-        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
-    }
+    digests = _hash_tensors(checkpoint.latest(workdir / "run"))
+    # How often was saved is another number where more was saved.
+    digests = {k: v for k, v in digests.items() if "save_counter" not in k}
     digests.update(hash_metrics(workdir / "run" / "metrics.jsonl"))
     cache = workdir / "cache"
     for path in cache.rglob("*"):
@@ -71,18 +66,24 @@ def hash_metrics(path: pathlib.Path) -> dict[str, str]:
 
 def hash_export(workdir: pathlib.Path) -> dict[str, str]:
     """Returns digests of the tensors of a SavedModel, and of its settings."""
+    variables = workdir / "export" / "saved_model" / "variables" / "variables"
+    files = {path.name for path in (workdir / "export").iterdir()}
+    return {
+        **_hash_tensors(str(variables)),
+        "files": _hash(repr(sorted(files)).encode()),
+    }
+
+
+def _hash_tensors(path: str) -> dict[str, str]:
+    """Returns digests of a checkpoint's tensors, but not of its graph."""
     import tensorflow as tf
 
-    variables = workdir / "export" / "saved_model" / "variables" / "variables"
-    reader = tf.train.load_checkpoint(str(variables))
-    names = reader.get_variable_to_shape_map()
-    digests = {
+    reader = tf.train.load_checkpoint(path)
+    return {
         name: _hash(np.asarray(reader.get_tensor(name)).tobytes())
-        for name in names
+        for name in reader.get_variable_to_shape_map()
         if "_CHECKPOINTABLE" not in name
     }
-    files = {path.name for path in (workdir / "export").iterdir()}
-    return {**digests, "files": _hash(repr(sorted(files)).encode())}
 
 
 def _is_passing(path: pathlib.Path) -> bool:

@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import pretraining
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
@@ -78,7 +79,7 @@ def measure(
         try:
             os.sched_setaffinity(0, {min(cores)})
             for preset in presets:
-                for task in _pretext_tasks():
+                for task in pretraining.pretext_tasks():
                     config = _config(preset, task, images, samples, folder)
                     found[f"input/{preset}/{task}"] = _over_bare_decode(
                         config, task, num_rounds
@@ -88,7 +89,7 @@ def measure(
         preset, kind = _TWO_THREADS
         first = next(
             task
-            for task in _pretext_tasks()
+            for task in pretraining.pretext_tasks()
             if tasks_lib.TASKS[task].source == kind
         )
         config = _config(preset, first, images, samples, folder)
@@ -107,23 +108,17 @@ def make_pictures(tiles: pathlib.Path, folder: pathlib.Path) -> None:
         picture.save(folder / f"{path.stem}.jpg", large)
 
 
-def _pretext_tasks() -> list[str]:
-    return [name for name, kind in tasks_lib.TASKS.items() if kind.is_pretext]
-
-
 def _config(
     preset: str, task: str, images: str, samples: Any, folder: pathlib.Path
 ) -> config_lib.RunConfig:
-    config = config_lib.preset_config(preset, [task])
-    for assignment in (
+    return config_lib.override(
+        config_lib.preset_config(preset, [task]),
         f"data.images={images}",
         f"data.videos={samples.videos}",
         f"data.cache_dir={folder / 'cache'}",
         "data.held_out_images=0",
         "data.held_out_videos=0",
-    ):
-        config = config_lib.override(config, assignment)
-    return config
+    )
 
 
 def _over_bare_decode(

@@ -26,6 +26,7 @@ from typing import Any
 
 from absl import flags
 
+from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
@@ -92,22 +93,13 @@ def measure(
         assignments: further settings, 'section.key=value'.
     """
     names = pretraining.pretext_tasks()
-    config = pretraining.build_config(
-        names,
-        "tiny",
-        images="",
-        videos="",
-        lasso=False,
-        harmonize=False,
-        steps=num_steps,
-        precision="float32",
-        probe="",
-        assignments=[
-            *_SETTINGS,
-            *(f"{name}.batch_size={_BATCH}" for name in names),
-            f"data.cache_dir={workdir / 'cache'}",
-            *assignments,
-        ],
+    config = config_lib.override(
+        config_lib.preset_config("tiny", names),
+        f"train.steps={num_steps}",
+        *_SETTINGS,
+        *(f"{name}.batch_size={_BATCH}" for name in names),
+        f"data.cache_dir={workdir / 'cache'}",
+        *assignments,
     )
     config = pretraining.use_sample_set(config)
     trainer = pretraining.build_trainer(config, workdir / "run")

@@ -26,6 +26,7 @@ import time
 
 from absl import flags
 
+from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import tasks
 from mtssl_tf.process import command
@@ -112,16 +113,9 @@ def listing_times(
             for name in pretraining.pretext_tasks()
             if tasks.TASKS[name].source == "images"
         ]
-        config = pretraining.build_config(
-            of_pictures,
-            "tiny",
-            images=str(folder / "tree"),
-            videos="",
-            lasso=False,
-            harmonize=False,
-            steps=None,
-            precision="float32",
-            probe="",
+        config = config_lib.override(
+            config_lib.preset_config("tiny", of_pictures),
+            f"data.images={folder / 'tree'}",
         )
         workdirs = iter([folder / f"run_{n}" for n in range(num_rounds)])
 

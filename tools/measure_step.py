@@ -277,18 +277,16 @@ def _config(
     from mtssl_tf.data import sample_set
 
     samples = sample_set.build_sample_set(folder)
-    config = config_lib.preset_config(preset, [task])
-    assignments = [
+    config = config_lib.override(
+        config_lib.preset_config(preset, [task]),
         f"data.images={samples.images}",
         f"data.videos={samples.videos}",
         f"data.cache_dir={folder}",
         "data.num_fit=8",
-    ]
-    if batch_size is not None:
-        assignments.append(f"{task}.batch_size={batch_size}")
-    for assignment in assignments:
-        config = config_lib.override(config, assignment)
-    return config
+    )
+    if batch_size is None:
+        return config
+    return config_lib.override(config, f"{task}.batch_size={batch_size}")
 
 
 def _first_batch(run: Any) -> dict[str, Any]:

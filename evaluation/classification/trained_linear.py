@@ -154,13 +154,10 @@ class LinearTrainer:
         return tuple(units[0].shape[1:])
 
     def _take_step_eagerly(self, images, classes, seeds):
-        if self._protocol.color_strength > 0:
-            images = inception_augmentation.distort_colors(
-                tf.cast(images, tf.float32)[:, None],
-                self._protocol.color_strength,
-                seeds,
-            )[:, 0]
-        units = self.read_units(images)
+        views = inception_augmentation.distort_colors(
+            images[:, None], self._protocol.color_strength, seeds
+        )
+        units = self.read_units(views[:, 0])
         kernel = self.head.layers[-1].kernel
         with tf.GradientTape() as tape:
             logits = self.head(units, training=True)

@@ -62,7 +62,7 @@ def recolored(pictures: Any, strength: float, seeds: Any) -> Any:
     """Changes contrast, hue, saturation and value at random.
 
     Args:
-        pictures: float32 [B, V, h, w, 3] in [0, 255].
+        pictures: uint8 or float32 [B, V, h, w, 3] in [0, 255].
         strength: 1 takes the full ranges; 0 leaves colours alone.
         seeds: int32 [B, 2].
 
@@ -70,6 +70,9 @@ def recolored(pictures: Any, strength: float, seeds: Any) -> Any:
         float32 [B, V, h, w, 3] in [0, 255].
     """
     ops = keras.ops
+    pictures = ops.cast(pictures, "float32")
+    if strength == 0:
+        return pictures
     num_views, height, width = pictures.shape[1:4]
     flat = ops.reshape(pictures / 255.0, (-1, height, width, 3))
     contrasts = seeded.uniform(seeds, _CONTRAST, (num_views, 3))

@@ -33,14 +33,17 @@ def distort_colors(pictures: Any, strength: float, seeds: Any) -> Any:
     """Changes the colours of each picture at random.
 
     Args:
-        pictures: float32 [B, V, h, w, 3] in [0, 255].
-        strength: factor on all ranges, at most 1.
+        pictures: uint8 or float32 [B, V, h, w, 3] in [0, 255].
+        strength: factor on all ranges, at most 1; 0 leaves colours alone.
         seeds: int32 [B, 2].
 
     Returns:
         float32 [B, V, h, w, 3] in [0, 255].
     """
     ops = keras.ops
+    pictures = ops.cast(pictures, "float32")
+    if strength == 0:
+        return pictures
     num_views, height, width = pictures.shape[1:4]
     share = seeded.uniform(seeds, _STREAM, (num_views, 5))
     changed = change_colors(

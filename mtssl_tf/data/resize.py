@@ -170,23 +170,6 @@ def between(minimum: int, maximum: int, share: tf.Tensor) -> tf.Tensor:
     return minimum + corner_in_room(tf.constant(maximum - minimum), share)
 
 
-def random_crop(image: tf.Tensor, crop_px: int, seed: tf.Tensor) -> tf.Tensor:
-    """Cuts a random square out of a picture.
-
-    Args:
-        image: [H, W, C], no side under `crop_px`.
-        crop_px: side of the square.
-        seed: int32 [2].
-
-    Returns:
-        [crop_px, crop_px, C].
-    """
-    share = tf.random.stateless_uniform([2], seed)
-    corner = corner_in_room(tf.shape(image)[:2] - crop_px, share)
-    crop = tf.slice(image, [corner[0], corner[1], 0], [crop_px, crop_px, -1])
-    return tf.ensure_shape(crop, [crop_px, crop_px, image.shape[-1]])
-
-
 def _resize_with_opencv(
     image: np.ndarray, size: tuple[int, int] | np.ndarray
 ) -> np.ndarray:

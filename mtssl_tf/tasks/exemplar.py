@@ -119,11 +119,9 @@ class Exemplar(base.Task):
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Changes the colours of each view on its own."""
-        views = keras.ops.cast(batch["views"], "float32")
-        if self.config.color_strength > 0:
-            views = distort.recolored(
-                views, self.config.color_strength, batch["seed"]
-            )
+        views = distort.recolored(
+            batch["views"], self.config.color_strength, batch["seed"]
+        )
         return {
             "views": self.to_trunk_input(views),
             "target": batch["target"],

@@ -160,11 +160,9 @@ class ImageLabels(base.Task):
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Changes colours as Inception's training does."""
-        views = keras.ops.cast(batch["views"], "float32")
-        if self.config.color_strength > 0:
-            views = inception_augmentation.distort_colors(
-                views, self.config.color_strength, batch["seed"]
-            )
+        views = inception_augmentation.distort_colors(
+            batch["views"], self.config.color_strength, batch["seed"]
+        )
         return {
             "views": self.to_trunk_input(views),
             "target": batch["target"],

@@ -154,11 +154,9 @@ class MotionSegmentation(base.Task):
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Changes colours; `target` is float32 [B, h, w], share that moves."""
         ops = keras.ops
-        views = ops.cast(batch["views"], "float32")
-        if self.config.color_strength > 0:
-            views = distort.recolored(
-                views, self.config.color_strength, batch["seed"]
-            )
+        views = distort.recolored(
+            batch["views"], self.config.color_strength, batch["seed"]
+        )
         moving = ops.average_pool(
             ops.cast(batch["target"], "float32") / 255.0,
             STRIDE,

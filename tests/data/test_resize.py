@@ -49,10 +49,11 @@ def test_a_fine_grid_leaves_no_moire():
 
 def test_crops_lie_everywhere_in_the_picture():
     y, x = np.mgrid[:10, :12]
-    image = tf.constant(np.stack([y, x, x], -1), tf.float32)
+    image = tf.constant(np.stack([y, x, x], -1), tf.uint8)
+    shares = np.random.default_rng(0).random((200, 2)).astype(np.float32)
     corners = {
-        tuple(resize.random_crop(image, 8, [0, n])[0, 0, :2].numpy())
-        for n in range(200)
+        tuple(resize.random_cut(image, 10, 8, share)[0, 0, :2].numpy())
+        for share in shares
     }
     expected = {(float(i), float(j)) for i in range(3) for j in range(5)}
     assert corners == expected

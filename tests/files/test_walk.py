@@ -86,10 +86,8 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path):
     assert _relative(found) == ["folder.jpg/1.jpg"]
 
 
-def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+def _refuse_closed(monkeypatch):
     """By a stand-in: nothing is closed to the user that tests may run as."""
-    _write(tmp_path / "open" / "1.jpg")
-    _write(tmp_path / "closed" / "2.jpg")
     scandir = os.scandir
 
     def refusing(folder):
@@ -98,6 +96,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refusing)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    _write(tmp_path / "open" / "1.jpg")
+    _write(tmp_path / "closed" / "2.jpg")
+    _refuse_closed(monkeypatch)
     found = walk.files_below(tmp_path, _SUFFIXES)
     assert _relative(found) == ["open/1.jpg"]
     assert _reasons(found) == {"closed": "Permission denied"}
@@ -208,15 +212,8 @@ def test_a_folder_that_could_not_be_read_is_tried_again(tmp_path, monkeypatch):
     _write(tmp_path / "open" / "1.jpg")
     _write(tmp_path / "closed" / "2.jpg")
     _settle(tmp_path)
-    scandir = os.scandir
-
-    def refusing(folder):
-        if os.path.basename(folder) == "closed":
-            raise PermissionError(13, "Permission denied", folder)
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    _refuse_closed(monkeypatch)
     found = walk.files_below(tmp_path, _SUFFIXES)
     assert walk.changes_since(found, _SUFFIXES).new == ()
-    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.undo()
     assert walk.changes_since(found, _SUFFIXES).new == ("closed/2.jpg",)

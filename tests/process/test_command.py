@@ -249,6 +249,16 @@ runpy.run_module(command, run_name="__main__", alter_sys=True)
 """
 
 
+def _run_python(code, *arguments):
+    """Runs code as a command of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize(
     "command_name, module",
     [
@@ -259,12 +269,7 @@ runpy.run_module(command, run_name="__main__", alter_sys=True)
     ],
 )
 def test_a_signal_while_a_command_is_imported_is_quiet(command_name, module):
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORTING, module, command_name],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = _run_python(_IMPORTING, module, command_name)
     assert (done.returncode, done.stderr) == (130, "")
 
 
@@ -322,12 +327,7 @@ print("lives", os.WTERMSIG(status))
 
 def test_a_signal_to_a_forked_child_is_the_childs_alone():
     # A kind of fault: what a fork shares. Its pool ended, and the command too.
-    done = subprocess.run(
-        [sys.executable, "-c", _FORKS],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = _run_python(_FORKS)
     assert (done.returncode, done.stdout) == (0, "lives 15\n"), done.stderr
 
 
@@ -351,12 +351,7 @@ print(is_deaf())
 def test_who_is_deaf_when_it_forks_stays_so_and_its_child_too():
     # A kind of fault: state put back to what it mostly is, not to what it was.
     # Ray's processes heard a SIGTERM to the group of a run that was saving.
-    done = subprocess.run(
-        [sys.executable, "-c", _FORKS_DEAF],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = _run_python(_FORKS_DEAF)
     assert done.stdout == "1 True False\n", done.stderr
 
 

@@ -15,12 +15,11 @@ from mtssl_tf.training import step
 
 def test_it_tells_size_cost_and_data(tmp_path):
     samples = sample_set.build_sample_set(tmp_path)
-    config = config_lib.preset_config("paper", list(tasks.TASKS))
-    for assignment in (
+    config = config_lib.override(
+        config_lib.preset_config("paper", list(tasks.TASKS)),
         f"data.images={samples.images}",
         f"data.videos={samples.videos}",
-    ):
-        config = config_lib.override(config, assignment)
+    )
     text = dry_run.describe(config)
     # Through block 3, as TF-Slim counts it.
     assert "27,635,200 parameters" in text

@@ -22,9 +22,7 @@ def _config(*assignments, images="pics"):
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, images=images)
     )
-    for assignment in assignments:
-        config = config_lib.override(config, assignment)
-    return config
+    return config_lib.override(config, *assignments)
 
 
 def _history(workdir):
