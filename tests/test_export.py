@@ -78,7 +78,9 @@ def test_the_saved_model_needs_none_of_our_code(workdir, exported, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
     got = np.load(tmp_path / "out.npy")
-    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    # Sums of large values: what is near zero rounds as they do.
+    atol = 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=atol)
 
 
 def test_the_card_says_what_it_is(exported):

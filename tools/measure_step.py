@@ -102,14 +102,14 @@ def measure_step(
     from mtssl_tf.training import step as step_lib
 
     with tempfile.TemporaryDirectory() as folder:
-        config = _config(pathlib.Path(folder), task, preset, batch_size)
+        config = sample_config(pathlib.Path(folder), task, preset, batch_size)
         tf.config.threading.set_intra_op_parallelism_threads(
             config.train.intra_op_threads
         )
         workdir = pathlib.Path(folder) / "run"
         workdir.mkdir()
         run = run_lib.build_run(config, workdir)
-        batch = _first_batch(run)
+        batch = first_batch(run)
         trainer = loop.Trainer(run, workdir)
         state = run.states[task]
         compute = tf.function(
@@ -258,19 +258,19 @@ def _build_step(
     from mtssl_tf.training import run as run_lib
     from mtssl_tf.training import step as step_lib
 
-    config = _config(pathlib.Path(folder), task, preset, batch_size)
+    config = sample_config(pathlib.Path(folder), task, preset, batch_size)
     config = config_lib.override(config, f"train.remat={remat}")
     workdir = pathlib.Path(folder) / "run"
     workdir.mkdir(exist_ok=True)
     run = run_lib.build_run(config, workdir)
-    batch = _first_batch(run)
+    batch = first_batch(run)
     run.close()
     step = step_lib.StepFunction(tf.distribute.get_strategy(), run.states[task])
     step._take.get_concrete_function(batch)  # built, and not yet run
     return lambda: bool(step.take(batch).is_finite)
 
 
-def _config(
+def sample_config(
     folder: pathlib.Path, task: str, preset: str, batch_size: int | None
 ) -> config_lib.RunConfig:
     """Returns a preset's settings for one task, on the sample set."""
@@ -289,7 +289,8 @@ def _config(
     return config_lib.override(config, f"{task}.batch_size={batch_size}")
 
 
-def _first_batch(run: Any) -> dict[str, Any]:
+def first_batch(run: Any) -> dict[str, Any]:
+    """Returns what the only task of a `run.Run` is first trained on."""
     from mtssl_tf.training import pipelines
 
     (name,) = run.states

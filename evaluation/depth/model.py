@@ -14,6 +14,7 @@ from keras import ops
 
 from evaluation.depth import config as depth_config
 from evaluation.depth import up_projection
+from mtssl_tf.models import batch_norm
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import lasso_mix
 
@@ -83,7 +84,7 @@ def build_depth_model(
         dtype="float32",
         name="reduce",
     )(features)
-    x = keras.layers.BatchNormalization(
+    x = batch_norm.BatchNormalization(
         momentum=bn_decay, epsilon=1e-5, dtype="float32", name="reduce_bn"
     )(x)
     for index, filters in enumerate(up_filters, start=1):

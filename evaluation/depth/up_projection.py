@@ -15,6 +15,8 @@ import keras
 from keras import ops
 import numpy as np
 
+from mtssl_tf.models import batch_norm
+
 # Taps of a 5-tap kernel that an even and an odd output meet.
 _TAPS = (3, 2)
 # Row and column of the outputs that each part makes, in the order of parts.
@@ -104,7 +106,7 @@ def build_up_projection(features, filters: int, bn_decay: float, name: str):
     """
 
     def normalize(x, part: str):
-        return keras.layers.BatchNormalization(
+        return batch_norm.BatchNormalization(
             momentum=bn_decay,
             epsilon=1e-5,
             dtype="float32",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from mtssl_tf.models import batch_norm
+
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
 
@@ -135,7 +137,7 @@ class NewLayers(TrunkLayers):
         )
 
     def _norm_layer(self, name: str) -> keras.Layer:
-        return keras.layers.BatchNormalization(
+        return batch_norm.BatchNormalization(
             momentum=self._bn_decay,
             epsilon=self._bn_epsilon,
             dtype=self._dtype,

@@ -26,8 +26,10 @@ def dtype_policy(activations: str) -> str:
 
 def norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Batch norm and ReLU, as every head must start with."""
+    from mtssl_tf.models import batch_norm  # a layer: it imports Keras
+
     dtype = dtype_policy(x.dtype)
-    x = keras.layers.BatchNormalization(
+    x = batch_norm.BatchNormalization(
         momentum=0.95,  # ours: heads are trained from nothing in short runs
         epsilon=1e-5,
         dtype=dtype,

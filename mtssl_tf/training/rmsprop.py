@@ -44,7 +44,7 @@ def build_rmsprop(
         _keep_rate(optimizer, learning_rate)
     optimizer.build(variables)
     for mean_square in optimizer._velocities:  # Keras has no public name.
-        mean_square.assign(keras.ops.ones_like(mean_square))
+        mean_square.assign(keras.ops.ones(mean_square.shape, mean_square.dtype))
     return optimizer
 
 

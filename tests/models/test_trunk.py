@@ -111,7 +111,9 @@ class TestShape:
         modules = {type(layer).__module__ for layer in loaded.layers}
         assert all(name.startswith("keras.src") for name in modules)
         image = slim_reference.random_image(48, 64)
-        assert trunk_comparison.worst_error(loaded(image), trunk(image)) == 0
+        # Keras's own batch norm has more operations, and rounds otherwise.
+        error = trunk_comparison.worst_error(loaded(image), trunk(image))
+        assert error < 2e-6
 
 
 class TestSharing:

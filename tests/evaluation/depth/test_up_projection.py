@@ -103,4 +103,5 @@ def test_block_has_free_size_and_survives_saving(tmp_path):
     assert block.count_params() == 25 * 8 * 8 + 4 * 8 + 9 * 4 * 4 + 4 * 4
     block.save(tmp_path / "block.keras")
     reloaded = keras.models.load_model(tmp_path / "block.keras")
-    np.testing.assert_array_equal(reloaded(features), outputs)
+    # Keras's own batch norm has more operations, and rounds otherwise.
+    np.testing.assert_allclose(reloaded(features), outputs, atol=1e-6)
