@@ -21,10 +21,11 @@ _FLOORS = (
     ("models", "motion", "reports"),
     ("data", "slim"),
     ("frozen", "tasks"),
-    ("config",),
+    ("config", "export_record"),
     ("training",),
     ("distribute", "pretrained"),
-    ("pretraining", "model_card", "slim_checkpoint"),
+    ("embedding", "formats", "pretraining", "slim_checkpoint"),
+    ("model_card",),
     ("export", "masks", "train_flags"),
     ("train",),
     ("mtssl_tf",),  # the public face: its `__init__.py`
