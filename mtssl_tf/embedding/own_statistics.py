@@ -19,13 +19,20 @@ from mtssl_tf.frozen import views
 from mtssl_tf.training import run_directory
 
 _BATCH_SIZE = 32  # ours
-_MIXED_STRIDE = 16  # at 32 units differ in size, and can't be mixed
+MIXED_STRIDE = 16  # at 32 units differ in size, and can't be mixed
 
 
 def measure_on_training_pictures(
-    loaded: pretrained_lib.Pretrained, workdir: pathlib.Path
+    loaded: pretrained_lib.Pretrained,
+    workdir: pathlib.Path,
+    readings: list[reading_lib.Reading] | None = None,
 ) -> dict[str, statistics_lib.ChannelStatistics]:
-    """Measures all units and mixes on pictures of the run's own source.
+    """Measures on pictures of the run's own source.
+
+    Args:
+        loaded: the trunk.
+        workdir: of the run, or an export of it: where its settings are.
+        readings: units and mixes; None measures all.
 
     Raises:
         ValueError: the run had none, or none can be used.
@@ -34,7 +41,7 @@ def measure_on_training_pictures(
     config = run_directory.load_config(workdir)
     source = _training_pictures(config)
     view = view_lib.PRESETS[config.preset]
-    return measure(loaded, source, view, all_readings(loaded))
+    return measure(loaded, source, view, readings or all_readings(loaded))
 
 
 def all_readings(
@@ -68,7 +75,7 @@ def measure(
     """
     count = min(len(source), statistics_lib.NUM_PICTURES)
     chosen = np.linspace(0, len(source) - 1, count).round().astype(np.int64)
-    stride = min(view.output_stride, _MIXED_STRIDE)
+    stride = min(view.output_stride, MIXED_STRIDE)
     at_stride = pretrained_lib.at_stride(loaded, stride)
     some = source.subset(chosen)
     batches = views.centre_view_batches(

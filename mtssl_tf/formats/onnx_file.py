@@ -8,23 +8,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtssl_tf.lazy_imports import tf
+
 if TYPE_CHECKING:
     from mtssl_tf import pretrained as pretrained_lib
 
 INPUT = "image"
+_OPSET = 17  # ours: ONNX Runtime 1.12 (2022) and later read it
 _DIMENSIONS = ("batch", "height", "width")
 
 
 def save(pretrained: pretrained_lib.Pretrained, path: pathlib.Path) -> None:
     """Writes float32 'image' [batch, height, width, 3] -> units by name."""
     import onnx
+    import tf2onnx
 
-    from mtssl_tf.models import rgb_trunk
+    spec = tf.TensorSpec([None, None, None, 3], tf.float32, name=INPUT)
 
-    model = rgb_trunk.build_rgb_trunk(pretrained.trunk, pretrained.contract)
-    model.export(str(path), format="onnx", verbose=False)
+    # Not by Keras's `export`: of a model with Normalization that makes an ONNX
+    # file which asks for the means as further inputs.
+    @tf.function(input_signature=[spec], autograph=False)
+    def extract(image):
+        return pretrained.trunk(
+            pretrained.contract.apply(image), training=False
+        )
+
+    graph, _ = tf2onnx.convert.from_function(extract, [spec], opset=_OPSET)
     # Unnamed, dimensions are unk__316 and the like.
-    graph = onnx.load(str(path))
     _name_dimensions(graph.graph.input[0], "")
     for output in graph.graph.output:
         _name_dimensions(output, f"{output.name}_")
