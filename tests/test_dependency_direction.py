@@ -26,7 +26,7 @@ _FLOORS = (
     ("distribute", "pretrained"),
     ("embedding", "formats", "pretraining", "slim_checkpoint"),
     ("model_card",),
-    ("export", "masks", "train_flags"),
+    ("embed", "export", "masks", "train_flags"),
     ("train",),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),

@@ -28,6 +28,7 @@ def build_vectors(
     reading: reading_lib.Reading,
     pool: str,
     statistics: statistics_lib.ChannelStatistics | None,
+    size_px: tuple[int, int],
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Builds a function from pictures to vectors.
 
@@ -37,12 +38,17 @@ def build_vectors(
         reading: a unit, or a mix of units of one size.
         pool: one of `POOLS`.
         statistics: standardise before ReLU and pool; None leaves the raw sum.
+        size_px: H and W.
 
     Returns:
         uint8 [B, H, W, 3] -> float32 [B, D].
     """
 
-    @tf.function(jit_compile=False, reduce_retracing=True, autograph=False)
+    # One graph for every size of a batch: a graph for batches of 64 gives
+    # another last digit, and who goes on would not get the same vectors.
+    spec = tf.TensorSpec([None, *size_px, 3], tf.uint8)
+
+    @tf.function(jit_compile=False, input_signature=[spec], autograph=False)
     def extract(images: tf.Tensor) -> tf.Tensor:
         units = trunk(contract.apply(images), training=False)
         features = reading.apply(units)
