@@ -12,6 +12,7 @@ import pathlib
 import tempfile
 from typing import Any, TYPE_CHECKING
 
+from absl import logging
 import numpy as np
 
 from mtssl_tf.data import open_source
@@ -25,6 +26,7 @@ from mtssl_tf.process import paths
 from mtssl_tf.reports import progress as progress_lib
 
 if TYPE_CHECKING:
+    from mtssl_tf.data import pictures as pictures_lib
     from mtssl_tf.embedding import parts as parts_lib
 
 MapAll = Callable[
@@ -147,9 +149,9 @@ def run(
                 f"{path}: there is no folder {path.parent}. Make it, or name "
                 "another."
             )
-    folder = out.with_name(f"{out.name}.parts")
-    extra = {} if on_lost_lock is None else {"on_loss": on_lost_lock}
-    with lock.hold_name(out, **extra):
+    # Whole: other processes of a cluster may be elsewhere.
+    folder = out.absolute().with_name(f"{out.name}.parts")
+    with lock.hold_name(out, on_lost_lock or logging.error):
         atomic_file.remove_partials(out)
         if out.exists():
             atomic_file.remove(folder)  # of who was killed at the very end
@@ -163,7 +165,13 @@ def run(
     return made
 
 
-def _make_all(request, source, folder, map_all) -> tuple[Embeddings, Any]:
+def _make_all(
+    request: request_lib.Request,
+    source: pictures_lib.PictureSource,
+    folder: pathlib.Path,
+    map_all: MapAll | None,
+) -> tuple[Embeddings, np.ndarray]:
+    """Makes all parts; returns what is in them, and numbers of pictures."""
     # TensorFlow, once there is work.
     from mtssl_tf.embedding import embedder as embedder_lib
     from mtssl_tf.embedding import parts as parts_lib
@@ -206,7 +214,14 @@ def _follow(
     progress.finish(f"{done}/{total} pictures")
 
 
-def _write(made, numbers, out, kind, outputs: Outputs, source) -> None:
+def _write(
+    made: Embeddings,
+    numbers: np.ndarray,
+    out: pathlib.Path,
+    kind: str,
+    outputs: Outputs,
+    source: pictures_lib.PictureSource,
+) -> None:
     """Writes all that was asked for, the table at last."""
     from mtssl_tf.embedding import contact_sheet
     from mtssl_tf.embedding import near
