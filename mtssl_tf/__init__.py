@@ -14,6 +14,7 @@ import importlib
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mtssl_tf.embedding.run import embed
     from mtssl_tf.models.config import TrunkConfig
     from mtssl_tf.models.lasso_mix import LassoMix
     from mtssl_tf.models.trunk import build_trunk
@@ -32,6 +33,7 @@ __all__ = [
     "TaskConfig",
     "TrunkConfig",
     "build_trunk",
+    "embed",
     "load_slim",
     "load_trunk",
     "pretrain",
@@ -46,6 +48,7 @@ _HOMES = {
     "TaskConfig": ("mtssl_tf.tasks.base", "TaskConfig"),
     "TrunkConfig": ("mtssl_tf.models.config", "TrunkConfig"),
     "build_trunk": ("mtssl_tf.models.trunk", "build_trunk"),
+    "embed": ("mtssl_tf.embedding.run", "embed"),
     "load_slim": ("mtssl_tf.slim.checkpoint", "load"),
     "load_trunk": ("mtssl_tf.pretrained", "load_trunk"),
     "pretrain": ("mtssl_tf.pretraining", "pretrain"),

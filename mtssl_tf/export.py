@@ -1,7 +1,11 @@
 """Exports a trained trunk: `python -m mtssl_tf.export`.
 
-Writes a SavedModel that needs none of our code, `.keras`, the settings and a
-model card; then loads the SavedModel again and compares.
+    python -m mtssl_tf.export --workdir=RUN --out=DIR|hf://USER/NAME
+        [--format=savedmodel,keras,onnx,litert]
+
+Writes the trunk in each format, with the input contract inside: RGB in 0..255
+goes in. Each is loaded again and compared. Beside them lie the settings, the
+statistics that `mtssl_tf.embed` needs, and a model card.
 """
 
 # ruff: noqa: E402
@@ -12,47 +16,55 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import pathlib
 import sys
+import tempfile
+from typing import TYPE_CHECKING
 
 from absl import flags
-import numpy as np
 
-from mtssl_tf.lazy_imports import keras
-from mtssl_tf.lazy_imports import tf
+from mtssl_tf import export_record
+from mtssl_tf import version
+from mtssl_tf.files import hub
+from mtssl_tf.formats import registry
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.process import lock
-from mtssl_tf.process import paths
 from mtssl_tf.training import run_directory
 
+if TYPE_CHECKING:
+    from mtssl_tf import pretrained as pretrained_lib
+
 NAME = "mtssl_tf.export"
-SAVED_MODEL_FOLDER = "saved_model"
 CARD_FILE = "README.md"
-
-# The reloaded model runs the same operations: only their fusion may differ.
-_MAX_ERROR = 1e-4  # of the largest feature
+_UNKNOWN_LICENSE = "unknown"  # the hub's word for it
 
 
-def export_trunk(workdir: pathlib.Path, out: pathlib.Path) -> float:
+def export_trunk(
+    workdir: pathlib.Path,
+    out: pathlib.Path,
+    formats: Sequence[str] = registry.DEFAULT,
+    license_id: str = _UNKNOWN_LICENSE,
+) -> export_record.ExportRecord:
     """Exports a run's trunk.
 
     Args:
         workdir: run directory.
         out: folder to write; appears whole or not at all.
+        formats: names in `registry.FORMATS`.
+        license_id: of the weights, as model hubs abbreviate it.
 
     Returns:
-        The largest difference between the trunk and the reloaded model,
-        relative to the largest feature.
+        What `export.json` holds.
 
     Raises:
+        ArithmeticError: a format gives other numbers than the trunk.
         FileExistsError: `out` is there already.
         FileNotFoundError: the run has no checkpoint.
+        ValueError: a format is unknown, or what it needs is not installed.
     """
-    from mtssl_tf import model_card
-    from mtssl_tf import pretrained as pretrained_lib
-
+    registry.check(formats)
     if out.exists():
         raise FileExistsError(
             f"--out={out} exists. Name a new folder, or remove that one."
@@ -62,84 +74,102 @@ def export_trunk(workdir: pathlib.Path, out: pathlib.Path) -> float:
             f"--workdir={workdir} is no run directory: it holds no "
             f"{run_directory.CONFIG_FILE}."
         )
+    # TensorFlow, once there is work.
+    from mtssl_tf import model_card
+    from mtssl_tf import pretrained as pretrained_lib
+
     pretrained = pretrained_lib.load_pretrained(str(workdir))
     with atomic_file.new_folder(out) as partial:
-        _save_saved_model(pretrained, partial / SAVED_MODEL_FOLDER)
-        error = _compare(pretrained, partial / SAVED_MODEL_FOLDER)
-        pretrained.trunk.save(partial / pretrained_lib.TRUNK_FILE)
-        if pretrained.block4 is not None:
-            pretrained.block4.save(partial / pretrained_lib.BLOCK4_FILE)
+        differences = _write_formats(pretrained, partial, formats)
+        record = export_record.ExportRecord(
+            export_record.FORMAT,
+            {task: list(mix) for task, mix in pretrained.mixes.items()},
+            _write_statistics(pretrained, workdir, partial),
+            differences,
+            version.VERSION,
+        )
+        export_record.save(record, partial)
         settings = run_directory.load_settings(workdir)
         run_directory.copy_settings(workdir, partial)
         (partial / CARD_FILE).write_text(
-            model_card.write_card(pretrained, settings, workdir, error)
+            model_card.write_card(
+                pretrained, settings, workdir, record, license_id
+            )
         )
-    return error
+    return record
 
 
-def _save_saved_model(pretrained, folder: pathlib.Path) -> None:
-    """Writes the trunk with a signature for each kind of picture."""
+def _write_formats(
+    pretrained: pretrained_lib.Pretrained,
+    folder: pathlib.Path,
+    names: Sequence[str],
+) -> dict[str, float]:
+    """Writes all formats; returns what each one's check found.
 
-    def extract(image):
-        rgb = tf.cast(image, tf.float32)
-        return pretrained.trunk(pretrained.contract.apply(rgb), training=False)
-
-    def spec(dtype):
-        return tf.TensorSpec([None, None, None, 3], dtype, name="image")
-
-    module = tf.Module()
-    module.variables_ = [v.value for v in pretrained.trunk.variables]
-    from_uint8 = tf.function(extract, input_signature=[spec(tf.uint8)])
-    from_float = tf.function(extract, input_signature=[spec(tf.float32)])
-    tf.saved_model.save(
-        module,
-        str(folder),
-        signatures={
-            "serving_default": from_uint8,
-            "uint8": from_uint8,
-            "float": from_float,
-        },
-    )
-
-
-def _compare(pretrained, folder: pathlib.Path) -> float:
-    """Returns the largest relative difference to the reloaded SavedModel.
-
-    Raises:
-        ArithmeticError: it is too large.
+    The SavedModel is compared with the trunk, the others with the SavedModel
+    where there is one.
     """
-    with paths.without_pattern(folder) as plain:
-        reloaded = tf.saved_model.load(plain)
-    random = np.random.default_rng(0)
-    worst = 0.0
-    for size in ((64, 96), (97, 65)):
-        image = random.integers(0, 256, (2, *size, 3), np.uint8)
-        expected = pretrained.trunk(
-            pretrained.contract.apply(image), training=False
+    from mtssl_tf.formats import comparison
+
+    reference = comparison.extract_of(pretrained)
+    differences = {}
+    # The SavedModel first, if it is wanted.
+    for name in sorted(names, key=list(registry.FORMATS).index):
+        each = registry.FORMATS[name]
+        each.write(pretrained, folder / each.path)
+        reloaded = each.load(folder / each.path)
+        differences[name] = max(
+            comparison.largest_difference(reference, extract, each.path)
+            for extract in reloaded
         )
-        for name, dtype in (("uint8", tf.uint8), ("float", tf.float32)):
-            signature = reloaded.signatures[name]
-            got = signature(image=tf.cast(image, dtype))
-            for unit, feature in expected.items():
-                feature = keras.ops.convert_to_numpy(feature)
-                error = np.abs(got[unit].numpy() - feature).max()
-                worst = max(worst, float(error / np.abs(feature).max()))
-    if not worst <= _MAX_ERROR:
-        raise ArithmeticError(
-            f"The reloaded SavedModel differs by {worst:.1e} of the largest "
-            f"feature, more than {_MAX_ERROR:.0e}. Nothing was written."
+        if name == registry.SAVED_MODEL:
+            reference = reloaded[0]
+    return differences
+
+
+def _write_statistics(
+    pretrained: pretrained_lib.Pretrained,
+    workdir: pathlib.Path,
+    folder: pathlib.Path,
+) -> str:
+    """Writes statistics; returns of what, or why there are none."""
+    from mtssl_tf.embedding import own_statistics
+    from mtssl_tf.frozen import statistics as statistics_lib
+
+    try:
+        measured = own_statistics.measure_on_training_pictures(
+            pretrained, workdir
         )
-    return worst
+    except (ValueError, OSError) as error:
+        return f"none: {command.describe(error)}"
+    statistics_lib.save(measured, folder / export_record.STATISTICS_FILE)
+    count = next(iter(measured.values())).num_pictures
+    return f"of {count} pictures that the run was trained on"
 
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = flags.FlagValues()
-    for name, text in (
-        ("workdir", "Run directory to export."),
-        ("out", "Folder to write; must not exist."),
-    ):
-        command.define_path(name, "", text, values)
+    command.define_path("workdir", "", "Run directory to export.", values)
+    command.define_path(
+        "out",
+        "",
+        "Folder to write, which must not exist; or hf://USER/NAME, to upload.",
+        values,
+    )
+    flags.DEFINE_list(
+        "format",
+        list(registry.DEFAULT),
+        f"Formats, of {', '.join(registry.FORMATS)}; each but the first two "
+        "is an extra of mtssl_tf.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "license",
+        _UNKNOWN_LICENSE,
+        "Of the weights, for the card, as model hubs abbreviate it.",
+        flag_values=values,
+    )
     return values
 
 
@@ -149,17 +179,49 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _work(values: flags.FlagValues) -> None:
-    """Exports, and prints what the check found."""
+    """Exports, and prints what the checks found."""
     if not values.workdir or not values.out:
         raise ValueError("Both --workdir and --out must be named.")
-    out = pathlib.Path(values.out)
-    with lock.hold_name(out, command.end_at_lost_lock(NAME)):
-        atomic_file.remove_partials(out)
-        difference = export_trunk(pathlib.Path(values.workdir), out)
+    registry.check(values.format)
+    if hub.is_on_hub(values.out):
+        record = _export_to_hub(values)
+    else:
+        out = pathlib.Path(values.out)
+        if not out.absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"--out={out}: there is no folder {out.parent}. Make it, or "
+                "name another."
+            )
+        with lock.hold_name(out, command.end_at_lost_lock(NAME)):
+            atomic_file.remove_partials(out)
+            record = _export(values, out)
     print(
-        f"Exported to {out}. The reloaded model gives the same numbers: the "
-        f"largest difference is {difference:.1e} of the largest feature."
+        f"Exported to {values.out}. Reloaded, each format gives the same "
+        "numbers; the largest difference in parts of the largest feature: "
+        f"{_describe(record.differences)}."
     )
+    print(f"Statistics for mtssl_tf.embed: {record.statistics}.")
+
+
+def _export(
+    values: flags.FlagValues, out: pathlib.Path
+) -> export_record.ExportRecord:
+    return export_trunk(
+        pathlib.Path(values.workdir), out, values.format, values.license
+    )
+
+
+def _export_to_hub(values: flags.FlagValues) -> export_record.ExportRecord:
+    hub.check_upload(values.out)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "export"
+        record = _export(values, folder)
+        hub.upload(folder, values.out)
+    return record
+
+
+def _describe(differences: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {d:.1e}" for name, d in differences.items())
 
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import json
 import pathlib
 from typing import Any
 
+from mtssl_tf import export_record
 from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf.formats import registry
 from mtssl_tf.reports import metrics_log
 
-_CARD = """# A trunk trained by mtssl_tf
+_CARD = """{head}
+# A trunk trained by mtssl_tf
 
 {origin}
 
@@ -28,9 +32,8 @@ _CARD = """# A trunk trained by mtssl_tf
 
 ## Input
 
-RGB in 0..255, uint8 or float32, `[B, H, W, 3]`, any size. The SavedModel
-applies the input contract itself: `(rgb - {means}) * {scale}`. `trunk.keras`
-does not: apply it first.
+RGB in 0..255, `[B, H, W, 3]`, any size, uint8 or float32. What the weights
+expect, `(rgb - {means}) * {scale}`, is inside of every file.
 
 ## Output
 
@@ -38,40 +41,82 @@ does not: apply it first.
 {channels}]`: the residual units of block 3, shallowest first. The last one is
 the representation. It is a raw sum: put batch norm and ReLU behind it.
 
-```python
-import tensorflow as tf
+## Files
 
-trunk = tf.saved_model.load("saved_model").signatures["uint8"]
-features = trunk(image=pictures)["{last_unit}"]
-```
+Each was loaded again and gave the numbers of the trunk that was trained, up to
+the difference named, in parts of the largest feature.
 
-Reloaded, the SavedModel differed by {error:.1e} of the largest feature.
+{files}
+
+{uses}
+Statistics of the units, which `python -m mtssl_tf.embed --trunk=.` needs for
+vectors of pictures: {statistics}.
 
 ## How well the tasks are done
 
 {judgement}
 """
 
+_USES = {
+    "savedmodel": """```python
+import tensorflow as tf
+
+trunk = tf.saved_model.load("saved_model").signatures["uint8"]
+features = trunk(image=pictures)["{unit}"]
+```
+""",
+    "keras": """```python
+import keras
+
+trunk = keras.saving.load_model("trunk.keras")  # or mtssl_tf.load_trunk(".")
+features = trunk(pictures, training=False)["{unit}"]
+```
+""",
+    "onnx": """```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("trunk.onnx")
+(features,) = session.run(["{unit}"], {{"image": float_pictures}})
+```
+""",
+    "litert": """```python
+from ai_edge_litert.interpreter import Interpreter
+
+run = Interpreter("trunk.tflite").get_signature_runner()
+(name,) = run.get_input_details()
+features = run(**{{name: float_pictures}})["{unit}"]
+```
+""",
+}
+
 
 def write_card(
     pretrained: pretrained_lib.Pretrained,
     settings: Mapping[str, Any],
     workdir: pathlib.Path,
-    error: float,
+    record: export_record.ExportRecord,
+    license_id: str,
 ) -> str:
-    """Returns the card's text.
+    """Returns the card's text, behind the head that model hubs read.
 
     Args:
         pretrained: the trunk.
         settings: of `config.json`.
         workdir: the run directory.
-        error: what the comparison with the reloaded model found.
+        record: of the export.
+        license_id: of the weights, as hubs abbreviate it.
     """
     config = pretrained.config
     data = settings["data"]
     names = sorted(pretrained.trunk.output)
     lines = _last_judgement(workdir)
     return _CARD.format(
+        head=_head(settings, lines, license_id),
+        files=_file_table(record),
+        uses="\n".join(
+            _USES[name].format(unit=names[-1]) for name in record.differences
+        ),
+        statistics=record.statistics,
         origin=_describe_origin(settings),
         depth=config.depth,
         units=config.units_per_block,
@@ -90,10 +135,36 @@ def write_card(
         scale=pretrained.contract.scale,
         end_points=f"`{names[0]}` to `{names[-1]}`",
         channels=config.unit_channels(3),
-        last_unit=names[-1],
-        error=error,
         judgement=_table(lines),
     )
+
+
+def _head(
+    settings: Mapping[str, Any],
+    lines: Sequence[Mapping[str, Any]],
+    license_id: str,
+) -> str:
+    """Returns the YAML between two lines of dashes."""
+    entries: dict[str, Any] = {
+        "library_name": "keras",
+        "pipeline_tag": "image-feature-extraction",
+        "license": license_id,
+        "tags": ["self-supervised-learning", "mtssl_tf", *settings["tasks"]],
+    }
+    metrics = sorted({name for line in lines for name in line["metrics"]})
+    if metrics:
+        entries["metrics"] = metrics
+    # Any JSON is YAML, so nothing needs to be escaped twice.
+    text = "".join(f"{k}: {json.dumps(v)}\n" for k, v in entries.items())
+    return f"---\n{text}---\n"
+
+
+def _file_table(record: export_record.ExportRecord) -> str:
+    rows = ["| file | largest difference |", "|---|---|"]
+    for name, difference in record.differences.items():
+        path = registry.FORMATS[name].path
+        rows.append(f"| `{path}` | {difference:.1e} |")
+    return "\n".join(rows)
 
 
 def _describe_origin(settings: Mapping[str, Any]) -> str:

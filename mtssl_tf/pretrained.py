@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 import dataclasses
 import hashlib
 import os
@@ -9,11 +10,15 @@ import pathlib
 
 import keras
 
-from mtssl_tf import config as config_lib
+from mtssl_tf import export_record
+from mtssl_tf.files import hub
 from mtssl_tf.files import keras_archive
+from mtssl_tf.frozen import statistics as statistics_lib
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
+from mtssl_tf.models import rgb_trunk
 from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.reports import metrics_log
 from mtssl_tf.slim import checkpoint as slim_checkpoint
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run_directory
@@ -28,12 +33,17 @@ class Pretrained:
     """A trunk and what must be known to use it.
 
     Attributes:
-        trunk: float32 [B, H, W, 3] -> block-3 units by name.
+        trunk: what `contract` makes of pictures, float32 [B, H, W, 3] ->
+            block-3 units by name.
         block4: block 4, where the weights have one.
         contract: the range of pictures that the weights expect.
         config: the trunk's shape.
         source: what the user named.
         digest: SHA-256 of the trunk's weights, in hexadecimal.
+        preset: the scale that it was trained at; None where nobody knows.
+        mixes: task -> its lasso mix, N weights in depth order; empty where
+            there was no lasso.
+        statistics: of units and mixes, where an export has them.
     """
 
     trunk: keras.Model
@@ -42,31 +52,41 @@ class Pretrained:
     config: model_config.TrunkConfig
     source: str
     digest: str
+    preset: str | None = None
+    mixes: Mapping[str, Sequence[float]] = dataclasses.field(
+        default_factory=dict
+    )
+    statistics: Mapping[str, statistics_lib.ChannelStatistics] = (
+        dataclasses.field(default_factory=dict)
+    )
 
 
 def load_trunk(
     path: str | os.PathLike, output_stride: int | None = None
 ) -> keras.Model:
-    """Loads a trained trunk as a Keras model.
+    """Loads a trained trunk as a Keras model of pictures as they are.
 
-    Its input is what the run's `InputContract` (in `config.json`) makes of
-    RGB in 0..255: by default the means (123.68, 116.779, 103.939) subtracted.
+    What its weights expect of pictures (the run's `InputContract`, in
+    `config.json`) is a layer of the model. It can be compiled and fitted.
 
     Args:
-        path: a run directory, an export, or a TF-Slim checkpoint with its
-            input contract beside it, as `save_slim(..., contract=...)` and
-            `python -m mtssl_tf.slim_checkpoint` write it.
+        path: a run directory, an export, `hf://USER/NAME` of an uploaded one,
+            or a TF-Slim checkpoint with its input contract beside it, as
+            `save_slim(..., contract=...)` and `python -m
+            mtssl_tf.slim_checkpoint` write it.
         output_stride: 8, 16 or 32, to read the trunk at; its own if absent.
 
     Returns:
-        A functional model from float32 [B, H, W, 3] to
-        {'unit_01': float32 [B, h, w, C], ...} in depth order.
+        A functional model from RGB in 0..255, float32 or uint8 [B, H, W, 3],
+        to {'unit_01': float32 [B, h, w, C], ...} in depth order. Its layer
+        'trunk' is the same without the input contract.
 
     Raises:
         FileNotFoundError: nothing is there.
         ValueError: what is there is no trunk.
     """
-    return load_pretrained(os.fspath(path), output_stride).trunk
+    loaded = load_pretrained(os.fspath(path), output_stride)
+    return rgb_trunk.build_rgb_trunk(loaded.trunk, loaded.contract)
 
 
 def load_pretrained(
@@ -78,8 +98,8 @@ def load_pretrained(
     """Loads a trunk, or makes a random one.
 
     Args:
-        source: a run directory, an export, a TF-Slim checkpoint that was
-            saved here, or 'random'.
+        source: a run directory, an export, `hf://USER/NAME` of an uploaded
+            one, a TF-Slim checkpoint that was saved here, or 'random'.
         output_stride: to read the trunk at; its own if absent.
         random_config: shape of the random trunk.
         seed: of the random trunk.
@@ -88,22 +108,34 @@ def load_pretrained(
         FileNotFoundError: nothing is there.
         ValueError: what is there is no trunk.
     """
-    path = pathlib.Path(source)
+    is_on_hub = hub.is_on_hub(source)
+    path = hub.download(source) if is_on_hub else pathlib.Path(source)
     if source == RANDOM:
-        trunk, block4, config, contract = _build_random(random_config, seed)
+        loaded = _build_random(random_config, seed)
     elif (path / TRUNK_FILE).is_file():
-        trunk, block4, config, contract = _load_export(path)
+        loaded = _load_export(path)
     elif (path / run_directory.CONFIG_FILE).is_file():
-        trunk, block4, config, contract = _load_run(path)
+        loaded = _load_run(path)
     else:
-        trunk, block4, config, contract = _load_slim(source)
-    if output_stride not in (None, config.output_stride):
-        config = dataclasses.replace(config, output_stride=output_stride)
-        trunk = _rebuilt(trunk, trunk_lib.build_trunk(config))
-        if block4 is not None:
-            block4 = _rebuilt(block4, trunk_lib.build_block4(config))
-    return Pretrained(
-        trunk, block4, contract, config, source, weights_digest(trunk)
+        loaded = _load_slim(source)
+    digest = weights_digest(loaded.trunk)
+    loaded = dataclasses.replace(loaded, source=source, digest=digest)
+    if output_stride is None:
+        return loaded
+    return at_stride(loaded, output_stride)
+
+
+def at_stride(loaded: Pretrained, output_stride: int) -> Pretrained:
+    """Returns the same weights, to be read at an output stride."""
+    if output_stride == loaded.config.output_stride:
+        return loaded
+    config = dataclasses.replace(loaded.config, output_stride=output_stride)
+    block4 = loaded.block4
+    if block4 is not None:
+        block4 = _rebuilt(block4, trunk_lib.build_block4(config))
+    trunk = _rebuilt(loaded.trunk, trunk_lib.build_trunk(config))
+    return dataclasses.replace(
+        loaded, trunk=trunk, block4=block4, config=config
     )
 
 
@@ -115,37 +147,28 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-_Parts = tuple[
-    keras.Model,
-    keras.Model | None,
-    model_config.TrunkConfig,
-    input_contract.InputContract,
-]
-
-
-def _build_random(config: model_config.TrunkConfig | None, seed: int) -> _Parts:
+def _build_random(
+    config: model_config.TrunkConfig | None, seed: int
+) -> Pretrained:
     if config is None:
         raise ValueError(
             "A random trunk needs a shape: name the preset whose trunk it is "
             "to be compared with."
         )
     keras.utils.set_random_seed(seed)
-    return (
-        trunk_lib.build_trunk(config),
-        None,
-        config,
-        input_contract.InputContract(),
-    )
+    trunk = trunk_lib.build_trunk(config)
+    contract = input_contract.InputContract()
+    return Pretrained(trunk, None, contract, config, "", "")
 
 
-def _load_run(folder: pathlib.Path) -> _Parts:
+def _load_run(folder: pathlib.Path) -> Pretrained:
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"{folder} is a run, whose checkpoints Keras's TensorFlow back "
             f"end reads; this process has {keras.backend.backend()!r}. Name "
             "an export of it (python -m mtssl_tf.export)."
         )
-    config = _read_config(folder)
+    config = run_directory.load_config(folder)
     path = checkpoint.latest(folder)
     trunk = trunk_lib.build_trunk(config.trunk)
     checkpoint.restore_trunk(path, trunk)
@@ -153,16 +176,54 @@ def _load_run(folder: pathlib.Path) -> _Parts:
     if checkpoint.has_block4(path):
         block4 = trunk_lib.build_block4(config.trunk)
         checkpoint.restore_block4(path, block4)
-    return trunk, block4, config.trunk, config.contract
+    return Pretrained(
+        trunk,
+        block4,
+        config.contract,
+        config.trunk,
+        "",
+        "",
+        config.preset,
+        _load_mixes(folder, checkpoint.step_of(path)),
+    )
 
 
-def _load_export(folder: pathlib.Path) -> _Parts:
-    config = _read_config(folder)
+def _load_mixes(folder: pathlib.Path, step: int) -> dict[str, list[float]]:
+    """Returns each task's mix as a run wrote it down by a step."""
+    try:
+        lines = metrics_log.load_metrics(folder)
+    except FileNotFoundError:
+        return {}
+    mixes: dict[str, list[float]] = {}
+    for line in lines:
+        if line["step"] <= step:
+            mixes |= line.get("mixing_weights") or {}
+    return mixes
+
+
+def _load_export(folder: pathlib.Path) -> Pretrained:
+    config = run_directory.load_config(folder)
+    record = export_record.load(folder)
     trunk = _load_keras(folder / TRUNK_FILE)
+    if record.has_contract_inside:
+        trunk = rgb_trunk.find_trunk(trunk)
     block4 = None
     if (folder / BLOCK4_FILE).is_file():
         block4 = _load_keras(folder / BLOCK4_FILE)
-    return trunk, block4, config.trunk, config.contract
+    statistics = {}
+    if (folder / export_record.STATISTICS_FILE).is_file():
+        statistics = statistics_lib.load(folder / export_record.STATISTICS_FILE)
+    return Pretrained(
+        trunk,
+        block4,
+        config.contract,
+        config.trunk,
+        "",
+        "",
+        config.preset,
+        record.mixes,
+        statistics,
+    )
 
 
 def _load_keras(path: pathlib.Path) -> keras.Model:
@@ -170,9 +231,9 @@ def _load_keras(path: pathlib.Path) -> keras.Model:
     return keras.saving.load_model(path)
 
 
-def _load_slim(source: str) -> _Parts:
+def _load_slim(source: str) -> Pretrained:
     try:
-        return slim_checkpoint.load_pretrained(source)
+        slim = slim_checkpoint.load_pretrained(source)
     except FileNotFoundError as error:
         # Most who get here meant a run or an export.
         raise FileNotFoundError(
@@ -180,10 +241,9 @@ def _load_slim(source: str) -> _Parts:
             f"{run_directory.CONFIG_FILE}), no export (no {TRUNK_FILE}), and "
             f"can't be read as a TF-Slim checkpoint: {error}"
         ) from error
-
-
-def _read_config(folder: pathlib.Path) -> config_lib.RunConfig:
-    return run_directory.load_config(folder)
+    return Pretrained(
+        slim.trunk, slim.block4, slim.contract, slim.config, "", ""
+    )
 
 
 def _rebuilt(model: keras.Model, other: keras.Model) -> keras.Model:

@@ -1,6 +1,7 @@
 """Tests for loading a trained trunk, exporting it, and its card."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 
@@ -8,11 +9,14 @@ import keras
 import numpy as np
 import pytest
 import task_cases
+import yaml
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import export
 from mtssl_tf import pretrained
 from mtssl_tf import tasks
+from mtssl_tf.models import input_contract
+from mtssl_tf.models import rgb_trunk
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run
 
@@ -38,8 +42,9 @@ def workdir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(workdir, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "export"
-    error = export.export_trunk(workdir, out)
-    assert error < 1e-5
+    record = export.export_trunk(workdir, out)
+    assert record.differences.keys() == {"savedmodel", "keras"}
+    assert max(record.differences.values()) < 1e-5
     return out
 
 
@@ -50,6 +55,77 @@ def test_run_and_export_hold_the_same_trunk(workdir, exported):
     assert from_run.config == from_export.config
     assert from_run.contract == from_export.contract
     assert from_run.block4 is None
+
+
+@pytest.mark.parametrize("contract", ["vgg", "inception", "9,99.5,0,0.25"])
+def test_the_contract_is_inside_and_applied_once(workdir, contract):
+    parsed = input_contract.InputContract.parse(contract)
+    bare = pretrained.load_pretrained(str(workdir)).trunk
+    trunk = rgb_trunk.build_rgb_trunk(bare, parsed)
+    image = np.random.default_rng(0).integers(0, 256, (2, 33, 48, 3), np.uint8)
+    expected = bare(parsed.apply(image), training=False)
+    for given in (image, image.astype(np.float32)):
+        for name, unit in trunk(given, training=False).items():
+            scale = np.abs(expected[name]).max()
+            np.testing.assert_allclose(
+                unit, expected[name], rtol=0, atol=2e-6 * scale
+            )
+    assert rgb_trunk.find_trunk(trunk) is bare
+    assert len(trunk.weights) == len(bare.weights)
+
+
+def test_load_trunk_takes_rgb_of_runs_and_exports(workdir, exported):
+    image = np.random.default_rng(0).integers(0, 256, (1, 48, 48, 3), np.uint8)
+    loaded = pretrained.load_pretrained(str(exported))
+    expected = loaded.trunk(loaded.contract.apply(image))["unit_02"]
+    for path in (workdir, exported):
+        got = pretrained.load_trunk(path)(image)["unit_02"]
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_keras_file_needs_none_of_our_code_and_can_be_fitted(exported):
+    trunk = keras.saving.load_model(exported / "trunk.keras")
+    for layer in [*trunk.layers, *trunk.get_layer("trunk").layers]:
+        assert type(layer).__module__.startswith("keras.src")
+    x = keras.layers.GlobalAveragePooling2D()(trunk.output["unit_02"])
+    model = keras.Model(trunk.input, keras.layers.Dense(2)(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    before = [weight.copy() for weight in trunk.get_weights()]
+    image = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    model.fit(image, np.array([0, 1, 0, 1]), verbose=0)
+    after = trunk.get_weights()
+    assert any((old != new).any() for old, new in zip(before, after))
+
+
+def test_an_export_of_a_later_format_is_refused(exported, tmp_path):
+    folder = tmp_path / "later"
+    shutil.copytree(exported, folder)
+    for text, message in (
+        ('{"format": 3, "version": "9.9"}', "format 3, of version 9.9"),
+        ('{"format": 2, "mixed": {}}', "damaged.*mixed"),
+        ("{", "not JSON"),
+    ):
+        (folder / "export.json").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            pretrained.load_pretrained(str(folder))
+
+
+def test_weights_of_an_older_layout_are_named(exported, tmp_path):
+    folder = tmp_path / "older"
+    shutil.copytree(exported, folder)
+    bare = pretrained.load_pretrained(str(exported)).trunk
+    bare.save(folder / "trunk.keras")
+    with pytest.raises(ValueError, match="holds no model named 'trunk'"):
+        pretrained.load_pretrained(str(folder))
+    # Without the record it is an export of format 1, and the same trunk.
+    (folder / "export.json").unlink()
+    older = pretrained.load_pretrained(str(folder))
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(
+        older.trunk(older.contract.apply(image))["unit_02"],
+        bare(older.contract.apply(image))["unit_02"],
+    )
 
 
 def test_a_trunk_is_read_at_another_stride(workdir):
@@ -87,6 +163,15 @@ def test_the_card_says_what_it_is(exported):
     card = (exported / "README.md").read_text()
     for text in ("exemplar", "train it", "unit_02", "123.68", "SHA-256"):
         assert text in card
+    assert "none: the run has no --images" in card
+    _, head, text = card.split("---\n", 2)
+    assert text.lstrip().startswith("# A trunk")
+    assert yaml.safe_load(head) == {
+        "library_name": "keras",
+        "pipeline_tag": "image-feature-extraction",
+        "license": "unknown",
+        "tags": ["self-supervised-learning", "mtssl_tf", "exemplar"],
+    }
 
 
 def test_nothing_is_overwritten_or_half_written(workdir, exported, tmp_path):

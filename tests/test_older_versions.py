@@ -63,6 +63,21 @@ def test_the_trunk_gives_the_same_features(older, expected, name):
         np.testing.assert_allclose(
             np.asarray(units[unit]).reshape(-1)[::37][:8], features, rtol=1e-4
         )
+    units = pretrained.load_trunk(older / name)(image, training=False)
+    for unit, features in expected["features"].items():
+        np.testing.assert_allclose(
+            np.asarray(units[unit]).reshape(-1)[::37][:8], features, rtol=1e-4
+        )
+
+
+def test_the_mixes_of_a_run_are_those_that_it_wrote(older):
+    mixes = pretrained.load_pretrained(str(older / "run")).mixes
+    lines = metrics_log.load_metrics(older / "run")
+    for line in lines:
+        assert mixes[line["task"]] == line["mixing_weights"][line["task"]]
+    for mix in mixes.values():
+        assert np.linalg.norm(mix) == pytest.approx(1.0, abs=1e-6)
+    assert not pretrained.load_pretrained(str(older / "export")).mixes
 
 
 def test_the_saved_model_gives_the_same_features(older, expected):

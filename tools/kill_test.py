@@ -147,6 +147,16 @@ SCENARIOS = (
         whole="export",
     ),
     Scenario(
+        "embed",
+        lambda i, o: (
+            *("-m", "mtssl_tf.embed", f"--images={i / 'images'}"),
+            f"--trunk={i / 'trained' / 'run'}",
+            *(f"--out={o / 'vectors.npz'}", "--neighbours=4"),
+        ),
+        kill_digests.hash_files,
+        whole="vectors.npz",
+    ),
+    Scenario(
         "plot_run",
         lambda i, o: (*("-m", "tools.plot_run", f"--workdir={o / 'run'}"),),
         kill_digests.hash_files,

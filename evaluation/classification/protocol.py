@@ -14,6 +14,7 @@ from typing import ClassVar
 from evaluation import result
 from mtssl_tf.frozen import knn
 from mtssl_tf.frozen import softmax_regression
+from mtssl_tf.frozen import view
 from mtssl_tf.models import config as model_config
 
 BATCH_NORM_MODES = ("frozen", "reestimated")
@@ -35,9 +36,9 @@ class _ViewSettings(result.Protocol):
         lasso: settings of the mix; None reads the last unit.
     """
 
-    image_px: int = 224
-    resize_px: int = 256
-    output_stride: int = 32  # 7 x 7, which the paper's pool makes 3 x 3
+    image_px: int = view.PRESETS["paper"].image_px
+    resize_px: int = view.PRESETS["paper"].resize_px
+    output_stride: int = view.PRESETS["paper"].output_stride
     batch_norm: str = "frozen"
     bn_batches: int = 32
     batch_size: int = 64
@@ -124,32 +125,22 @@ class LinearPreset:
     full: LinearProtocol
 
 
+_VIEWS = {name: dataclasses.asdict(each) for name, each in view.PRESETS.items()}
 # `--trunk=random` takes the trunk of mtssl_tf.config's preset of this name.
 PRESETS: dict[str, LinearPreset] = {
     # 2 CPU cores: fast about 20 s, full some minutes on 2310 pictures.
     "tiny": LinearPreset(
-        FastLinearProtocol(image_px=96, resize_px=96, output_stride=16),
-        LinearProtocol(
-            image_px=96,
-            resize_px=96,
-            train_resize_px=110,
-            output_stride=16,
-            bn_batches=32,
-        ),
+        FastLinearProtocol(**_VIEWS["tiny"]),
+        LinearProtocol(**_VIEWS["tiny"], train_resize_px=110, bn_batches=32),
     ),
     # One GPU.
     "small": LinearPreset(
-        FastLinearProtocol(image_px=128, resize_px=146, output_stride=16),
-        LinearProtocol(
-            image_px=128,
-            resize_px=146,
-            train_resize_px=146,
-            output_stride=16,
-        ),
+        FastLinearProtocol(**_VIEWS["small"]),
+        LinearProtocol(**_VIEWS["small"], train_resize_px=146),
     ),
     # The paper's trunk and pictures.
     "paper": LinearPreset(
-        FastLinearProtocol(),
-        LinearProtocol(),
+        FastLinearProtocol(**_VIEWS["paper"]),
+        LinearProtocol(**_VIEWS["paper"]),
     ),
 }

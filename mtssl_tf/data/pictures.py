@@ -85,6 +85,17 @@ class PictureSource:
             and (lambda index: read_class(tf.gather(in_graph(), index))),
         )
 
+    def numbered(self) -> PictureSource:
+        """Returns the same pictures with their numbers in place of classes.
+
+        For who must know which of them were skipped.
+        """
+        return dataclasses.replace(
+            self,
+            class_names=(),
+            read_class_in_graph=lambda index: tf.cast(index, tf.int32),
+        )
+
     def close(self) -> None:
         """Does nothing: a picture is read in no time."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,11 @@ def pool_to_grid(features: Any, grid: int = GRID) -> Any:
     )
 
 
+def flatten(features: Any) -> Any:
+    """Returns float [B, h, w, C] as [B, h * w * C]."""
+    return keras.ops.reshape(features, (-1, math.prod(features.shape[1:])))
+
+
 def build_extractor(
     trunk: keras.Model,
     contract: input_contract.InputContract,
@@ -69,11 +75,7 @@ def build_extractor(
     @tf.function(jit_compile=False, reduce_retracing=True)
     def extract(images: tf.Tensor) -> tf.Tensor:
         units = trunk(contract.apply(images), training=False)
-        pooled = [pool_to_grid(units[name]) for name in unit_names]
-        flat = [
-            tf.reshape(unit, [tf.shape(images)[0], np.prod(unit.shape[1:])])
-            for unit in pooled
-        ]
+        flat = [flatten(pool_to_grid(units[name])) for name in unit_names]
         return tf.cast(tf.stack(flat, axis=1), tf.float32)  # [B, N, D]
 
     return extract

@@ -125,6 +125,11 @@ def path_of(workdir: pathlib.Path, step: int) -> str:
     return str(workdir / FOLDER / f"ckpt-{step}")
 
 
+def step_of(path: str) -> int:
+    """Returns after how many steps the checkpoint at `path` was saved."""
+    return int(path.rpartition("-")[2])
+
+
 def restore_trunk(path: str, trunk: keras.Model) -> None:
     """Restores only the trunk from the checkpoint at `path`."""
     _restore_part(path, "trunk", trunk)

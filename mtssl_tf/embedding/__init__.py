@@ -1,0 +1,1 @@
+"""Vectors of pictures, and what people look at them with."""

@@ -1,0 +1,251 @@
+"""Vectors of many pictures: what `python -m mtssl_tf.embed` does, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any, TYPE_CHECKING
+
+from absl import logging
+import numpy as np
+
+from mtssl_tf.data import open_source
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.embedding import projector
+from mtssl_tf.embedding import request as request_lib
+from mtssl_tf.embedding import table
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import lock
+from mtssl_tf.process import paths
+from mtssl_tf.reports import progress as progress_lib
+
+if TYPE_CHECKING:
+    from mtssl_tf.data import pictures as pictures_lib
+    from mtssl_tf.embedding import parts as parts_lib
+
+MapAll = Callable[
+    [Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]
+]
+DUPLICATES_ABOVE = 0.99  # ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What is written beside the vectors, where it is asked for.
+
+    Attributes:
+        format: of the table; None goes by its suffix.
+        neighbours: in a row of `FILE.neighbours.png`; 0 draws none.
+        duplicates: CSV file of pairs, or None.
+        duplicates_above: cosine from which on two pictures are a pair.
+        projector: folder for TensorBoard's projector, or None.
+    """
+
+    format: str | None = None
+    neighbours: int = 0
+    duplicates: pathlib.Path | None = None
+    duplicates_above: float = DUPLICATES_ABOVE
+    projector: pathlib.Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Embeddings:
+    """Vectors of the pictures that could be used, in the source's order.
+
+    Attributes:
+        names: n of them.
+        vectors: float32 [n, D].
+        skipped: name -> reason of the pictures left out.
+        statistics: where those are from that the vectors are standardised by.
+    """
+
+    names: tuple[str, ...]
+    vectors: np.ndarray
+    skipped: dict[str, str]
+    statistics: str
+
+
+def embed(
+    trunk: str | os.PathLike,
+    images: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    *,
+    unit: str = "",
+    lasso: str = "",
+    pool: str = "mean",
+    raw: bool = False,
+    size_px: int | None = None,
+    preset: str | None = None,
+    seed: int = 0,
+) -> Embeddings:
+    """Gives every picture a vector, with the command's flags as arguments.
+
+    Args:
+        trunk: a run directory, an export, hf://USER/NAME or 'random'.
+        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        out: file to write, .csv, .parquet or .npz; the same call goes on
+            where an earlier one stopped. None writes none.
+        unit: 'unit_NN'; "" reads the last one.
+        lasso: task whose learned mix of units is read instead.
+        pool: 'mean', 'max' or 'grid3'.
+        raw: leaves statistics and ReLU out.
+        size_px: side of the square that the trunk sees.
+        preset: of that size; None is the trunk's own.
+        seed: of a random trunk.
+
+    Raises:
+        ValueError: something is unknown, or no picture can be used.
+        OSError: something is missing, or `out` is there or can't be written.
+    """
+    request = request_lib.Request(
+        paths.expand(os.fspath(trunk)),
+        paths.expand(os.fspath(images)),
+        unit,
+        lasso,
+        pool,
+        raw,
+        size_px,
+        preset,
+        seed,
+    )
+    if out is not None:
+        path = pathlib.Path(paths.expand(os.fspath(out)))
+        return run(request, path, Outputs())
+    with tempfile.TemporaryDirectory() as scratch:
+        return run(request, pathlib.Path(scratch) / "vectors.npz", Outputs())
+
+
+def run(
+    request: request_lib.Request,
+    out: pathlib.Path,
+    outputs: Outputs,
+    map_all: MapAll | None = None,
+    on_lost_lock: Callable[[str], None] | None = None,
+) -> Embeddings:
+    """Makes all parts, and of them what was asked for.
+
+    Args:
+        request: of the vectors.
+        out: the table; comes last, when all else is there.
+        outputs: what to write besides.
+        map_all: spreads parts, as `cluster_map` does; None makes them here.
+        on_lost_lock: as `lock.hold_name` takes it.
+
+    Raises:
+        ValueError, OSError: as `embed`.
+    """
+    kind = table.check(out, outputs.format)
+    if outputs.projector:
+        projector.check(outputs.projector)
+    for path in (out, outputs.duplicates, outputs.projector):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise FileNotFoundError(
+                f"{path}: there is no folder {path.parent}. Make it, or name "
+                "another."
+            )
+    # Whole: other processes of a cluster may be elsewhere.
+    folder = out.absolute().with_name(f"{out.name}.parts")
+    with lock.hold_name(out, on_lost_lock or logging.error):
+        atomic_file.remove_partials(out)
+        if out.exists():
+            atomic_file.remove(folder)  # of who was killed at the very end
+            raise FileExistsError(
+                f"--out={out} exists. Name a new file, or remove that one."
+            )
+        source = open_source.open_pictures(request.images)
+        made, numbers = _make_all(request, source, folder, map_all)
+        _write(made, numbers, out, kind, outputs, source)
+        atomic_file.remove(folder)
+    return made
+
+
+def _make_all(
+    request: request_lib.Request,
+    source: pictures_lib.PictureSource,
+    folder: pathlib.Path,
+    map_all: MapAll | None,
+) -> tuple[Embeddings, np.ndarray]:
+    """Makes all parts; returns what is in them, and numbers of pictures."""
+    # TensorFlow, once there is work.
+    from mtssl_tf.embedding import embedder as embedder_lib
+    from mtssl_tf.embedding import parts as parts_lib
+
+    embedder = embedder_lib.open_embedder(request, source)
+    statistics = parts_lib.prepare(folder, embedder)
+    parts = parts_lib.list_parts(folder, embedder)
+    if map_all is None:
+        make = parts_lib.maker(embedder, folder)
+        outcomes = ((number, make(part)) for number, part in enumerate(parts))
+        _follow(outcomes, parts)
+    else:
+        _follow(map_all(parts_lib.make, parts), parts)
+    loaded = [parts_lib.load(part) for part in parts]
+    used = [each for each in loaded if len(each.numbers)]
+    if not used:
+        raise source_lib.SourceError(
+            f"None of the {len(source)} pictures of {source.description} can "
+            "be used. The log names each and says why."
+        )
+    numbers = np.concatenate([each.numbers for each in used])
+    skipped = dict(pair for each in loaded for pair in each.skipped)
+    names = tuple(map(source.names.__getitem__, numbers.tolist()))
+    vectors = np.concatenate([each.vectors for each in used])
+    return Embeddings(names, vectors, skipped, statistics), numbers
+
+
+def _follow(
+    outcomes: Iterator[tuple[int, Any]], parts: Sequence[parts_lib.Part]
+) -> None:
+    """Waits for all parts, and shows how far they are."""
+    total = sum(part.last - part.first for part in parts)
+    progress = progress_lib.ProgressLine(total, "pictures")
+    done = 0
+    for number, outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        done += parts[number].last - parts[number].first
+        progress.update(done)
+    progress.finish(f"{done}/{total} pictures")
+
+
+def _write(
+    made: Embeddings,
+    numbers: np.ndarray,
+    out: pathlib.Path,
+    kind: str,
+    outputs: Outputs,
+    source: pictures_lib.PictureSource,
+) -> None:
+    """Writes all that was asked for, the table at last."""
+    from mtssl_tf.embedding import contact_sheet
+    from mtssl_tf.embedding import near
+
+    if outputs.neighbours or outputs.duplicates:
+        units = near.unit_length(made.vectors)
+    if outputs.neighbours:
+        path = out.with_name(f"{out.name}.neighbours.png")
+        contact_sheet.save(path, source, numbers, units, outputs.neighbours)
+    if outputs.duplicates:
+        pairs = near.duplicates(units, outputs.duplicates_above)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "other", "cosine"])
+        writer.writerows(
+            [made.names[one], made.names[two], f"{cosine:.4f}"]
+            for one, two, cosine in pairs
+        )
+        atomic_file.write_text(outputs.duplicates, text.getvalue())
+    if outputs.projector:
+        atomic_file.remove_partials(outputs.projector)
+        projector.save(outputs.projector, source, numbers, made.vectors)
+    about = {"statistics": made.statistics, "skipped": made.skipped}
+    text_about = json.dumps(about, indent=2)
+    atomic_file.write_text(out.with_name(f"{out.name}.json"), f"{text_about}\n")
+    rows = [(made.names, made.vectors)]
+    table.save(out, kind, rows, *made.vectors.shape)

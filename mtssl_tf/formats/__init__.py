@@ -1,0 +1,1 @@
+"""The files that an export holds, one format a file."""
