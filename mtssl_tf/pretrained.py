@@ -207,9 +207,12 @@ def _load_export(folder: pathlib.Path) -> Pretrained:
     trunk = _load_keras(folder / TRUNK_FILE)
     if record.has_contract_inside:
         trunk = rgb_trunk.find_trunk(trunk)
+    # Built anew: what is saved has Keras's own batch norm, which takes longer.
+    trunk = _rebuilt(trunk, trunk_lib.build_trunk(config.trunk))
     block4 = None
     if (folder / BLOCK4_FILE).is_file():
         block4 = _load_keras(folder / BLOCK4_FILE)
+        block4 = _rebuilt(block4, trunk_lib.build_block4(config.trunk))
     statistics = {}
     if (folder / export_record.STATISTICS_FILE).is_file():
         statistics = statistics_lib.load(folder / export_record.STATISTICS_FILE)
