@@ -13,6 +13,8 @@ import os
 import sys
 import types
 
+from mtssl_tf.process import chatter
+
 # Holds `keras.json`, which both read; they write one where there is none.
 _HOME = importlib.resources.files(__package__) / "keras_home"
 _POLICY = "float32"  # has no place in that file
@@ -32,8 +34,7 @@ def fix() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = str(_HOME)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
-    # No start-up chatter in the user's terminal, unless he asks for it.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    chatter.silence()
 
 
 def _check_imported(name: str) -> None:
