@@ -61,6 +61,8 @@ class TrainConfig:
 
     Attributes:
         steps: training steps in all, over all tasks.
+        hours: to train for: as many steps as fit, once their pace is known
+            (`training/time_budget.py`). 0 has `steps` decide.
         seed: of weights, order and augmentation.
         precision: float32, or bfloat16 for activations (weights and losses
             stay float32).
@@ -83,6 +85,7 @@ class TrainConfig:
     """
 
     steps: int = settings.ranged(2400, at_least=1)
+    hours: float = settings.ranged(0.0, at_least=0)
     seed: int = settings.seed()
     precision: str = "float32"
     use_lasso: bool = False

@@ -36,6 +36,7 @@ def pretrain(
     lasso: bool = False,
     harmonize: bool = False,
     steps: int | None = None,
+    hours: float | None = None,
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
@@ -58,6 +59,7 @@ def pretrain(
         lasso: each task reads its own sparse mix of block-3 units.
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         steps: training steps in all; None takes the preset's.
+        hours: trains for so long, in place of `steps`.
         precision: float32 or bfloat16, of activations.
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
@@ -87,6 +89,7 @@ def pretrain(
         lasso=lasso,
         harmonize=harmonize,
         steps=steps,
+        hours=hours,
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
@@ -129,6 +132,7 @@ def build_config(
     lasso: bool,
     harmonize: bool,
     steps: int | None,
+    hours: float | None = None,
     precision: str,
     remat: bool = False,
     probe: str,
@@ -145,6 +149,7 @@ def build_config(
         lasso: whether tasks mix units.
         harmonize: whether inputs are harmonized.
         steps: in all, or None.
+        hours: to train for in place of steps, or None.
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
@@ -169,6 +174,7 @@ def build_config(
             probe=probe,
             profile=profile,
             steps=config.train.steps if steps is None else steps,
+            hours=hours or 0.0,
         ),
     )
     return config_lib.override(config, *assignments)

@@ -5,6 +5,8 @@ Cheap to import: `--help` and a mistake are answered from here alone.
 
 from __future__ import annotations
 
+import math
+
 from absl import flags
 
 from mtssl_tf import config as config_lib
@@ -65,6 +67,13 @@ STEPS = flags.DEFINE_integer(
     None,
     "Training steps in all; the preset's if absent.",
     1,
+    flag_values=FLAGS,
+)
+HOURS = flags.DEFINE_float(
+    "hours",
+    None,
+    "Trains for so long, in place of --steps: as many steps as fit are taken, "
+    "once their pace is known.",
     flag_values=FLAGS,
 )
 PRECISION = flags.DEFINE_enum(
@@ -195,6 +204,7 @@ def config_from_flags() -> config_lib.RunConfig:
         lasso=LASSO.value,
         harmonize=HARMONIZE.value,
         steps=STEPS.value,
+        hours=_hours(),
         precision=PRECISION.value,
         remat=REMAT.value,
         probe=PROBE.value,
@@ -246,6 +256,26 @@ def cluster_from_flags(
     )
     options.check_fits(cluster, config)
     return cluster
+
+
+def _hours() -> float | None:
+    """Returns --hours where it is one that can be had."""
+    hours = HOURS.value
+    if hours is None:
+        return None
+    if not 0 < hours < math.inf:
+        raise ValueError(f"--hours={hours} must be over 0, as 0.5 or 8.")
+    others = {
+        "--steps": STEPS.value is not None,
+        "--cluster": bool(CLUSTER.value),
+        "--dry_run, which measures no pace": DRY_RUN.value,
+    }
+    for other, is_given in others.items():
+        if is_given:
+            raise ValueError(
+                f"--hours={hours} does not go with {other}. Leave one out."
+            )
+    return hours
 
 
 def _parse_profile(text: str) -> tuple[int, ...]:

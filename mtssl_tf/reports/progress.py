@@ -22,11 +22,11 @@ class ProgressLine:
     It comes with the first `update`, and gives way to the text of `finish`.
     """
 
-    def __init__(self, total: int, unit: str, initial: int = 0) -> None:
+    def __init__(self, total: int | None, unit: str, initial: int = 0) -> None:
         """Takes the time from now on.
 
         Args:
-            total: position at the end.
+            total: position at the end; None where `expect` is going to say.
             unit: what is counted, as in "steps".
             initial: position at the start.
         """
@@ -51,6 +51,10 @@ class ProgressLine:
         For who has to wait for what the text says.
         """
         return self._bar.is_due() and (self._is_terminal or self._rare.is_due())
+
+    def expect(self, total: int | None) -> None:
+        """Takes another position for the end."""
+        self._bar.total = total
 
     def update(self, position: int, text: str = "") -> None:
         """Shows how far it is, and `text` beside it.

@@ -31,6 +31,7 @@ from mtssl_tf.training import run_marker
 from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import steps_under_way
+from mtssl_tf.training import time_budget
 
 PICTURES_FOLDER = "pictures"
 LAST_BATCH_FILE = "non_finite_batch.npz"
@@ -63,8 +64,10 @@ class Trainer:
                 self.step, checkpoint.path_of(workdir, self.step)
             )
         self._marker = run_marker.RunMarker(workdir, run.config)
+        train = run.config.train
+        self._budget = time_budget.TimeBudget(workdir, train.steps, train.hours)
         self._progress = progress.ProgressLine(
-            run.config.train.steps, "steps", self.step
+            self._budget.num_steps, "steps", self.step
         )
         self._judges = _build_judges(run)
         self._probe = _open_probe(run.config.train.probe)
@@ -128,7 +131,7 @@ class Trainer:
         if self.step:
             logging.info("Going on from step %d.", self.step)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
-        while self.step < train.steps and not stop.is_requested:
+        while not self._is_last(self.step) and not stop.is_requested:
             name = schedule.next_task(self._steps, weights, since)
             self._profile(self.step)
             # Every task's first step is built, which takes a while.
@@ -143,13 +146,16 @@ class Trainer:
                         self._run, name, self._steps[name]
                     )
                 self._train_one(name, batches[name])
+            if self._budget.after_step(self._steps):
+                self._progress.expect(self._budget.num_steps)
             step = self.step
-            if step % train.log_every == 0 or step == train.steps:
+            is_last = self._is_last(step)
+            if step % train.log_every == 0 or is_last:
                 self._write_windows()
-            if step % train.judge_every == 0 or step == train.steps:
+            if step % train.judge_every == 0 or is_last:
                 self._judge()
                 memory.give_back_freed_memory()
-            if step % train.draw_every == 0 or step == train.steps:
+            if step % train.draw_every == 0 or is_last:
                 self._draw()
                 memory.give_back_freed_memory()
             if self._probe and step % train.probe_every == 0:
@@ -191,13 +197,18 @@ class Trainer:
         if is_seen:
             self._show_progress()
 
+    def _is_last(self, step: int) -> bool:
+        """Returns whether there is no step to take after so many."""
+        last = self._budget.num_steps
+        return last is not None and step >= last
+
     def _is_fetched_at(self, step: int) -> bool:
         """Returns whether the numbers up to a step are wanted after it."""
         train = self._run.config.train
         return (
             step % train.log_every == 0
             or step % health.NORM_EVERY == 0
-            or step == train.steps
+            or self._is_last(step)
         )
 
     def _take_in(self) -> None:
@@ -338,8 +349,7 @@ class Trainer:
                 "%d pictures or clips were skipped; the log names each.",
                 skipped,
             )
-        is_done = self.step >= self._run.config.train.steps
-        if not is_done:
+        if not self._is_last(self.step):
             end = f"stopped by {stop.name}; the same command goes on from here"
         else:
             end = "done"

@@ -40,6 +40,7 @@ _FACTS_FOLDER = "facts"
 _FREE_SETTINGS = {
     "preset",
     "train.steps",
+    "train.hours",
     "train.log_every",
     "train.save_every",
     "train.draw_every",
