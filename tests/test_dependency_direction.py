@@ -23,10 +23,10 @@ _FLOORS = (
     ("frozen", "tasks"),
     ("config", "export_record"),
     ("training",),
-    ("distribute", "pretrained"),
+    ("checkup", "distribute", "pretrained"),
     ("embedding", "formats", "pretraining", "slim_checkpoint"),
     ("model_card",),
-    ("embed", "export", "masks", "train_flags"),
+    ("doctor", "embed", "export", "masks", "train_flags"),
     ("train",),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),
