@@ -80,5 +80,8 @@ def _of_clips(check: clip_check.ClipCheck) -> list[str]:
     if check.unusable:
         lines.append("Remove unusable clips, or leave them: all are skipped.")
     if check.still:
-        lines.append("Move still clips out of --videos: they show no motion.")
+        lines.append(
+            "Look at the clips without motion: if it does not come later, move "
+            "them out of --videos."
+        )
     return lines

@@ -17,7 +17,7 @@ from mtssl_tf.reports import progress as progress_lib
 NUM_FRAMES = 13
 _STRIDE = 4
 _SHORT_SIDE_PX = 64
-_STILL_LEVELS = 1.0  # mean absolute difference, of 255
+_STILL_LEVELS = 0.5  # mean absolute difference, of 255
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _describe_clips(check: clip_check.ClipCheck) -> list[str]:
         f"the first {clip_check.NUM_FRAMES} frames",
         *_listed(_reasons(check.unusable)),
         *_listed(_reasons(check.cut_off)),
-        f"  without motion: {len(check.still)}",
+        f"  without motion in them: {len(check.still)}",
         *_listed(check.still),
     ]
 
