@@ -1,8 +1,8 @@
 """What a GPU makes of trunk, heads, losses and colour, through Keras on JAX.
 
     python -m tools.measure_gpu --save=batches.npz
-    KERAS_BACKEND=jax python -m tools.measure_gpu --load=batches.npz \
-        --json=FILE [--batch_size=128]
+    python -m tools.measure_gpu --load=batches.npz --json=FILE \
+        [--batch_size=256]
 
 The first line cuts a batch of each task of the preset from the sample set. The
 second needs neither TensorFlow nor pictures, so that it runs where only JAX
@@ -32,7 +32,6 @@ import tempfile
 import time
 from typing import Any
 
-from absl import app
 from absl import flags
 import numpy as np
 
@@ -40,17 +39,14 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
+from mtssl_tf.process import command
 
 _FLAGS = flags.FlagValues()
-_SAVE = flags.DEFINE_string(
-    "save", "", "File for a batch of each task.", flag_values=_FLAGS
+_SAVE = command.define_path(
+    "save", "", "File for a batch of each task.", _FLAGS
 )
-_LOAD = flags.DEFINE_string(
-    "load", "", "File that --save wrote.", flag_values=_FLAGS
-)
-_JSON = flags.DEFINE_string(
-    "json", "", "File for what was measured.", flag_values=_FLAGS
-)
+_LOAD = command.define_path("load", "", "File that --save wrote.", _FLAGS)
+_JSON = command.define_path("json", "", "File for what was measured.", _FLAGS)
 _PRESET = flags.DEFINE_enum(
     "preset", "paper", list(config_lib.PRESETS), "Scale.", flag_values=_FLAGS
 )
@@ -316,16 +312,20 @@ def _below(arrays: Arrays, prefix: str) -> Arrays:
     }
 
 
-def main(argv: Sequence[str]) -> None:
-    """Runs the command."""
-    _FLAGS(argv)
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run("tools.measure_gpu", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
+    del values  # each flag is read by its holder
     if bool(_SAVE.value) == bool(_LOAD.value):
-        raise app.UsageError("Give one of --save=FILE and --load=FILE.")
+        raise ValueError("Give one of --save=FILE and --load=FILE.")
     if _SAVE.value:
         save_batches(pathlib.Path(_SAVE.value), _PRESET.value)
         return
-    if os.environ.get("KERAS_BACKEND") != "jax":
-        raise app.UsageError("Set KERAS_BACKEND=jax for --load.")
+    # Of all commands this one alone has another back end.
+    os.environ["KERAS_BACKEND"] = "jax"
     import jax
 
     with np.load(_LOAD.value) as stored:
@@ -333,8 +333,8 @@ def main(argv: Sequence[str]) -> None:
 
     def keep(figures: Figures) -> None:
         record = {"device": jax.devices()[0].device_kind, **figures}
-        text = json.dumps(record, indent=2)
         if _JSON.value:
+            text = json.dumps(record, indent=2)
             pathlib.Path(_JSON.value).write_text(text + "\n")
 
     figures = measure(
@@ -347,4 +347,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    command.end(main(sys.argv))
