@@ -67,6 +67,8 @@ class TrainConfig:
         precision: float32, or bfloat16 for activations (weights and losses
             stay float32).
         use_lasso: whether each task reads its own mix of units.
+        from_weights: a run, an export or a TF-Slim checkpoint whose trunk the
+            run begins with; "" begins with random weights.
         freeze_trunk: trains the heads alone, the floor to beat.
         remat: whether the inside of block 3's units is computed again for
             the backward pass, instead of kept: less memory, more time.
@@ -89,6 +91,7 @@ class TrainConfig:
     seed: int = settings.seed()
     precision: str = "float32"
     use_lasso: bool = False
+    from_weights: str = ""
     freeze_trunk: bool = False
     remat: bool = False
     rms_decay: float = settings.ranged(0.9, at_least=0, below=1)  # ours

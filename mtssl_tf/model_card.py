@@ -170,9 +170,11 @@ def _file_table(record: export_record.ExportRecord) -> str:
 def _describe_origin(settings: Mapping[str, Any]) -> str:
     if not settings["tasks"]:
         return "Its weights were imported, not trained here."
+    began = settings["train"].get("from_weights")
     return (
         'Trained without labels, as in "Multi-task Self-Supervised Visual '
         f'Learning" (ICCV 2017), on: {", ".join(settings["tasks"])}.'
+        + (f" It began with the trunk of `{began}`." if began else "")
     )
 
 

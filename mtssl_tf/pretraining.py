@@ -40,6 +40,7 @@ def pretrain(
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
+    from_weights: str | os.PathLike = "",
     settings: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """Trains a trunk on pretext tasks, with the command's flags as arguments.
@@ -64,6 +65,8 @@ def pretrain(
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
         probe: a labelled folder on which the trunk is judged now and then.
+        from_weights: a run, an export or a TF-Slim checkpoint whose trunk the
+            run begins with.
         settings: any other setting, {"section.key": value}, as the command's
             `--set`; not TensorFlow's threads, which are the caller's.
 
@@ -93,6 +96,7 @@ def pretrain(
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
+        from_weights=os.fspath(from_weights),
         assignments=[
             f"{name}={value}" for name, value in (settings or {}).items()
         ],
@@ -136,6 +140,7 @@ def build_config(
     precision: str,
     remat: bool = False,
     probe: str,
+    from_weights: str = "",
     profile: tuple[int, ...] = (),
     assignments: Sequence[str] = (),
 ) -> config_lib.RunConfig:
@@ -153,13 +158,21 @@ def build_config(
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
+        from_weights: where the trunk begins, or "".
         profile: first and last step to trace, or ().
         assignments: 'section.key=value' each, after all else.
 
     Raises:
         ValueError: something is unknown or does not fit together.
     """
-    images, videos, probe = map(paths.expand, (images, videos, probe))
+    if steps is not None and hours is not None:
+        raise ValueError(
+            f"--steps={steps} and --hours={hours:g} both say how long to "
+            "train. Give one of them."
+        )
+    images, videos, probe, from_weights = map(
+        paths.expand, (images, videos, probe, from_weights)
+    )
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
         config = config_lib.harmonize(config)
@@ -172,6 +185,7 @@ def build_config(
             remat=remat,
             use_lasso=lasso,
             probe=probe,
+            from_weights=from_weights,
             profile=profile,
             steps=config.train.steps if steps is None else steps,
             hours=hours or 0.0,
@@ -245,6 +259,24 @@ def use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
     )
 
 
+def begin(config: config_lib.RunConfig, workdir: pathlib.Path) -> None:
+    """Prepares the run directory, and the trunk that the run begins with.
+
+    Raises:
+        ValueError: it holds another run, or the weights don't fit.
+        OSError: there are no such weights, or it cannot be written.
+    """
+    if not config.train.from_weights:
+        run_directory.prepare(workdir, config)
+        return
+    from mtssl_tf import old_weights
+
+    loaded = old_weights.load_for(config, workdir)
+    run_directory.prepare(workdir, config)
+    if loaded is not None:
+        old_weights.put_into(workdir, loaded)
+
+
 def build_trainer(
     config: config_lib.RunConfig, workdir: pathlib.Path
 ) -> loop.Trainer:
@@ -258,7 +290,7 @@ def build_trainer(
         ValueError: it holds another run, or the data is of no use.
         OSError: data is missing, or the directory cannot be written.
     """
-    run_directory.prepare(workdir, config)
+    begin(config, workdir)
     from mtssl_tf.training import loop
     from mtssl_tf.training import run
 

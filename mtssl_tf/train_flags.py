@@ -90,6 +90,13 @@ REMAT = flags.DEFINE_bool(
     "pass instead of keeping their inside.",
     flag_values=FLAGS,
 )
+FROM_WEIGHTS = command.define_path(
+    "from_weights",
+    "",
+    "Begins with the trunk of another run, an export or a TF-Slim checkpoint; "
+    "heads and optimizers are new.",
+    FLAGS,
+)
 PROBE = command.define_path(
     "probe",
     "",
@@ -208,6 +215,7 @@ def config_from_flags() -> config_lib.RunConfig:
         precision=PRECISION.value,
         remat=REMAT.value,
         probe=PROBE.value,
+        from_weights=FROM_WEIGHTS.value,
         profile=_parse_profile(PROFILE.value),
         assignments=SET.value,
     )

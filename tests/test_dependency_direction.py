@@ -24,10 +24,10 @@ _FLOORS = (
     ("config", "export_record"),
     ("training",),
     ("checkup", "distribute", "pretrained"),
-    ("embedding", "formats", "pretraining", "slim_checkpoint"),
-    ("model_card",),
+    ("embedding", "formats", "old_weights", "slim_checkpoint"),
+    ("model_card", "pretraining"),
     ("doctor", "embed", "export", "masks", "train_flags"),
-    ("train",),
+    ("scripts", "train"),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),
     ("tools",),
