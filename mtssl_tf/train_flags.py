@@ -274,7 +274,6 @@ def _hours() -> float | None:
     if not 0 < hours < math.inf:
         raise ValueError(f"--hours={hours} must be over 0, as 0.5 or 8.")
     others = {
-        "--steps": STEPS.value is not None,
         "--cluster": bool(CLUSTER.value),
         "--dry_run, which measures no pace": DRY_RUN.value,
     }
