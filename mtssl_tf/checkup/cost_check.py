@@ -74,7 +74,10 @@ def _time_convolution() -> float:
         tf.nn.conv2d(inputs, kernel, 1, "SAME")[0, 0, 0, 0].numpy()
 
     convolve()  # the first time it is set up
-    begin = time.perf_counter()
+    seconds = []
     for _ in range(_NUM_TIMED):
+        begin = time.perf_counter()
         convolve()
-    return flops * _NUM_TIMED / (time.perf_counter() - begin)
+        seconds.append(time.perf_counter() - begin)
+    # The fastest: others that use the machine only make it slower.
+    return flops / min(seconds)
