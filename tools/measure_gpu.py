@@ -30,7 +30,7 @@ import pathlib
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import Any, cast
 
 from absl import flags
 import numpy as np
@@ -96,7 +96,7 @@ def save_batches(path: pathlib.Path, preset: str) -> None:
             arrays[f"{name}/batch/{key}"] = np.asarray(value)
         for key, value in facts.items():
             arrays[f"{name}/facts/{key}"] = value
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, **cast(dict[str, Any], arrays))
 
 
 def measure(
@@ -221,7 +221,7 @@ def _build_reference(
         model.trainable_variables, 1e-3, 0.9, 0.9, 1e-8
     )
     random = np.random.default_rng(0)
-    batch = {
+    batch: Arrays = {
         "image": random.integers(0, 256, (count, *shape)).astype(np.uint8),
         "label": random.integers(0, _REFERENCE_CLASSES, count),
     }
