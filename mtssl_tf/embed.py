@@ -31,6 +31,7 @@ from mtssl_tf.embedding import request as request_lib
 from mtssl_tf.embedding import run
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.process import command
+from mtssl_tf.process import paths
 
 NAME = "mtssl_tf.embed"
 
@@ -92,7 +93,7 @@ def define_flags() -> flags.FlagValues:
         "size_px",
         None,
         "Side of the square that the trunk sees.",
-        32,
+        request_lib.MIN_SIZE_PX,
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -185,8 +186,8 @@ def _mapper(
         from mtssl_tf.distribute import cluster_map
         from mtssl_tf.distribute import hosts
 
-        is_folder = not values.images.startswith(("tfds:", "tfrecord:"))
-        data = {"images": values.images} if is_folder else {}
+        is_dataset = paths.is_dataset(values.images)
+        data = {} if is_dataset else {"images": values.images}
         hosts.check_hosts(out.absolute().parent, data)
         yield cluster_map.cluster_map
 

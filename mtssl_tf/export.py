@@ -31,6 +31,7 @@ from mtssl_tf.formats import registry
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.process import lock
+from mtssl_tf.process import paths
 from mtssl_tf.training import run_directory
 
 if TYPE_CHECKING:
@@ -187,11 +188,7 @@ def _work(values: flags.FlagValues) -> None:
         record = _export_to_hub(values)
     else:
         out = pathlib.Path(values.out)
-        if not out.absolute().parent.is_dir():
-            raise FileNotFoundError(
-                f"--out={out}: there is no folder {out.parent}. Make it, or "
-                "name another."
-            )
+        paths.check_parent(out, f"--out={out}")
         with lock.hold_name(out, command.end_at_lost_lock(NAME)):
             atomic_file.remove_partials(out)
             record = _export(values, out)

@@ -38,8 +38,8 @@ class Pretrained:
         block4: block 4, where the weights have one.
         contract: the range of pictures that the weights expect.
         config: the trunk's shape.
-        source: what the user named.
-        digest: SHA-256 of the trunk's weights, in hexadecimal.
+        source: what the user named; "" while it is being loaded.
+        digest: SHA-256 of the trunk's weights, in hexadecimal; likewise.
         preset: the scale that it was trained at; None where nobody knows.
         mixes: task -> its lasso mix, N weights in depth order; empty where
             there was no lasso.
@@ -50,8 +50,8 @@ class Pretrained:
     block4: keras.Model | None
     contract: input_contract.InputContract
     config: model_config.TrunkConfig
-    source: str
-    digest: str
+    source: str = ""
+    digest: str = ""
     preset: str | None = None
     mixes: Mapping[str, Sequence[float]] = dataclasses.field(
         default_factory=dict
@@ -158,7 +158,7 @@ def _build_random(
     keras.utils.set_random_seed(seed)
     trunk = trunk_lib.build_trunk(config)
     contract = input_contract.InputContract()
-    return Pretrained(trunk, None, contract, config, "", "")
+    return Pretrained(trunk, None, contract, config)
 
 
 def _load_run(folder: pathlib.Path) -> Pretrained:
@@ -181,10 +181,8 @@ def _load_run(folder: pathlib.Path) -> Pretrained:
         block4,
         config.contract,
         config.trunk,
-        "",
-        "",
-        config.preset,
-        _load_mixes(folder, checkpoint.step_of(path)),
+        preset=config.preset,
+        mixes=_load_mixes(folder, checkpoint.step_of(path)),
     )
 
 
@@ -221,11 +219,9 @@ def _load_export(folder: pathlib.Path) -> Pretrained:
         block4,
         config.contract,
         config.trunk,
-        "",
-        "",
-        config.preset,
-        record.mixes,
-        statistics,
+        preset=config.preset,
+        mixes=record.mixes,
+        statistics=statistics,
     )
 
 
@@ -244,12 +240,10 @@ def _load_slim(source: str) -> Pretrained:
             f"{run_directory.CONFIG_FILE}), no export (no {TRUNK_FILE}), and "
             f"can't be read as a TF-Slim checkpoint: {error}"
         ) from error
-    return Pretrained(
-        slim.trunk, slim.block4, slim.contract, slim.config, "", ""
-    )
+    return Pretrained(slim.trunk, slim.block4, slim.contract, slim.config)
 
 
 def _rebuilt(model: keras.Model, other: keras.Model) -> keras.Model:
-    """Returns `other` with the weights of `model`: only strides differ."""
+    """Returns `other`, which differs in no variable, with `model`'s weights."""
     other.set_weights(model.get_weights())
     return other

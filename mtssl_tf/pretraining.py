@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import math
 import os
 import pathlib
 from typing import Any, TYPE_CHECKING
@@ -165,6 +166,8 @@ def build_config(
     Raises:
         ValueError: something is unknown or does not fit together.
     """
+    if hours is not None and not 0 < hours < math.inf:
+        raise ValueError(f"--hours={hours} must be over 0, as 0.5 or 8.")
     if steps is not None and hours is not None:
         raise ValueError(
             f"--steps={steps} and --hours={hours:g} both say how long to "
@@ -213,8 +216,7 @@ def check_paths(config: config_lib.RunConfig) -> None:
                 f"The tasks {', '.join(config.tasks)} need --{kind}. Name a "
                 "folder, or choose --tasks that do without."
             )
-        is_remote = path.startswith(("tfds:", "tfrecord:"))
-        if not is_remote and not os.path.isdir(path):
+        if not paths.is_dataset(path) and not os.path.isdir(path):
             raise FileNotFoundError(
                 f"--{kind}={path} is no folder that can be read."
             )

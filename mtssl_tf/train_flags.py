@@ -5,8 +5,6 @@ Cheap to import: `--help` and a mistake are answered from here alone.
 
 from __future__ import annotations
 
-import math
-
 from absl import flags
 
 from mtssl_tf import config as config_lib
@@ -267,12 +265,10 @@ def cluster_from_flags(
 
 
 def _hours() -> float | None:
-    """Returns --hours where it is one that can be had."""
+    """Returns --hours where it goes with the other flags."""
     hours = HOURS.value
     if hours is None:
         return None
-    if not 0 < hours < math.inf:
-        raise ValueError(f"--hours={hours} must be over 0, as 0.5 or 8.")
     others = {
         "--cluster": bool(CLUSTER.value),
         "--dry_run, which measures no pace": DRY_RUN.value,

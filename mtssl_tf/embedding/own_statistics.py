@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import typing
 
 import numpy as np
 
@@ -100,6 +101,5 @@ def _training_pictures(
     if not data.images:
         raise ValueError("the run has no --images")
     source = open_source.open_pictures(data.images)
-    hashes = source_lib.hash_names(source.names)
-    is_held_out = source_lib.choose_held_out(hashes, data.held_out_images)
-    return source.subset(np.flatnonzero(~is_held_out))
+    split = source_lib.split_source(source, data.held_out_images)
+    return typing.cast(pictures_lib.PictureSource, split.training)

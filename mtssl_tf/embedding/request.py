@@ -10,6 +10,7 @@ from mtssl_tf.frozen import view as view_lib
 POOLS = ("mean", "max", "grid3")
 DEFAULT_PRESET = "paper"  # of weights that do not say
 RANDOM_PRESET = "tiny"
+MIN_SIZE_PX = 32  # ours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Request:
                 f"--preset={self.preset} is unknown. Known: "
                 f"{', '.join(config_lib.PRESETS)}."
             )
-        if self.size_px is not None and self.size_px < 32:
+        if self.size_px is not None and self.size_px < MIN_SIZE_PX:
             raise ValueError(
-                f"--size_px={self.size_px} is too small: give 32 or more."
+                f"--size_px={self.size_px} is too small: give {MIN_SIZE_PX} or "
+                "more."
             )
 
     def view(self, own_preset: str | None) -> view_lib.View:

@@ -144,11 +144,8 @@ def run(
     if outputs.projector:
         projector.check(outputs.projector)
     for path in (out, outputs.duplicates, outputs.projector):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise FileNotFoundError(
-                f"{path}: there is no folder {path.parent}. Make it, or name "
-                "another."
-            )
+        if path is not None:
+            paths.check_parent(path, str(path))
     # Whole: other processes of a cluster may be elsewhere.
     folder = out.absolute().with_name(f"{out.name}.parts")
     with lock.hold_name(out, on_lost_lock or logging.error):

@@ -42,6 +42,28 @@ def expand(text: str) -> str:
     return expanded
 
 
+def is_dataset(text: str) -> bool:
+    """Returns whether `tfds:` or `tfrecord:` is named, and not a folder."""
+    return text.startswith((_DATASET, _RECORDS))
+
+
+def check_parent(path: pathlib.Path, what: str) -> None:
+    """Checks that the folder is there which something will be written into.
+
+    Args:
+        path: of what will be written.
+        what: it is, for the message.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"{what}: there is no folder {path.parent}. Make it, or name "
+            "another."
+        )
+
+
 @contextlib.contextmanager
 def without_pattern(folder: pathlib.Path) -> Iterator[str]:
     """Gives another path of a folder, which is no pattern whatever its name.

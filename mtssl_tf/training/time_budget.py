@@ -81,8 +81,7 @@ class TimeBudget:
         if num_timed < _MIN_STEPS or seconds < _MIN_SHARE * self._seconds:
             return False
         self._pace = seconds / num_timed
-        with atomic_file.open_new(self._path) as file:
-            file.write(json.dumps({_PACE: self._pace}).encode())
+        atomic_file.write_text(self._path, json.dumps({_PACE: self._pace}))
         logging.info(
             "A step takes %.3g s: %d steps in %g hours.",
             self._pace,
