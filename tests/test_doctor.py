@@ -26,10 +26,17 @@ _SMALL = (
 
 
 def _doctor(*arguments):
-    # TensorFlow has its threads, as it had them before these tests.
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
-    setting = f"--set=train.intra_op_threads={threads}"
-    return doctor.main(["doctor", setting, *arguments])
+    return doctor.main(["doctor", *arguments])
+
+
+@pytest.fixture(autouse=True)
+def threads_as_they_are(monkeypatch):
+    """A command's process sets them; this one's TensorFlow has them already."""
+    monkeypatch.setattr(
+        tf.config.threading,
+        "set_intra_op_parallelism_threads",
+        lambda number: None,
+    )
 
 
 @pytest.fixture(scope="module")
