@@ -1,8 +1,11 @@
-"""What of your data can be trained on, what not and why, and at what cost.
+"""Says within a minute what training would make of your data, and its cost.
 
-    python -m mtssl_tf.doctor --images=DIR --videos=DIR
+    mtssl-doctor --images=SRC --videos=DIR [--preset=tiny] [--share=0.1]
 
-reads it as training does and trains nothing. --share=0.1 looks at a tenth.
+(or `python -m mtssl_tf.doctor`): what can be used and what not and why, sizes,
+grey pictures, pictures that are nearly the same, clips in which nothing moves,
+the time and memory that training takes on this machine, and what to change.
+It reads with training's own code, and writes nothing but --json.
 """
 
 # ruff: noqa: E402
@@ -15,10 +18,8 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 import json
-import os
 import pathlib
 import sys
-import typing
 
 from absl import flags
 from absl import logging
@@ -26,128 +27,108 @@ from absl import logging
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import tasks as tasks_lib
-from mtssl_tf.checkup import sample
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 
-if typing.TYPE_CHECKING:
-    from mtssl_tf.checkup import report as report_lib
-
 NAME = "mtssl_tf.doctor"
-_FLAGS = flags.FlagValues()
 
-_IMAGES = command.define_path(
-    "images",
-    "",
-    "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
-    "tfrecord:GLOB.",
-    _FLAGS,
-)
-_VIDEOS = command.define_path(
-    "videos",
-    "",
-    "A folder of video files and of folders of numbered frames.",
-    _FLAGS,
-)
-_PRESET = flags.DEFINE_enum(
-    "preset",
-    "tiny",
-    list(config_lib.PRESETS),
-    "Scale of trunk and training that is asked about.",
-    flag_values=_FLAGS,
-)
-_SHARE = flags.DEFINE_float(
-    "share",
-    1.0,
-    "Share of pictures and clips to look at, over 0 and up to 1.",
-    flag_values=_FLAGS,
-)
-_JSON = command.define_path(
-    "json", "", "File to write the whole report to.", _FLAGS
-)
+
+def define_flags() -> flags.FlagValues:
+    """Returns this program's flags, apart from those of any other."""
+    values = flags.FlagValues()
+    command.define_path(
+        "images",
+        "",
+        "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
+        "tfrecord:GLOB.",
+        values,
+    )
+    command.define_path(
+        "videos",
+        "",
+        "A folder of video files and of folders of numbered frames.",
+        values,
+    )
+    flags.DEFINE_list(
+        "tasks",
+        None,
+        "Tasks to train; by default all that the data is for. Known: "
+        f"{', '.join(tasks_lib.TASKS)}.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "preset",
+        "tiny",
+        list(config_lib.PRESETS),
+        "Scale of trunk and training.",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "set", [], "Any other setting: section.key=value.", flag_values=values
+    )
+    flags.DEFINE_float(
+        "share",
+        None,
+        "Look at this share of the pictures and of the clips, above 0 and at "
+        "most 1; by default at as many as half a minute allows.",
+        flag_values=values,
+    )
+    command.define_path("json", "", "Also write all of it here.", values)
+    return values
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(NAME, __doc__, _FLAGS, argv, _work)
+    return command.run(NAME, __doc__, define_flags(), argv, _work)
 
 
 def _work(values: flags.FlagValues) -> None:
-    """Checks everything a user can get wrong, then looks at the data."""
-    del values  # each flag is read by its holder
-    sample.check_share(_SHARE.value)
-    if not _IMAGES.value and not _VIDEOS.value:
-        raise ValueError(
-            "Neither --images nor --videos is given: name a folder."
+    """Checks everything a user can get wrong, then looks."""
+    config = _config(values)
+    out = pathlib.Path(values.json) if values.json else None
+    if out is not None and not out.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"--json={out}: there is no folder {out.absolute().parent}."
         )
-    if _JSON.value and os.path.isdir(_JSON.value):
-        raise ValueError(f"--json={_JSON.value} is a folder: name a file.")
-    config = _config()
     pretraining.check_paths(config)
-    report = _look(config)
-    print(report.text())
-    if _JSON.value:
-        text = json.dumps(report.to_json(), indent=1)
-        atomic_file.write_text(pathlib.Path(_JSON.value), text + "\n")
-        print(f"Wrote {_JSON.value}.")
+    # What is skipped is told by what this prints, once.
+    logging.set_verbosity(logging.ERROR)
+    from mtssl_tf.checkup import checkup
+    from mtssl_tf.checkup import findings
+
+    found = checkup.check(config, values.share, pretraining.pretext_tasks())
+    print(findings.as_text(found))
+    if out is not None:
+        text = json.dumps(findings.as_json(found), indent=1)
+        atomic_file.write_text(out, text + "\n")
 
 
-def _config() -> config_lib.RunConfig:
-    """Returns the settings of a run on what is named."""
-    named = {"images": _IMAGES.value, "videos": _VIDEOS.value}
+def _config(values: flags.FlagValues) -> config_lib.RunConfig:
+    if values.share is not None and not 0 < values.share <= 1:
+        raise ValueError(
+            f"--share={values.share:g} is no share: above 0 and at most 1."
+        )
+    named = {"images": values.images, "videos": values.videos}
+    if not any(named.values()):
+        raise ValueError(
+            "Neither --images nor --videos is named: name what to look at."
+        )
+    usual = [
+        name
+        for name in pretraining.pretext_tasks()
+        if named[tasks_lib.find_task(name).source]
+    ]
     return pretraining.build_config(
-        [
-            name
-            for name in pretraining.pretext_tasks()
-            if named[tasks_lib.TASKS[name].source]
-        ],
-        _PRESET.value,
-        images=_IMAGES.value,
-        videos=_VIDEOS.value,
+        usual if values.tasks is None else values.tasks,
+        values.preset,
+        **named,
         lasso=False,
         harmonize=False,
         steps=None,
         precision="float32",
         probe="",
+        assignments=values.set,
     )
-
-
-def _look(config: config_lib.RunConfig) -> report_lib.Report:
-    """Opens all sources before it reads any, and then everything."""
-    from mtssl_tf.checkup import clip_check
-    from mtssl_tf.checkup import picture_check
-    from mtssl_tf.checkup import report as report_lib
-    from mtssl_tf.data import open_source
-    from mtssl_tf.motion import clips as clips_lib
-
-    source = films = pictures = clips = None
-    if config.data.images:
-        source = open_source.open_pictures(config.data.images)
-    if config.data.videos:
-        films = clips_lib.list_clips(config.data.videos)
-    logging.set_verbosity(logging.ERROR)  # the report names what is skipped
-    if source is not None:
-        pictures = picture_check.check_pictures(source, _SHARE.value)
-    if films is not None:
-        clips = clip_check.check_clips(films, _SHARE.value)
-    cost = None
-    if (pictures and pictures.short_sides) or (clips and clips.differences):
-        from mtssl_tf.checkup import cost_check
-
-        cost = cost_check.estimate(config)
-    return report_lib.Report(
-        _PRESET.value, pictures, clips, _smallest_sides(config), cost
-    )
-
-
-def _smallest_sides(config: config_lib.RunConfig) -> dict[str, int]:
-    """Returns the short side that each task on pictures asks for, in px."""
-    sides = {}
-    for name, options in config.tasks.items():
-        task = tasks_lib.find_task(name)(options, config.contract)
-        if task.source == "images" and task.smallest_side_px is not None:
-            sides[name] = task.smallest_side_px
-    return sides
 
 
 if __name__ == "__main__":

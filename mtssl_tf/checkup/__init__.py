@@ -1,1 +1,1 @@
-"""What of a user's data can be trained on, and what that would cost."""
+"""What training would make of a user's data, found within a minute."""

@@ -1,87 +1,266 @@
-"""What a user can change, as flags where there are any."""
+"""What to change, from what was found: each a sentence with what to type."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from mtssl_tf.checkup import clip_check
-from mtssl_tf.checkup import cost_check
-from mtssl_tf.checkup import picture_check
+import numpy as np
 
-_LARGE_SHARE = 0.5  # ours: of grey or of small pictures, from which it matters
-_LONG_HOURS = 24.0  # ours: longer than most wait for a first result
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.checkup import clip_facts as clip_facts_lib
+from mtssl_tf.checkup import picture_facts as picture_facts_lib
+from mtssl_tf.files import names as names_lib
+from mtssl_tf.tasks import base
+
+# ours: of the pictures, that are too small for a task before it is advised.
+_MANY = 0.25
+_SMALL_QUANTILE = 0.1  # ours: of the sides, which a setting is lowered to
+_LONG_H = 48.0  # ours: hours of training after which a smaller one is advised
+# Formats that cameras and phones write, and nothing here reads.
+_CAMERA_ENDINGS = (".heic", ".heif", ".avif", ".tif", ".tiff", ".cr2", ".nef")
 
 
-def advise(
-    pictures: picture_check.PictureCheck | None,
-    clips: clip_check.ClipCheck | None,
-    cost: cost_check.Cost | None,
-    smallest_sides: Mapping[str, int],
+def on_pictures(
+    config: config_lib.RunConfig, facts: picture_facts_lib.PictureFacts
 ) -> list[str]:
-    """Returns sentences, the gravest first.
+    """Returns what to change about pictures, and settings for them."""
+    return [
+        *_on_files(facts),
+        *_on_small(config, facts),
+        *_on_grey(config, facts),
+        *_on_groups(facts),
+    ]
+
+
+def _on_files(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
+    if facts.problem:
+        yield (
+            f"Training would stop at these pictures: {facts.problem} Remove "
+            "or mend those that cannot be used."
+        )
+    elif facts.unusable:
+        yield (
+            f"{counted(len(facts.unusable), 'picture')} cannot be used. "
+            "Training takes others in their place; nothing has to be done."
+        )
+    camera = {
+        ending: count
+        for ending, count in facts.other_endings.items()
+        if ending in _CAMERA_ENDINGS
+    }
+    if camera:
+        listed = ", ".join(f"{n} {ending}" for ending, n in camera.items())
+        yield f"Convert to JPEG what is not read: {listed}."
+
+
+def _on_small(
+    config: config_lib.RunConfig, facts: picture_facts_lib.PictureFacts
+) -> Iterator[str]:
+    for name, side in needed_sides(config, "images").items():
+        share = too_small(facts, side)
+        if share < _MANY:
+            continue
+        remedies = [*_lower_setting(config, name, facts)]
+        remedies += [
+            f"--preset={preset}"
+            for preset in config_lib.PRESETS
+            if preset != config.preset
+            and _needs(config, name, preset) < side
+            and too_small(facts, _needs(config, name, preset)) < _MANY
+        ][:1]
+        yield (
+            f"{share:.0%} of the pictures have a short side under the {side} "
+            f"px of {name}, and are enlarged: blurred, they teach less. "
+            + (
+                f"What helps: {' or '.join(remedies)}, or larger pictures."
+                if remedies
+                else "Larger pictures would help."
+            )
+        )
+
+
+def _lower_setting(
+    config: config_lib.RunConfig,
+    name: str,
+    facts: picture_facts_lib.PictureFacts,
+) -> Iterator[str]:
+    """Yields `--set` with a side that most pictures have, if it is allowed."""
+    setting = tasks_lib.find_task(name).side_setting
+    side = int(np.quantile(facts.short_sides, _SMALL_QUANTILE))
+    assignment = f"{name}.{setting}={side}"
+    try:
+        config_lib.override(config, assignment)
+    except ValueError:  # views of this size cannot be cut from it
+        return
+    yield f"--set {assignment}"
+
+
+def needed_sides(config: config_lib.RunConfig, source: str) -> dict[str, int]:
+    """Returns the short side, in pixels, that each task of a source needs."""
+    sides = {
+        name: _task(config, name).smallest_side_px
+        for name in config.tasks
+        if tasks_lib.find_task(name).source == source
+    }
+    return {name: side for name, side in sides.items() if side is not None}
+
+
+def too_small(facts: picture_facts_lib.PictureFacts, side_px: int) -> float:
+    """Returns which share of the usable pictures is under a short side."""
+    if not len(facts.sizes):
+        return 0.0
+    return float((facts.short_sides < side_px).mean())
+
+
+def _task(config: config_lib.RunConfig, name: str) -> base.Task:
+    return tasks_lib.find_task(name)(config.tasks[name], config.contract)
+
+
+def _needs(config: config_lib.RunConfig, name: str, preset: str) -> int:
+    task = tasks_lib.find_task(name)
+    return task(task.presets[preset], config.contract).smallest_side_px or 0
+
+
+def _on_grey(
+    config: config_lib.RunConfig, facts: picture_facts_lib.PictureFacts
+) -> Iterator[str]:
+    learners = [
+        name
+        for name in config.tasks
+        if tasks_lib.find_task(name).learns_from_color
+    ]
+    if not learners or not facts.is_grey.any():
+        return
+    share = facts.is_grey.mean()
+    if share == 1.0:
+        yield (
+            f"All pictures are grey, from which {', '.join(learners)} cannot "
+            f"learn. {_leave_out(config, learners)}"
+        )
+    elif share >= _MANY:
+        yield (
+            f"{share:.0%} of the pictures are grey and teach "
+            f"{', '.join(learners)} nothing: it learns more slowly. Leave grey "
+            f"ones out, or {_leave_out(config, learners, 'train without it')}"
+        )
+
+
+def _leave_out(
+    config: config_lib.RunConfig, names: list[str], verb: str = "Train without"
+) -> str:
+    rest = [name for name in config.tasks if name not in names]
+    if not rest:
+        return "No other task is left: other data is needed."
+    return f"{verb}: --tasks={','.join(rest)}."
+
+
+def _on_groups(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
+    if not facts.groups:
+        return
+    more = sum(len(group) - 1 for group in facts.groups)
+    yield (
+        f"{counted(more, 'picture')} of {counted(len(facts.groups), 'group')} "
+        "of nearly the same could go: keep one of each. Where one is trained "
+        "on and another is held out, what is measured looks better than it is."
+    )
+
+
+def on_clips(
+    config: config_lib.RunConfig, facts: clip_facts_lib.ClipFacts
+) -> list[str]:
+    """Returns what to change about clips."""
+    learners = [
+        name
+        for name in config.tasks
+        if tasks_lib.find_task(name).source == "videos"
+    ]
+    still = [each.name for each in facts.looks if each.is_still]
+    unusable = [each.name for each in facts.looks if each.problem]
+    if len(still) + len(unusable) == len(facts.looks):
+        return [
+            "No clip that was looked at is usable and has something moving. "
+            + _leave_out(config, learners)
+        ]
+    advice = []
+    if unusable:
+        advice.append(
+            f"{counted(len(unusable), 'clip')} cannot be used: "
+            f"{names_lib.some(unusable)}. Training takes others in their "
+            "place; nothing has to be done."
+        )
+    if still:
+        advice.append(
+            f"In {counted(len(still), 'clip')} nothing moves: "
+            f"{names_lib.some(still)}. There is nothing to learn: remove them."
+        )
+    return advice
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns such as '1 clip' or '2,000 clips'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def on_missing(config: config_lib.RunConfig, wanted: list[str]) -> list[str]:
+    """Returns which tasks have no data, of those that are usual."""
+    without = [name for name in wanted if name not in config.tasks]
+    if not without:
+        return []
+    kinds = sorted({tasks_lib.find_task(n).source for n in without})
+    return [
+        f"{', '.join(without)} needs --{' and --'.join(kinds)}. Without it "
+        f"train with --tasks={','.join(config.tasks)}."
+    ]
+
+
+def on_cost(
+    config: config_lib.RunConfig,
+    hours: float,
+    num_bytes: int,
+    free_bytes: int | None,
+    remedy: str,
+) -> list[str]:
+    """Returns what to change about time and memory.
 
     Args:
-        pictures: what they are like, if any were named.
-        clips: what they are like, if any were named.
-        cost: of the preset.
-        smallest_sides: task on pictures -> short side it asks for, in px.
+        config: the settings.
+        hours: of the whole training.
+        num_bytes: that the largest step needs.
+        free_bytes: that are free; None where that is not known.
+        remedy: what makes a step need less.
     """
-    lines = []
-    if pictures is not None:
-        lines += _of_pictures(pictures, smallest_sides)
-    if clips is not None:
-        lines += _of_clips(clips)
-    if cost is not None and cost.hours > _LONG_HOURS:
-        lines.append(
-            "The preset's steps take over a day here: give --hours=8, say, or "
-            "a smaller --preset."
+    advice = []
+    if free_bytes is not None and num_bytes > free_bytes:
+        advice.append(
+            f"A step needs about {num_bytes / 2**30:.1f} GiB, and "
+            f"{free_bytes / 2**30:.1f} GiB are free. {remedy}"
         )
-    return lines
+    if hours > _LONG_H:
+        smaller = _smaller_presets(config)
+        advice.append(
+            f"Training takes about {hours:,.0f} hours here. What helps: "
+            + "".join(f"--preset={preset}, or " for preset in smaller)
+            + f"as many steps as time allows (--hours={_LONG_H:.0f}), or a "
+            "GPU, or more of them."
+        )
+    return advice
 
 
-def _of_pictures(
-    check: picture_check.PictureCheck, smallest_sides: Mapping[str, int]
-) -> list[str]:
-    usable = len(check.short_sides)
-    if not usable:
-        return ["No picture can be used: name another folder with --images."]
-    lines = []
-    if check.unusable:
-        lines.append(
-            "Remove unusable pictures, or leave them: all are skipped."
-        )
-    if len(check.grey) > _LARGE_SHARE * usable:
-        lines.append(
-            "Most pictures are grey: tasks that learn from colour have little "
-            "to learn; name the others with --tasks, or give --harmonize."
-        )
-    small = [
-        task
-        for task, side in smallest_sides.items()
-        if check.num_smaller(side) > _LARGE_SHARE * usable
-    ]
-    if small:
-        lines.append(
-            f"Most pictures are scaled up for {', '.join(small)}: use larger "
-            "originals, or leave these out of --tasks."
-        )
-    if check.duplicates:
-        lines.append(
-            "Keep one picture of each near-duplicate group: copies count "
-            "twice, and one may be held out to judge the other."
-        )
-    return lines
+def _smaller_presets(config: config_lib.RunConfig) -> list[str]:
+    known = list(config_lib.PRESETS)  # the smallest first
+    if config.preset not in known:
+        return []
+    return known[: known.index(config.preset)][-1:]
 
 
-def _of_clips(check: clip_check.ClipCheck) -> list[str]:
-    if not check.differences:
-        return ["No clip can be used: leave --videos out, or name another."]
-    lines = []
-    if check.unusable:
-        lines.append("Remove unusable clips, or leave them: all are skipped.")
-    if check.still:
-        lines.append(
-            "Look at the clips without motion: if it does not come later, move "
-            "them out of --videos."
-        )
-    return lines
+def hours_of(
+    config: config_lib.RunConfig, step_s: Mapping[str, float]
+) -> float:
+    """Returns the hours of all steps, each task with its share of them."""
+    total = sum(task.weight for task in config.tasks.values())
+    mean_s = sum(
+        task.weight / total * step_s[name]
+        for name, task in config.tasks.items()
+    )
+    return config.train.steps * mean_s / 3600

@@ -24,6 +24,9 @@ _LAB_SLOPE = 7.787
 _LAB_OFFSET = 16.0 / 116.0
 
 MAX_LIGHTNESS = 100.0
+# A picture without any |a| or |b| above this is a grey one: it has nothing to
+# say about colour.
+MIN_CHROMA = 5.0  # release: Zhang et al., NonGrayMaskLayer
 
 
 def to_lab(rgb: Any) -> Any:
@@ -93,6 +96,18 @@ def grey_of_lab(lab: Any) -> Any:
     """Returns lightness three times, float32 [..., 3] in [0, 255]."""
     lightness = lab[..., :1] * (255.0 / MAX_LIGHTNESS)
     return keras.ops.repeat(lightness, 3, axis=-1)
+
+
+def is_colorful(ab: Any) -> Any:
+    """Says which pictures are not grey.
+
+    Args:
+        ab: float32 [B, h, w, 2], of Lab, the means of small squares.
+
+    Returns:
+        bool [B].
+    """
+    return keras.ops.max(keras.ops.abs(ab), axis=(1, 2, 3)) > MIN_CHROMA
 
 
 def _matrix(values: Any) -> Any:

@@ -25,6 +25,11 @@ class SkippedExamples:
         if is_new:
             logging.warning("Skipped %s: %s.", name, reason)
 
+    def has(self, name: str) -> bool:
+        """Says whether `name` could not be used."""
+        with self._lock:
+            return names.shown(name) in self._reasons
+
     def __len__(self) -> int:
         return len(self._reasons)
 

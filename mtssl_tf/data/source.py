@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 import dataclasses
 import hashlib
 import queue
@@ -143,7 +143,7 @@ def choose_held_out(hashes: np.ndarray, share: float) -> np.ndarray:
 
 def iterate(
     dataset: Iterable[Any], source: Source, device: str | None = None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yields a dataset's elements, with a plain error where it has no more.
 
     The next element is prepared while one is worked on. Signals are dealt

@@ -61,7 +61,9 @@ class _Worker:
         from absl import logging
 
         from mtssl_tf.distribute import worker
+        from mtssl_tf.process import chatter
 
+        chatter.silence()
         logging.set_verbosity(logging.INFO)
         worker.log_listening(job, addresses[job.rank])
         strategy, options = worker.connect(job, addresses)

@@ -58,6 +58,9 @@ class Task(abc.ABC):
         is_harmonized: whether `--harmonize` turns on `grey_input`.
         compares_examples: whether the loss of one example depends on the
             others of its batch.
+        side_setting: the option that says to which short side, in pixels,
+            pictures are scaled before views are cut, at most.
+        learns_from_color: whether a grey picture teaches it nothing.
         is_pretext: whether it needs no labels; only such tasks are trained
             where `--tasks` is absent.
     """
@@ -68,6 +71,8 @@ class Task(abc.ABC):
     presets: ClassVar[Mapping[str, TaskConfig]]
     is_harmonized: ClassVar[bool] = False
     compares_examples: ClassVar[bool] = False
+    side_setting: ClassVar[str | None] = None
+    learns_from_color: ClassVar[bool] = False
     is_pretext: ClassVar[bool] = True
 
     def __init__(
@@ -135,13 +140,15 @@ class Task(abc.ABC):
 
     @property
     def smallest_side_px(self) -> int | None:
-        """The short side that a picture needs at least.
+        """The short side that a picture needs at least, by `side_setting`.
 
         Where a picture is large, a decoder saves time by giving it at a half,
-        a quarter or an eighth of its size, never under this. None asks for
-        pictures as they are.
+        a quarter or an eighth of its size, never under this. A smaller one is
+        enlarged. None asks for pictures as they are.
         """
-        return None
+        if self.side_setting is None:
+            return None
+        return getattr(self.config, self.side_setting)
 
     @abc.abstractmethod
     def cut(

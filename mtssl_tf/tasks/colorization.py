@@ -33,9 +33,6 @@ from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
 
 STRIDE = 8  # paper, sec. 2
-# A picture without any |a| or |b| above this is a grey one: it has nothing to
-# say about colour.
-MIN_CHROMA = 5.0  # release: Zhang et al., NonGrayMaskLayer
 _FITTED_AT_ONCE = 16  # ours: pictures; 16 MB of soft bins at the paper's size
 
 
@@ -81,6 +78,8 @@ class Colorization(base.Task):
 
     name: ClassVar[str] = "colorization"
     source: ClassVar[str] = "images"
+    side_setting: ClassVar[str | None] = "short_side_px"
+    learns_from_color: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ColorizationConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": ColorizationConfig(
@@ -115,7 +114,7 @@ class Colorization(base.Task):
         targets = (made["target"] for made in self.preprocessed(examples))
         while some := list(itertools.islice(targets, _FITTED_AT_ONCE)):
             ab = np.stack(some)
-            is_colorful = np.asarray(_is_colorful(ab))
+            is_colorful = np.asarray(color.is_colorful(ab))
             num_pictures += len(some)
             num_colorful += int(is_colorful.sum())
             soft = ab_encoding.soft_encode(ab[is_colorful])
@@ -139,11 +138,6 @@ class Colorization(base.Task):
         )
         # What a weighted loss makes a blind guess converge to.
         self._weighted_prior = self._prior * self._weights
-
-    @property
-    def smallest_side_px(self) -> int:
-        """Views are cut from pictures of this size."""
-        return self.config.short_side_px
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
@@ -196,7 +190,7 @@ class Colorization(base.Task):
             ops.convert_to_tensor(self._weights), ops.argmax(soft, -1), axis=0
         )
         loss = ops.mean(weights * entropy, axis=(1, 2))
-        return ops.where(_is_colorful(target), loss, 0.0)
+        return ops.where(color.is_colorful(target), loss, 0.0)
 
     def metrics(
         self, prediction: tf.Tensor, target: tf.Tensor
@@ -214,7 +208,7 @@ class Colorization(base.Task):
         entropy = -ops.sum(soft * ops.log_softmax(logits, -1), -1)
         return {
             "cross_entropy": ops.where(
-                _is_colorful(target),
+                color.is_colorful(target),
                 ops.mean(entropy, axis=(1, 2)),
                 float("nan"),
             )
@@ -241,11 +235,6 @@ class Colorization(base.Task):
             pictures = [view, _paint(view, true_ab), _paint(view, guessed_ab)]
             rows.append(drawing.row(pictures, "grey, true colour, predicted"))
         return np.concatenate(rows)
-
-
-def _is_colorful(ab: tf.Tensor) -> tf.Tensor:
-    """Returns bool [B] for float32 [B, h, w, 2]."""
-    return keras.ops.max(keras.ops.abs(ab), axis=(1, 2, 3)) > MIN_CHROMA
 
 
 def _sum_x_log_y(x: np.ndarray, y: np.ndarray) -> float:

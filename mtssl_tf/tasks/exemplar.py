@@ -73,6 +73,7 @@ class Exemplar(base.Task):
 
     name: ClassVar[str] = "exemplar"
     source: ClassVar[str] = "images"
+    side_setting: ClassVar[str | None] = "short_side_px"
     compares_examples: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ExemplarConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
@@ -89,11 +90,6 @@ class Exemplar(base.Task):
         ),
         "paper": ExemplarConfig(learning_rate=1e-4),
     }
-
-    @property
-    def smallest_side_px(self) -> int:
-        """Patches are cut from pictures of this size."""
-        return self.config.short_side_px
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor

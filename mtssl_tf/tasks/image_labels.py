@@ -77,6 +77,7 @@ class ImageLabels(base.Task):
 
     name: ClassVar[str] = "image_labels"
     source: ClassVar[str] = "images"
+    side_setting: ClassVar[str | None] = "resize_px"
     is_pretext: ClassVar[bool] = False
     Config: ClassVar[type[base.TaskConfig]] = ImageLabelsConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
@@ -138,11 +139,6 @@ class ImageLabels(base.Task):
             DECAY,
             staircase=True,
         )
-
-    @property
-    def smallest_side_px(self) -> int:
-        """Views are cut from pictures of this size."""
-        return self.config.resize_px
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor

@@ -81,6 +81,7 @@ class MotionSegmentation(base.Task):
 
     name: ClassVar[str] = "motion_segmentation"
     source: ClassVar[str] = "videos"
+    side_setting: ClassVar[str | None] = "max_short_side_px"
     Config: ClassVar[type[base.TaskConfig]] = MotionSegmentationConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": MotionSegmentationConfig(
@@ -122,11 +123,6 @@ class MotionSegmentation(base.Task):
         """Takes `moving_share`."""
         share = float(facts["moving_share"])
         self._moving_share = min(max(share, _MIN_SHARE), 1 - _MIN_SHARE)
-
-    @property
-    def smallest_side_px(self) -> int:
-        """Frames are resized to this at most."""
-        return self.config.max_short_side_px
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor

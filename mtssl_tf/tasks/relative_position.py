@@ -93,6 +93,7 @@ class RelativePosition(base.Task):
 
     name: ClassVar[str] = "relative_position"
     source: ClassVar[str] = "images"
+    side_setting: ClassVar[str | None] = "max_short_side_px"
     Config: ClassVar[type[base.TaskConfig]] = RelativePositionConfig
     is_harmonized: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
@@ -120,11 +121,6 @@ class RelativePosition(base.Task):
             min_short_side_px=330, max_short_side_px=570, learning_rate=1e-4
         ),
     }
-
-    @property
-    def smallest_side_px(self) -> int:
-        """Patches are cut from pictures of at most this size."""
-        return self.config.max_short_side_px
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor

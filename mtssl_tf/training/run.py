@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import dataclasses
 import pathlib
 
+from absl import logging
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,6 +24,7 @@ from mtssl_tf.process import paths
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import heads
 from mtssl_tf.training import batches
+from mtssl_tf.training import devices
 from mtssl_tf.training import rmsprop as rmsprop_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import step
@@ -200,6 +202,9 @@ def build_states(
 
 def _choose_strategy() -> tf.distribute.Strategy:
     """Returns MirroredStrategy on a machine of several GPUs."""
+    unused = devices.unused_gpu()
+    if unused:
+        logging.warning("%s", unused)
     gpus = tf.config.list_logical_devices("GPU")
     if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()

@@ -1,0 +1,192 @@
+"""How long a step of each task takes on this machine, and what it needs.
+
+Steps are real ones, of the task's own batches, as many as fit into the time.
+Where a whole batch is too much for that a part of it is timed; what there is
+no time for is estimated by its FLOPs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.training import batches
+from mtssl_tf.training import dry_run
+from mtssl_tf.training import out_of_memory
+from mtssl_tf.training import run
+from mtssl_tf.training import step
+
+_MIN_STEPS, _MAX_STEPS = 2, 20  # ours: that are timed
+_TIMED_S = 1.5  # ours: for one task's steps
+# ours: of one step on a CPU, which does some 1e11 a second.
+_CPU_FLOPS = 2e11
+_MIN_EXAMPLES = 2  # some tasks compare examples with each other
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskPace:
+    """Of one task.
+
+    Attributes:
+        cost: of a step, counted.
+        step_s: seconds a step, data included.
+        basis: what `step_s` is of, for people.
+    """
+
+    cost: dry_run.TaskCost
+    step_s: float
+    basis: str
+
+
+class OneFrame:
+    """A source of one frame over and over, in which nothing moves.
+
+    For the pace of tasks that learn from clips: labels are made once, beside
+    training, and kept; to make them here would take longer than all else.
+    """
+
+    description = "one frame"
+    names = ("frame",)
+
+    def __init__(self, frame: np.ndarray) -> None:
+        """Takes uint8 [H, W, 3] RGB."""
+        self._frame = frame
+
+    def __len__(self) -> int:
+        return 1
+
+    def subset(self, numbers: np.ndarray) -> OneFrame:
+        """Returns itself."""
+        return self
+
+    def stream(
+        self,
+        positions: tf.data.Dataset,
+        seed: int,
+        skipped: skipped_lib.SkippedExamples,
+        smallest_side_px: int | None = None,
+    ) -> tf.data.Dataset:
+        """Returns the frame at each position, as `VideoSource` does."""
+        return positions.map(
+            lambda position: {
+                "image": tf.constant(self._frame),
+                "moving": tf.zeros([*self._frame.shape[:2], 1], tf.uint8),
+                "position": position,
+            }
+        )
+
+    def close(self) -> None:
+        """Does nothing."""
+
+    def raise_failure(self) -> None:
+        """Does nothing."""
+
+
+def measure(
+    config: config_lib.RunConfig,
+    sources: Mapping[str, source_lib.Source],
+    max_s: float,
+) -> dict[str, TaskPace]:
+    """Times steps of each task until there is no time left.
+
+    Args:
+        config: the settings.
+        sources: 'images' and 'videos', those that the tasks need.
+        max_s: after which no task is begun; the first one always is.
+
+    Raises:
+        OutOfMemoryError: a step does not fit into memory.
+        SourceError: too few examples can be used.
+    """
+    end_s = time.monotonic() + max_s
+    tasks = {
+        name: tasks_lib.find_task(name)(options, config.contract)
+        for name, options in config.tasks.items()
+    }
+    trunk, states = run.build_states(config, tasks)
+    costs = {
+        name: dry_run.task_cost(state, trunk, config.train.precision)
+        for name, state in states.items()
+    }
+    timed: dict[str, TaskPace] = {}
+    for name in sorted(costs, key=lambda name: costs[name].flops):
+        if timed and time.monotonic() > end_s:
+            break
+        state = states[name]
+        source = sources[state.task.source]
+        with out_of_memory.explained(config, name):
+            timed[name] = _time(state, source, costs[name], config)
+    return {
+        name: timed.get(name) or _estimate(costs[name], timed)
+        for name in config.tasks
+    }
+
+
+def _estimate(
+    cost: dry_run.TaskCost, timed: Mapping[str, TaskPace]
+) -> TaskPace:
+    flops = sum(each.cost.flops for each in timed.values())
+    seconds = sum(each.step_s for each in timed.values())
+    return TaskPace(
+        cost, cost.flops * seconds / flops, "by its FLOPs, from those timed"
+    )
+
+
+def _time(
+    state: step.TaskState,
+    source: source_lib.Source,
+    cost: dry_run.TaskCost,
+    config: config_lib.RunConfig,
+) -> TaskPace:
+    whole = state.task.config.batch_size
+    part = whole
+    if not tf.config.list_logical_devices("GPU"):
+        part = int(whole * min(1.0, _CPU_FLOPS / cost.flops))
+        part = min(whole, max(part, _MIN_EXAMPLES))
+    options = dataclasses.replace(state.task.config, batch_size=part)
+    task = type(state.task)(options, config.contract)
+    seconds, count = _time_steps(
+        dataclasses.replace(state, task=task), source, config.train.seed
+    )
+    basis = f"{count} steps timed"
+    if part < whole:
+        basis += f" on {part} of {whole} examples"
+    return TaskPace(cost, seconds * whole / part, basis)
+
+
+def _time_steps(
+    state: step.TaskState, source: source_lib.Source, seed: int
+) -> tuple[float, int]:
+    """Returns seconds a step, and how many were timed."""
+    take = step.StepFunction(tf.distribute.get_strategy(), state).take
+    made = _batches(state, source, seed)
+    try:
+        np.asarray(take(next(made)).numbers)  # compiles it
+        start = time.monotonic()
+        for count in range(1, _MAX_STEPS + 1):
+            np.asarray(take(next(made)).numbers)
+            seconds = time.monotonic() - start
+            if count >= _MIN_STEPS and seconds > _TIMED_S:
+                break
+        return seconds / count, count
+    finally:
+        made.close()
+
+
+def _batches(
+    state: step.TaskState, source: source_lib.Source, seed: int
+) -> Generator[Any, None, None]:
+    dataset = batches.build_batches(
+        state.task, source, seed, skipped_lib.SkippedExamples()
+    )
+    gpus = tf.config.list_logical_devices("GPU")
+    return source_lib.iterate(dataset, source, gpus[0].name if gpus else None)

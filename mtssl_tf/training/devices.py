@@ -1,0 +1,48 @@
+"""What a run computes on, in words, and a GPU that is there in vain."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from mtssl_tf.lazy_imports import tf
+
+_DRIVER = pathlib.Path("/proc/driver/nvidia/version")
+
+
+def describe() -> str:
+    """Returns such as '2 GPUs (NVIDIA H100)' or '8 CPU cores, no GPU'."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"{num_cores()} CPU cores, no GPU"
+    names = {
+        tf.config.experimental.get_device_details(gpu).get("device_name", "?")
+        for gpu in gpus
+    }
+    plural = "s" if len(gpus) > 1 else ""
+    return f"{len(gpus)} GPU{plural} ({', '.join(sorted(names))})"
+
+
+def num_cores() -> int:
+    """Returns how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def unused_gpu(driver: pathlib.Path = _DRIVER) -> str:
+    """Returns '' or, where a GPU's driver is loaded and TensorFlow finds no
+    GPU, that and what to do.
+
+    Args:
+        driver: a file that is there where the driver is.
+    """
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
+    if is_hidden or not driver.exists():
+        return ""
+    if tf.config.list_physical_devices("GPU"):
+        return ""
+    return (
+        "This machine has an NVIDIA driver, but TensorFlow finds no GPU and "
+        "computes on the CPU. Install its libraries: pip install "
+        "'tensorflow[and-cuda]>=2.20,<2.21'. If that is done, run again with "
+        "TF_CPP_MIN_LOG_LEVEL=0, and TensorFlow says why."
+    )
