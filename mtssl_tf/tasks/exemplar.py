@@ -6,7 +6,8 @@ scalable by a triplet loss on cosine distance with margin 0.5 (paper, sec. 2).
 
 Ours: every other picture of the batch serves as a negative, and an anchor's
 loss is the mean over those of its triplets that violate the margin: the easy
-ones, soon nearly all, would drown the rest. The head's layout.
+ones, soon nearly all, would drown the rest. `negatives="random"` is the paper's
+own triplet. The head's layout.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from mtssl_tf import settings
 from mtssl_tf.data import distort
 from mtssl_tf.data import resize
+from mtssl_tf.data import seeded
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
@@ -29,6 +31,8 @@ from mtssl_tf.tasks import heads
 MARGIN = 0.5  # paper, sec. 2
 # ours: of different pictures. It is above 0.9 in the first steps, too.
 _COLLAPSED_COSINE = 0.95
+NEGATIVES = ("active", "random")
+_THIRD_PATCH = 100  # a stream of `seeded` that no distortion has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,10 @@ class ExemplarConfig(base.TaskConfig):
             original, 0 leaves colours alone.
         hidden_units: width of the head's hidden layer.
         embedding_size: of the vectors that are compared.
+        negatives: 'active' compares an anchor with both views of every other
+            picture of the batch, and its loss is the mean over the triplets
+            that violate the margin (ours); 'random' with one view of one
+            other picture, whether it does or not (paper, sec. 2).
     """
 
     short_side_px: int = settings.ranged(160, at_least=1)
@@ -49,6 +57,7 @@ class ExemplarConfig(base.TaskConfig):
     color_strength: float = settings.ranged(1.0, at_least=0, at_most=1)
     hidden_units: int = settings.ranged(1024, at_least=1)
     embedding_size: int = settings.ranged(128, at_least=1)
+    negatives: str = NEGATIVES[0]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +69,10 @@ class ExemplarConfig(base.TaskConfig):
         if not 0 <= self.color_strength <= 1:
             raise ValueError(
                 f"color_strength={self.color_strength} must lie in 0..1."
+            )
+        if self.negatives not in NEGATIVES:
+            raise ValueError(
+                f"negatives={self.negatives!r} is not one of {NEGATIVES}."
             )
         if self.batch_size < 2:
             raise ValueError(
@@ -114,13 +127,17 @@ class Exemplar(base.Task):
         return {"views": views, "target": tf.zeros([], tf.int32)}
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours of each view on its own."""
+        """Changes the colours of each view on its own.
+
+        `target` becomes float32 [B] in [0, 1): which view of another picture
+        is an anchor's third patch, where the paper's triplet is asked for.
+        """
         views = distort.recolored(
             batch["views"], self.config.color_strength, batch["seed"]
         )
         return {
             "views": self.to_trunk_input(views),
-            "target": batch["target"],
+            "target": seeded.uniform(batch["seed"], _THIRD_PATCH, ()),
         }
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -136,17 +153,20 @@ class Exemplar(base.Task):
         return keras.ops.reshape(x, (-1, 2, self.config.embedding_size))
 
     def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Mean hinge over the violated triplets of each anchor.
+        """Hinge of each anchor, over the triplets that `negatives` names.
 
         Args:
             prediction: float32 [B, 2, embedding_size], unit vectors.
-            target: int32 [B], unused.
+            target: float32 [B] in [0, 1), as `color` draws it.
 
         Returns:
             float32 [B].
         """
-        del target
         violation, is_negative = _violations(prediction)
+        if self.config.negatives == "random":
+            third = _third_patch(target)
+            hinge = keras.ops.maximum(violation, 0.0)
+            return keras.ops.sum(hinge * third, axis=(1, 2))
         is_active = keras.ops.cast(
             keras.ops.logical_and(violation > 0, is_negative), "float32"
         )
@@ -234,3 +254,20 @@ def _violations(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """D(anchor, positive) - D(anchor, negative) + M, float32 [B, B, 2]."""
     positive, negative, is_negative = _cosines(embeddings)
     return MARGIN - positive[:, None, None] + negative, is_negative
+
+
+def _third_patch(share: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [B, B, 2]: 1 at each anchor's third patch, else 0.
+
+    Args:
+        share: float32 [B] in [0, 1): how far along the 2 (B - 1) views of the
+            other pictures, from the next one on and around the batch's end.
+    """
+    ops = keras.ops
+    batch_size = ops.shape(share)[0]
+    numbers = ops.arange(batch_size)
+    chosen = ops.cast(share * ops.cast(2 * (batch_size - 1), "float32"), "int32")
+    picture = (numbers + 1 + chosen // 2) % batch_size
+    is_picture = ops.equal(picture[:, None], numbers)[..., None]
+    is_view = ops.equal((chosen % 2)[:, None], ops.arange(2))[:, None]
+    return ops.cast(ops.logical_and(is_picture, is_view), "float32")

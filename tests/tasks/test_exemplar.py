@@ -17,8 +17,9 @@ def _unit_vectors(shape, seed=0):
     return vectors.astype(np.float32)
 
 
-def _task():
-    return exemplar.Exemplar(exemplar.Exemplar.presets["tiny"])
+def _task(**changes):
+    config = exemplar.Exemplar.presets["tiny"]
+    return exemplar.Exemplar(dataclasses.replace(config, **changes))
 
 
 def test_loss_equals_a_loop_over_triplets():
@@ -34,8 +35,36 @@ def test_loss_equals_a_loop_over_triplets():
                 hinges.append(max(near - far + 0.5, 0))
         active = [h for h in hinges if h > 0]
         expected.append(np.mean(active) if active else 0.0)
-    loss = _task().loss(tf.constant(embeddings), tf.zeros(5, tf.int32))
+    loss = _task().loss(tf.constant(embeddings), tf.zeros(5))
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_papers_triplet_equals_a_loop():
+    task = _task(negatives="random")
+    embeddings = _unit_vectors((4, 2, 3))
+    # Of the six views of other pictures, counted from the next picture on.
+    share = np.array([0.0, 0.2, 0.7, 0.99], np.float32)
+    others = [(1, 0), (2, 1), (0, 0), (2, 1)]
+    expected = []
+    for (anchor, positive), (picture, view) in zip(embeddings, others):
+        near = 1 - anchor @ positive
+        far = 1 - anchor @ embeddings[picture, view]
+        expected.append(max(near - far + 0.5, 0))
+    loss = task.loss(tf.constant(embeddings), tf.constant(share))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_papers_third_patch_is_any_view_of_another_picture():
+    batch = {
+        "views": tf.zeros([64, 2, 8, 8, 3], tf.uint8),
+        "target": tf.zeros([64], tf.int32),
+        "seed": tf.reshape(tf.range(128), [64, 2]),
+    }
+    share = _task().color(batch)["target"]
+    third = exemplar._third_patch(share).numpy()
+    assert np.all(third.sum(axis=(1, 2)) == 1)
+    assert not np.any(third[np.arange(64), np.arange(64)])
+    assert len({tuple(np.argwhere(row)[0]) for row in third}) > 32
 
 
 def test_metrics_by_hand():
@@ -44,7 +73,7 @@ def test_metrics_by_hand():
     embeddings = tf.constant(
         [[[1.0, 0], [1, 0]], [[0, 1], [-1, 0]]], tf.float32
     )
-    metrics = _task().metrics(embeddings, tf.zeros(2, tf.int32))
+    metrics = _task().metrics(embeddings, tf.zeros(2))
     np.testing.assert_allclose(metrics["positive_cosine"], [1, 0])
     np.testing.assert_allclose(metrics["negative_cosine"], [-0.5, 0])
     np.testing.assert_allclose(metrics["triplets_right"], [1, 0.5])
@@ -54,7 +83,7 @@ def test_metrics_by_hand():
 def test_collapse_is_chance():
     embeddings = tf.ones([4, 2, 3]) / math.sqrt(3)
     task = _task()
-    target = tf.zeros(4, tf.int32)
+    target = tf.zeros(4)
     loss = task.loss(embeddings, target)
     np.testing.assert_allclose(loss, task.chance()["loss"], rtol=1e-5)
     right = task.metrics(embeddings, target)["triplets_right"]
@@ -65,12 +94,17 @@ def test_the_loss_does_not_care_for_rotations_of_the_space():
     embeddings = _unit_vectors((4, 2, 3))
     turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     turned = (embeddings @ turn).astype(np.float32)
-    target = tf.zeros(4, tf.int32)
+    target = tf.zeros(4)
     np.testing.assert_allclose(
         _task().loss(tf.constant(embeddings), target),
         _task().loss(tf.constant(turned), target),
         rtol=1e-4,
     )
+
+
+def test_negatives_have_names():
+    with pytest.raises(ValueError, match="negatives='hardest' is not one of"):
+        _task(negatives="hardest")
 
 
 def test_a_batch_of_one_has_no_negative():
