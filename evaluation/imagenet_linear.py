@@ -45,7 +45,7 @@ def define_flags() -> flags.FlagValues:
         "train",
         None,
         "Pictures to train the classifier on: a folder with a folder a "
-        "class, or tfds:NAME:SPLIT.",
+        "class, tfds:NAME:SPLIT, or tfrecord:GLOB with TF-Slim's keys.",
         values,
     )
     process_command.define_path(
@@ -64,6 +64,15 @@ def define_flags() -> flags.FlagValues:
         f"With --lasso: weight of its penalty, {model_config.LassoConfig().l1} "
         "if absent.",
         0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "output_stride",
+        None,
+        ["8", "16", "32"],
+        "Stride at which the trunk is read; the preset's if absent, and at "
+        f"most {protocol_lib.LASSO_STRIDE} with --lasso: there its units have "
+        "one size.",
         flag_values=values,
     )
     flags.DEFINE_enum(
@@ -106,7 +115,11 @@ def protocols_from_flags(
         default = model_config.LassoConfig()
         l1 = default.l1 if values.l1 is None else values.l1
         changes["lasso"] = dataclasses.replace(default, l1=l1)
-        changes["output_stride"] = min(16, protocol.output_stride)
+        changes["output_stride"] = min(
+            protocol_lib.LASSO_STRIDE, protocol.output_stride
+        )
+    if values.output_stride:
+        changes["output_stride"] = int(values.output_stride)
     modes = (
         protocol_lib.BATCH_NORM_MODES
         if values.batch_norm == _BOTH
@@ -126,11 +139,18 @@ def main(argv: list[str]) -> int:
 def _evaluate(values: flags.FlagValues) -> None:
     protocols = protocols_from_flags(values)
     data = data_lib.open_data(values.train, values.test)
+    default_stride = protocol_lib.PRESETS[values.preset].fast.output_stride
     for number, (mode, protocol) in enumerate(protocols.items()):
         out = pathlib.Path(values.out)
         if number > 0:
             out = out / mode
         metrics = _evaluate_by(protocol, values, data, out)
+        if protocol.output_stride != default_stride:
+            print(
+                f"read at output stride {protocol.output_stride}; the preset "
+                f"reads the last unit at {default_stride}: compare at one, by "
+                "--output_stride."
+            )
         print(
             f"batch norm {mode}: top-1 {metrics['top1']:.1f} %, recall@5 "
             f"{metrics['recall_at_5']:.1f} %"

@@ -24,6 +24,9 @@ PRECISIONS = ("float32", "bfloat16")
 # Of config.json. 1 had neither a format nor a history; up to 2 a picture was
 # resized as a whole before views were cut from it, in other random places.
 FORMAT = 3
+# Settings that an older version wrote and nothing reads, with the value that
+# asked for nothing.
+_GONE = {"use_block4": False, "decay_steps": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,10 +335,10 @@ def from_json(text: str) -> RunConfig:
         return RunConfig(
             preset=stored["preset"],
             tasks={
-                name: tasks_lib.find_task(name).Config(**options)
+                name: tasks_lib.find_task(name).Config(**_known(options))
                 for name, options in stored["tasks"].items()
             },
-            trunk=model_config.TrunkConfig(**stored["trunk"]),
+            trunk=model_config.TrunkConfig(**_known(stored["trunk"])),
             train=TrainConfig(**stored["train"]),
             data=DataConfig(**stored["data"]),
             motion=_restore(motion_lib.MotionConfig, stored["motion"]),
@@ -358,6 +361,22 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
         for key in sorted(before.keys() | after.keys())
         if before.get(key, "absent") != after.get(key, "absent")
     ]
+
+
+def _known(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a section's settings without those that are gone.
+
+    Raises:
+        ValueError: one that is gone asked for something.
+    """
+    for name, nothing in _GONE.items():
+        if options.get(name, nothing) != nothing:
+            raise ValueError(
+                f"{name}={options[name]!r} is a setting of an older version "
+                "of mtssl_tf. Use the version named in this config.json, or "
+                "start in a new --workdir."
+            )
+    return {key: value for key, value in options.items() if key not in _GONE}
 
 
 def _restore(kind: type, stored: Mapping[str, Any]) -> Any:

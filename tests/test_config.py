@@ -1,6 +1,7 @@
 """Tests for presets, overrides and config.json."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -117,3 +118,16 @@ def test_settings_need_no_tensorflow():
         check=True,
     )
     assert "tensorflow.python" not in lazy.stderr
+
+
+def test_settings_that_are_gone_are_read_where_they_asked_for_nothing():
+    config = config_lib.preset_config("tiny", ["image_labels"])
+    stored = json.loads(config_lib.to_json(config))
+    stored["trunk"]["use_block4"] = False
+    stored["tasks"]["image_labels"]["decay_steps"] = 0
+    assert config_lib.from_json(json.dumps(stored)) == config
+    stored["tasks"]["image_labels"]["decay_steps"] = 80_072
+    with pytest.raises(
+        ValueError, match="decay_steps=80072 is a setting of an"
+    ):
+        config_lib.from_json(json.dumps(stored))

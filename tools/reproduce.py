@@ -39,7 +39,6 @@ from tools import child_process
 NAME = "tools.reproduce"
 TABLE_FILE = "table.md"
 _TRAIN_TIME_FILE = "train_wall_time_s"
-_FEATURES = {"last unit": [], "lasso mix": ["--lasso"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +85,21 @@ def all_rows(has_videos: bool) -> list[Row]:
     return rows
 
 
+def features_of(preset: str) -> dict[str, list[str]]:
+    """Returns what is read of a trunk, and the flags that ask for it.
+
+    A mix is compared with the last unit at the mix's stride; where the preset
+    reads the last unit at another one, that is there too.
+    """
+    features: dict[str, list[str]] = {"last unit": []}
+    stride = protocol.LASSO_STRIDE
+    if protocol.PRESETS[preset].fast.output_stride > stride:
+        features[f"last unit at stride {stride}"] = [
+            f"--output_stride={stride}"
+        ]
+    return {**features, "lasso mix": ["--lasso"]}
+
+
 def plan(rows: Sequence[Row], values: flags.FlagValues) -> Iterator[Job]:
     """Yields every command, seed by seed, so that a part is a table too."""
     out = pathlib.Path(values.out)
@@ -95,7 +109,7 @@ def plan(rows: Sequence[Row], values: flags.FlagValues) -> Iterator[Job]:
             if row.tasks:
                 command = _train_command(values, row, seed, folder)
                 yield Job(command, folder, is_training=True)
-            for features, extra in _FEATURES.items():
+            for features, extra in features_of(values.preset).items():
                 if row.name == "pixels" and extra:
                     continue  # has no units to mix
                 evaluated = folder / features.replace(" ", "_")
@@ -125,14 +139,16 @@ def run(job: Job) -> None:
         atomic_file.write_text(marker, f"{seconds:.0f}\n")
 
 
-def as_table(rows: Sequence[Row], seeds: int, out: pathlib.Path) -> str:
+def as_table(
+    rows: Sequence[Row], preset: str, seeds: int, out: pathlib.Path
+) -> str:
     """Returns the table of all results that are there, as Markdown."""
     lines = [
         "| trunk | features | batch norm | seeds | top-1 | recall@5 | k-NN |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for row in rows:
-        for features in _FEATURES:
+        for features in features_of(preset):
             for mode in protocol.BATCH_NORM_MODES:
                 found = _load_results(row, features, mode, seeds, out)
                 if found:
@@ -232,7 +248,9 @@ def define_flags() -> flags.FlagValues:
         ("out", "Folder for runs, results and table."),
     ):
         command_lib.define_path(name, "", text, values)
-    flags.DEFINE_string("preset", "tiny", "Scale.", flag_values=values)
+    flags.DEFINE_enum(
+        "preset", "tiny", list(protocol.PRESETS), "Scale.", flag_values=values
+    )
     flags.DEFINE_integer(
         "steps", None, "Training steps a trunk.", 1, flag_values=values
     )
@@ -298,7 +316,7 @@ def _run_all(
     for job in jobs:
         run(job)
         if not job.is_training:
-            table = as_table(rows, values.seeds, out)
+            table = as_table(rows, values.preset, values.seeds, out)
             atomic_file.write_text(out / TABLE_FILE, table)
 
 

@@ -18,6 +18,8 @@ from mtssl_tf.frozen import view
 from mtssl_tf.models import config as model_config
 
 BATCH_NORM_MODES = ("frozen", "reestimated")
+# Block 3's units have one size at this output stride or a lower one.
+LASSO_STRIDE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ class _ViewSettings(result.Protocol):
                 f"image_px={self.image_px} can't be cut out of a picture "
                 f"with a short side of resize_px={self.resize_px}."
             )
-        if self.lasso is not None and self.output_stride > 16:
+        if self.lasso is not None and self.output_stride > LASSO_STRIDE:
             raise ValueError(
                 "--lasso sums all units of block 3, which have one size only "
                 f"at output_stride 16 or 8. Got {self.output_stride}."

@@ -11,6 +11,12 @@ from mtssl_tf.data import tfrecords
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import walk
 
+# Where classes come from, by the kind of source that need not have them.
+_OF_CLASSES = {
+    "tfds": "Choose a dataset with a 'label' that is a ClassLabel.",
+    "tfrecord": "Put TF-Slim's labels.txt (NUMBER:NAME a line) beside them.",
+}
+
 
 def open_pictures(
     spec: str, files_below: Callable[..., walk.Found] = walk.files_below
@@ -37,21 +43,19 @@ def open_labelled(spec: str) -> pictures.PictureSource:
     """Opens pictures of which each has a class.
 
     Args:
-        spec: a folder with a folder a class, or `tfds:NAME:SPLIT`.
+        spec: a folder with a folder a class, `tfds:NAME:SPLIT`, or
+            `tfrecord:GLOB` with TF-Slim's keys and labels.txt.
 
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: there is no class, or one has no picture.
     """
-    kind, _, rest = spec.partition(":")
-    if kind != "tfds":
+    remedy = _OF_CLASSES.get(spec.partition(":")[0])
+    if remedy is None:
         return folder.open_class_folders(spec)
-    source = tfds_splits.open_split(rest)
+    source = open_pictures(spec)
     if not source.num_classes:
-        raise ValueError(
-            f"{spec}: its pictures have no classes. Choose a dataset with a "
-            "'label' that is a ClassLabel."
-        )
+        raise ValueError(f"{spec}: its pictures have no classes. {remedy}")
     return source
 
 

@@ -120,8 +120,9 @@ class PictureSource:
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [],
-            `class_names`, string [K], and `class`, int32 [] in [0, K). Where
-            the source has no classes, K is 0 and `class` is -1.
+            `class_names`, string [K], `class`, int32 [] in [0, K), and
+            `num_pictures`, int64 [], of the source. Where it has no classes,
+            K is 0 and `class` is -1.
         """
 
         def give_up(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -154,6 +155,7 @@ class PictureSource:
                         "class_names": tf.constant(
                             self.class_names, tf.string, [self.num_classes]
                         ),
+                        "num_pictures": tf.constant(len(self), tf.int64),
                     }
                 )
             )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
+import dataclasses
+import os
+
 from google.protobuf import message
 import numpy as np
 
+from mtssl_tf.data import class_list
 from mtssl_tf.data import pictures
 from mtssl_tf.data import tfrecord_index
 from mtssl_tf.files import patterns
@@ -12,14 +17,19 @@ from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
 
 _SLIM_KEY = "image/encoded"
+_SLIM_CLASS_KEY = "image/class/label"
 
 
 def open_tfrecords(pattern: str) -> pictures.PictureSource:
     """Opens all records of the files that match a pattern.
 
+    Their pictures have classes where TF-Slim's `labels.txt` lies beside the
+    first file.
+
     Raises:
         FileNotFoundError: no file matches.
-        ValueError: a file is no TFRecord file, or there is no record.
+        ValueError: a file is no TFRecord file, there is no record, or the
+            first one's class is not in the list.
     """
     paths = tuple(patterns.matching_files(pattern))
     if not paths:
@@ -28,9 +38,43 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
             "the pattern, and check its folder."
         )
     index = tfrecord_index.build_tfrecord_index(paths)
-    return open_records(
-        f"tfrecord:{pattern}", index, np.arange(len(index)), _SLIM_KEY
+    numbers = np.arange(len(index))
+    source = open_records(f"tfrecord:{pattern}", index, numbers, _SLIM_KEY)
+    classes = class_list.load_class_list(os.path.dirname(paths[0]) or ".")
+    if not classes:
+        return source
+    known = list(classes)
+
+    def read_class(position: tf.Tensor) -> tf.Tensor:
+        label = tf.numpy_function(
+            lambda number: _class_of(index, int(number), known),
+            [position],
+            tf.int32,
+            stateful=False,
+        )
+        return tf.ensure_shape(label, [])
+
+    _class_of(index, 0, known)
+    return dataclasses.replace(
+        source,
+        class_names=tuple(classes.values()),
+        read_class_in_graph=read_class,
     )
+
+
+def _class_of(
+    index: tfrecord_index.TFRecordIndex, number: int, known: list[int]
+) -> np.int32:
+    """Returns which of `known`, ascending, a record's class is."""
+    labels = _feature(index, number, _SLIM_CLASS_KEY).int64_list.value
+    label = labels[0] if labels else None
+    if label not in known:
+        raise picture.UnusablePictureError(
+            f"{index.name(number)}: {_SLIM_CLASS_KEY} is {label}, which "
+            f"{class_list.FILE} does not have. Take the list that was written "
+            "with these records."
+        )
+    return np.int32(bisect.bisect_left(known, label))
 
 
 def open_records(

@@ -28,8 +28,6 @@ class TrunkConfig:
         num_units: units of blocks 1, 2 and 3; None takes them from `depth`.
         width: factor on all channels; `64 * width` must be whole.
         output_stride: pixels of the picture per pixel of the last unit.
-        use_block4: whether the run also trains block 4 on top of the trunk
-            (`build_block4`), as the labels baseline does.
         bn_decay: of the moving statistics. 0.997 needs about 1500 steps
             before they mean anything.
         bn_epsilon: added to the variance.
@@ -39,7 +37,6 @@ class TrunkConfig:
     num_units: tuple[int, int, int] | None = None
     width: float = settings.ranged(1.0, above=0)
     output_stride: int = 16  # ours; the released weights fit all three
-    use_block4: bool = False
     bn_decay: float = settings.ranged(
         0.997, at_least=0, below=1
     )  # release: resnet_arg_scope

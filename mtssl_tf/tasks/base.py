@@ -162,8 +162,9 @@ class Task(abc.ABC):
         Args:
             example: `image`, uint8 [H, W, 3] RGB; from videos also `moving`,
                 uint8 [H, W, 1], 255 where something moves and 0 elsewhere;
-                from images also `class_names`, string [K], and `class`,
-                int32 [], which is -1 where K is 0.
+                from images also `class_names`, string [K], `class`, int32 [],
+                which is -1 where K is 0, and `num_pictures`, int64 [], of
+                those that are trained on.
             seed: int32 [2]; all randomness derives from it.
 
         Returns:

@@ -266,7 +266,9 @@ def _third_patch(share: tf.Tensor) -> tf.Tensor:
     ops = keras.ops
     batch_size = ops.shape(share)[0]
     numbers = ops.arange(batch_size)
-    chosen = ops.cast(share * ops.cast(2 * (batch_size - 1), "float32"), "int32")
+    chosen = ops.cast(
+        share * ops.cast(2 * (batch_size - 1), "float32"), "int32"
+    )
     picture = (numbers + 1 + chosen // 2) % batch_size
     is_picture = ops.equal(picture[:, None], numbers)[..., None]
     is_view = ops.equal((chosen % 2)[:, None], ops.arange(2))[:, None]

@@ -30,8 +30,10 @@ from mtssl_tf.tasks import heads
 
 DECAY = 0.94  # paper, sec. 6, as is its every 2 epochs
 _CLASS_NAMES = "class_names"
-# ImageNet's; stands in until the source is read, as in a dry run.
+_NUM_PICTURES = "num_pictures"
+# ImageNet's; stand in until the source is read, as in a dry run.
 _NUM_CLASSES_UNREAD = 1000
+_NUM_PICTURES_UNREAD = 1_281_167
 # Channels of a trunk of full width where block 3 ends.
 _FULL_WIDTH_CHANNELS = 1024
 
@@ -44,15 +46,15 @@ class ImageLabelsConfig(base.TaskConfig):
         resize_px: short side of a picture before the random cut.
         crop_px: side of the view.
         color_strength: of the colour augmentation; 0 leaves colours alone.
-        decay_steps: steps between decays of the learning rate: 2 epochs of
-            the pictures at hand. 0 keeps it.
+        decay_epochs: passes over the training pictures between decays of the
+            learning rate. 0 keeps it.
         bn_decay: of block 4's moving statistics.
     """
 
     resize_px: int = settings.ranged(256, at_least=1)
     crop_px: int = settings.ranged(224, at_least=1)
     color_strength: float = settings.ranged(1.0, at_least=0, at_most=1)
-    decay_steps: int = settings.ranged(0, at_least=0)
+    decay_epochs: float = settings.ranged(0.0, at_least=0)
     bn_decay: float = settings.ranged(0.997, at_least=0, below=1)
 
     def __post_init__(self) -> None:
@@ -65,10 +67,6 @@ class ImageLabelsConfig(base.TaskConfig):
         if not 0 <= self.color_strength <= 1:
             raise ValueError(
                 f"color_strength={self.color_strength} must lie in 0..1."
-            )
-        if self.decay_steps < 0:
-            raise ValueError(
-                f"decay_steps must be 0 or above, got {self.decay_steps}."
             )
 
 
@@ -93,18 +91,19 @@ class ImageLabels(base.Task):
         "paper": ImageLabelsConfig(
             learning_rate=1e-4,
             output_stride=32,
-            decay_steps=80_072,  # 2 epochs of ImageNet's 1,281,167 pictures
+            decay_epochs=2.0,  # paper, sec. 6
         ),
     }
 
     def __init__(self, config: Any, contract: Any = None) -> None:
         super().__init__(config, contract)
         self.class_names: tuple[str, ...] = ()
+        self.num_pictures = _NUM_PICTURES_UNREAD
 
     def fit(
         self, examples: Iterable[dict[str, tf.Tensor]]
     ) -> dict[str, np.ndarray]:
-        """Takes the names of the classes from the source.
+        """Takes the names of the classes and the number of pictures.
 
         Raises:
             ValueError: the source has no classes, or one only.
@@ -116,14 +115,20 @@ class ImageLabels(base.Task):
         if len(names) < 2:
             raise ValueError(
                 f"--tasks={self.name} needs pictures of two classes or more; "
-                f"found {len(names)}. Name a folder with a folder a class, or "
-                "a TFDS dataset with labels, as --images."
+                f"found {len(names)}. Name a folder with a folder a class, a "
+                "TFDS dataset with labels, or tfrecord: with TF-Slim's keys "
+                "and labels.txt beside the files, as --images."
             )
-        return {_CLASS_NAMES: names}
+        return {
+            _CLASS_NAMES: names,
+            _NUM_PICTURES: example[_NUM_PICTURES].numpy(),
+        }
 
     def use_facts(self, facts: Mapping[str, np.ndarray]) -> None:
-        """Takes the names of the classes."""
+        """Takes the names of the classes and the number of pictures."""
         self.class_names = tuple(facts[_CLASS_NAMES].tolist())
+        # Runs of older versions had no decay that follows it.
+        self.num_pictures = int(facts.get(_NUM_PICTURES, self.num_pictures))
 
     @property
     def num_classes(self) -> int:
@@ -131,11 +136,12 @@ class ImageLabels(base.Task):
 
     def learning_rate(self) -> Any:
         """The paper's staircase, or a float where it is off."""
-        if not self.config.decay_steps:
+        if not self.config.decay_epochs:
             return self.config.learning_rate
+        epoch = self.num_pictures / self.config.batch_size  # in steps
         return keras.optimizers.schedules.ExponentialDecay(
             self.config.learning_rate,
-            self.config.decay_steps,
+            max(1, round(self.config.decay_epochs * epoch)),
             DECAY,
             staircase=True,
         )

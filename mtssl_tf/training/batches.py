@@ -19,6 +19,7 @@ def views_shape(task: base.Task) -> tuple[int, int, int, int]:
         "moving": tf.TensorSpec([None, None, 1], tf.uint8),
         "class": tf.TensorSpec([], tf.int32),
         "class_names": tf.TensorSpec([None], tf.string),
+        "num_pictures": tf.TensorSpec([], tf.int64),
     }
     traced = tf.function(task.cut, autograph=False).get_concrete_function(
         example, tf.TensorSpec([2], tf.int32)

@@ -63,8 +63,12 @@ def test_head_holds_block4_of_the_trunks_width():
 
 def test_learning_rate_falls_by_the_papers_factor():
     task = image_labels.ImageLabels(
-        image_labels.ImageLabelsConfig(learning_rate=0.5, decay_steps=10)
+        image_labels.ImageLabelsConfig(
+            learning_rate=0.5, decay_epochs=2.0, batch_size=8
+        )
     )
+    # Five steps an epoch.
+    task.use_facts({"class_names": np.array(["a", "b"]), "num_pictures": 40})
     schedule = task.learning_rate()
     rates = [float(schedule(step)) for step in (0, 9, 10, 25)]
     np.testing.assert_allclose(rates, 0.5 * 0.94 ** np.array([0, 0, 1, 2]))
@@ -76,7 +80,7 @@ def test_learning_rate_falls_by_the_papers_factor():
 
 @pytest.mark.parametrize(
     "setting, value",
-    [("crop_px", 300), ("color_strength", 1.5), ("decay_steps", -3)],
+    [("crop_px", 300), ("color_strength", 1.5), ("decay_epochs", -3.0)],
 )
 def test_impossible_settings_are_named(setting, value):
     with pytest.raises(ValueError, match=f"{setting}.*{value}"):

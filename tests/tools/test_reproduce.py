@@ -1,11 +1,14 @@
 """The table of runs: its rows, commands, resumption and numbers."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 
 import pytest
 
+from evaluation import imagenet_linear
+from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
 from tools import reproduce
 
@@ -48,6 +51,21 @@ def test_every_trunk_is_trained_before_it_is_evaluated_both_ways(given):
     assert "train.seed=1" in " ".join(jobs[3].command)
 
 
+@pytest.mark.parametrize("preset", config_lib.PRESETS)
+def test_a_mix_stands_beside_the_last_unit_at_its_own_stride(given, preset):
+    """The paper's Table 4: with another stride the pool would be another."""
+    given.preset = preset
+    jobs = list(reproduce.plan([reproduce.Row("random")], given))
+    protocols = []
+    for job in jobs[: len(jobs) // 2]:
+        values = imagenet_linear.define_flags()
+        values(["", *job.command[3:]])
+        protocols.append(imagenet_linear.protocols_from_flags(values)["frozen"])
+    assert protocols[0].lasso is None
+    assert protocols[-1].lasso is not None
+    assert dataclasses.replace(protocols[-1], lasso=None) in protocols
+
+
 def test_labels_are_trained_on_labelled_pictures(given):
     row = reproduce.Row("labels", ("image_labels",), needs_labels=True)
     command = next(reproduce.plan([row], given)).command
@@ -74,7 +92,7 @@ def test_the_table_has_mean_and_spread(tmp_path):
             out.mkdir(parents=True)
             metrics = {"top1": top1, "recall_at_5": 70.0, "knn_top1": 30.0}
             (out / "result.json").write_text(json.dumps({"metrics": metrics}))
-    table = reproduce.as_table([row], 3, tmp_path).splitlines()
+    table = reproduce.as_table([row], "tiny", 3, tmp_path).splitlines()
     assert len(table) == 4
     assert table[2] == (
         "| random | last unit | frozen | 2 | 42.0 ± 2.8 | 70.0 ± 0.0 | "

@@ -1,0 +1,37 @@
+"""TF-Slim's list of classes: `labels.txt`, beside TFRecord files."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+FILE = "labels.txt"
+
+
+def load_class_list(folder: str | os.PathLike) -> dict[int, str]:
+    """Returns the name of each class by the number that records have.
+
+    TF-Slim writes a line `number:name` for each. Its ImageNet counts from 1,
+    and keeps 0 for a background that has no picture.
+
+    Args:
+        folder: of the records; without the list there are no classes.
+
+    Raises:
+        ValueError: a line is something else, or a number comes twice.
+    """
+    path = pathlib.Path(folder) / FILE
+    if not path.is_file():
+        return {}
+    found: dict[int, str] = {}
+    for line in path.read_text(errors="backslashreplace").splitlines():
+        number, colon, name = line.partition(":")
+        is_number = number.strip().isdecimal()
+        if not (colon and is_number) or int(number) in found:
+            raise ValueError(
+                f"{path}: the line {line!r} is not NUMBER:NAME with a number "
+                "of its own, as TF-Slim writes it. Mend it, or take the file "
+                "away to read pictures without classes."
+            )
+        found[int(number)] = name.strip()
+    return dict(sorted(found.items()))

@@ -1,0 +1,66 @@
+"""Classes of TFRecord files, as TF-Slim writes them."""
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtssl_tf.data import open_source
+from mtssl_tf.data import skipped as skipped_lib
+
+# Of ImageNet's numbers some are left out, and 0 is nobody's.
+_CLASS_LIST = "0:background\n7:ant\n3:bee\n"
+
+
+def _write(folder, labels):
+    """A picture of each label's grey, with TF-Slim's keys."""
+    with tf.io.TFRecordWriter(str(folder / "train-0")) as writer:
+        for label in labels:
+            image = np.full((8, 8, 3), 20 * label, np.uint8)
+            contents = cv2.imencode(".png", image)[1].tobytes()
+            feature = {
+                "image/encoded": tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[contents])
+                ),
+                "image/class/label": tf.train.Feature(
+                    int64_list=tf.train.Int64List(value=[label])
+                ),
+            }
+            features = tf.train.Features(feature=feature)
+            example = tf.train.Example(features=features)
+            writer.write(example.SerializeToString())
+    return f"tfrecord:{folder}/train-*"
+
+
+def test_records_have_the_classes_of_the_list_beside_them(tmp_path):
+    pattern = _write(tmp_path, [3, 7, 3])
+    (tmp_path / "labels.txt").write_text(_CLASS_LIST)
+    source = open_source.open_labelled(pattern)
+    assert source.class_names == ("background", "bee", "ant")
+    for part in (source, source.subset(np.array([1, 2]))):
+        stream = part.stream_once(None, skipped_lib.SkippedExamples())
+        for image, number in stream.as_numpy_iterator():
+            label = {"bee": 3, "ant": 7}[source.class_names[number]]
+            assert (image == 20 * label).all()
+
+
+def test_records_without_a_list_have_no_classes(tmp_path):
+    pattern = _write(tmp_path, [3, 7])
+    assert not open_source.open_pictures(pattern).num_classes
+    with pytest.raises(ValueError, match="Put TF-Slim's labels.txt"):
+        open_source.open_labelled(pattern)
+
+
+@pytest.mark.parametrize(
+    "class_list, message",
+    [
+        ("3:bee\n", "image/class/label is 7, which labels.txt"),
+        ("3:bee\n3:ant\n", "labels.txt: the line '3:ant'"),
+        ("bee\n", "labels.txt: the line 'bee'"),
+    ],
+)
+def test_a_list_of_other_records_is_refused(tmp_path, class_list, message):
+    pattern = _write(tmp_path, [7, 3])
+    (tmp_path / "labels.txt").write_text(class_list)
+    with pytest.raises(ValueError, match=message):
+        open_source.open_pictures(pattern)
