@@ -78,6 +78,8 @@ class TrainConfig:
         rms_decay: of RMSProp's mean square.
         momentum: of RMSProp.
         epsilon: of RMSProp, inside the square root.
+        weight_decay: L2 penalty of kernels, halved as TF-Slim does; the paper
+            names none.
         log_every: steps between lines of `metrics.jsonl`.
         save_every: steps between checkpoints.
         draw_every: steps between pictures in TensorBoard.
@@ -101,6 +103,7 @@ class TrainConfig:
     momentum: float = settings.ranged(0.9, at_least=0, below=1)  # ours
     # ours; 1e-3 would make it plain gradient descent
     epsilon: float = settings.ranged(1e-8, above=0)
+    weight_decay: float = settings.ranged(0.0, at_least=0)
     log_every: int = settings.ranged(40, at_least=1)
     save_every: int = settings.ranged(1000, at_least=1)
     draw_every: int = settings.ranged(1000, at_least=1)

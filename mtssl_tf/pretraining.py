@@ -15,6 +15,7 @@ from typing import Any, TYPE_CHECKING
 from absl import logging
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
@@ -34,6 +35,7 @@ def pretrain(
     images: str | os.PathLike = "",
     videos: str | os.PathLike = "",
     preset: str = "tiny",
+    recipe: str = recipes.OURS,
     lasso: bool = False,
     harmonize: bool = False,
     steps: int | None = None,
@@ -58,6 +60,7 @@ def pretrain(
             images nor videos: the built-in sample set.
         videos: a folder of video files and of folders of numbered frames.
         preset: scale of trunk and training: tiny, small or paper.
+        recipe: ours, or paper for what is literally the paper's.
         lasso: each task reads its own sparse mix of block-3 units.
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         steps: training steps in all; None takes the preset's.
@@ -88,6 +91,7 @@ def pretrain(
     config = build_config(
         list(tasks) if tasks is not None else pretext_tasks(),
         preset,
+        recipe=recipe,
         images=os.fspath(images),
         videos=os.fspath(videos),
         lasso=lasso,
@@ -132,6 +136,7 @@ def build_config(
     tasks: Sequence[str],
     preset: str,
     *,
+    recipe: str = recipes.OURS,
     images: str,
     videos: str,
     lasso: bool,
@@ -150,6 +155,7 @@ def build_config(
     Args:
         tasks: as `pretrain` takes them, as are the next ones.
         preset: scale.
+        recipe: whose method.
         images: source.
         videos: source.
         lasso: whether tasks mix units.
@@ -194,7 +200,9 @@ def build_config(
             hours=hours or 0.0,
         ),
     )
-    return config_lib.override(config, *assignments)
+    return config_lib.override(
+        config, *recipes.assignments(recipe, tasks), *assignments
+    )
 
 
 def check_paths(config: config_lib.RunConfig) -> None:

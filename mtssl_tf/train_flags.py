@@ -9,6 +9,7 @@ from absl import flags
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
+from mtssl_tf import recipes
 from mtssl_tf import tasks
 from mtssl_tf.distribute import options
 from mtssl_tf.process import command
@@ -45,6 +46,14 @@ PRESET = flags.DEFINE_enum(
     "tiny",
     list(config_lib.PRESETS),
     "Scale of trunk and training.",
+    flag_values=FLAGS,
+)
+RECIPE = flags.DEFINE_enum(
+    "recipe",
+    recipes.OURS,
+    list(recipes.RECIPES),
+    "Whose method: paper is literally the paper's (docs/paper.md); --set goes "
+    "before it.",
     flag_values=FLAGS,
 )
 LASSO = flags.DEFINE_bool(
@@ -204,6 +213,7 @@ def config_from_flags() -> config_lib.RunConfig:
     return pretraining.build_config(
         TASKS.value,
         PRESET.value,
+        recipe=RECIPE.value,
         images=IMAGES.value,
         videos=VIDEOS.value,
         lasso=LASSO.value,

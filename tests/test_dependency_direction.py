@@ -21,7 +21,7 @@ _FLOORS = (
     ("models", "motion", "reports"),
     ("data", "slim"),
     ("frozen", "tasks"),
-    ("config", "export_record"),
+    ("config", "export_record", "recipes"),
     ("training",),
     ("checkup", "distribute", "pretrained"),
     ("embedding", "formats", "old_weights", "slim_checkpoint"),

@@ -55,6 +55,7 @@ class Task(abc.ABC):
         source: 'images' or 'videos'.
         Config: its options, a `TaskConfig`.
         presets: preset name -> its options at that scale.
+        recipes: recipe name -> those of its options that the recipe sets.
         is_harmonized: whether `--harmonize` turns on `grey_input`.
         compares_examples: whether the loss of one example depends on the
             others of its batch.
@@ -69,6 +70,7 @@ class Task(abc.ABC):
     source: ClassVar[str]
     Config: ClassVar[type[TaskConfig]]
     presets: ClassVar[Mapping[str, TaskConfig]]
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     is_harmonized: ClassVar[bool] = False
     compares_examples: ClassVar[bool] = False
     side_setting: ClassVar[str | None] = None

@@ -103,6 +103,9 @@ class Exemplar(base.Task):
         ),
         "paper": ExemplarConfig(learning_rate=1e-4),
     }
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"negatives": "random", "color_strength": 1.0}
+    }
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor

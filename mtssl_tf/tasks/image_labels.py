@@ -94,6 +94,9 @@ class ImageLabels(base.Task):
             decay_epochs=2.0,  # paper, sec. 6
         ),
     }
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"decay_epochs": 2.0}  # sec. 6
+    }
 
     def __init__(self, config: Any, contract: Any = None) -> None:
         super().__init__(config, contract)

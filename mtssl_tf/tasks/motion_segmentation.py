@@ -5,7 +5,8 @@ Pathak et al., "Learning Features by Watching Objects Move", CVPR 2017
 from which the camera's own motion is taken out (`mtssl_tf.motion`).
 
 Our deviations: the head's layout; a label pixel is the share of its 8 by 8
-pixels that move, where the paper down-samples to one of two values.
+pixels that move, where the paper down-samples to one of two values (as
+`hard_labels` does).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class MotionSegmentationConfig(base.TaskConfig):
         crop_px: side of the random square the trunk sees; a multiple of 8.
         color_strength: of colour distortions (`data/distort.py`), which the
             paper suggests for all tasks (sec. 7); 0 leaves colours alone.
+        hard_labels: whether a label is 1 where half of its pixels or more
+            move and else 0, in place of their share.
         hidden_channels: of the head's 3x3 convolution.
     """
 
@@ -51,6 +54,7 @@ class MotionSegmentationConfig(base.TaskConfig):
     max_short_side_px: int = settings.ranged(360, at_least=1)
     crop_px: int = settings.ranged(224, at_least=1)
     color_strength: float = settings.ranged(0.0, at_least=0, at_most=1)
+    hard_labels: bool = False
     hidden_channels: int = settings.ranged(256, at_least=1)
 
     def __post_init__(self) -> None:
@@ -99,6 +103,9 @@ class MotionSegmentation(base.Task):
             hidden_channels=128,
         ),
         "paper": MotionSegmentationConfig(learning_rate=1e-4),
+    }
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"hard_labels": True, "color_strength": 0.0}
     }
 
     def __init__(
@@ -158,6 +165,8 @@ class MotionSegmentation(base.Task):
             "valid",
             "channels_last",
         )
+        if self.config.hard_labels:
+            moving = ops.cast(moving >= 0.5, "float32")
         return {
             "views": self.to_trunk_input(views),
             "target": ops.squeeze(moving, -1),

@@ -196,7 +196,9 @@ def build_states(
             config.train.momentum,
             config.train.epsilon,
         )
-        states[name] = step.TaskState(task, model, rmsprop, variables)
+        states[name] = step.TaskState(
+            task, model, rmsprop, variables, config.train.weight_decay
+        )
     return shared.trunk, states
 
 

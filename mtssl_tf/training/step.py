@@ -30,12 +30,14 @@ class TaskState:
         model: trunk, mix and head.
         optimizer: this task's own RMSProp, over trunk and head.
         variables: what it updates.
+        weight_decay: of the kernels among them.
     """
 
     task: base.Task
     model: task_model.TaskModel
     optimizer: keras.optimizers.RMSprop
     variables: list[keras.Variable]
+    weight_decay: float = 0.0
 
 
 def predict(state: TaskState, views: tf.Tensor) -> tf.Tensor:
@@ -86,7 +88,7 @@ def compute_bare_gradients(
         )
         per_example = own(state.task.loss(prediction, target))
         loss = tf.reduce_sum(per_example) / global_batch_size
-        objective = loss + _share_of_penalties(state.model)
+        objective = loss + _share_of_penalties(state)
     gradients = tape.gradient(
         objective, [variable.value for variable in state.variables]
     )
@@ -181,10 +183,15 @@ def are_finite(
     return tf.math.is_finite(values["loss"] + tf.linalg.global_norm(gradients))
 
 
-def _share_of_penalties(model: task_model.TaskModel) -> tf.Tensor:
-    """Returns the mix's penalties, divided over the replicas."""
+def _share_of_penalties(state: TaskState) -> tf.Tensor:
+    """Returns penalties of mix and kernels, divided over the replicas."""
+    penalties = [tf.zeros([]), *state.model.model.losses]
+    if state.weight_decay:
+        kernels = (v for v in state.variables if v.name == "kernel")
+        squares = tf.add_n([tf.nn.l2_loss(kernel.value) for kernel in kernels])
+        penalties.append(state.weight_decay * squares)
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return tf.add_n([tf.zeros([]), *model.model.losses]) / num_replicas
+    return tf.add_n(penalties) / num_replicas
 
 
 def _views_as_batch(views: tf.Tensor) -> tf.Tensor:

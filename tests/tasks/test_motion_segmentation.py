@@ -43,6 +43,21 @@ def test_the_mask_goes_along_with_the_frame():
         np.testing.assert_allclose(out["target"], share, atol=1e-5)
 
 
+def test_hard_labels_are_one_where_half_of_a_place_moves():
+    task = motion_segmentation.MotionSegmentation(
+        dataclasses.replace(_CONFIG, hard_labels=True)
+    )
+    moving = np.zeros((1, 8, 24, 1), np.uint8)
+    moving[:, :4, :8] = 255  # half of the first place
+    moving[:, :3, 8:16] = 255  # less of the second
+    batch = {
+        "views": tf.zeros([1, 1, 8, 24, 3], tf.uint8),
+        "target": tf.constant(moving),
+        "seed": tf.zeros([1, 2], tf.int32),
+    }
+    np.testing.assert_array_equal(task.color(batch)["target"], [[[1, 0, 0]]])
+
+
 def test_loss_equals_numpy():
     random = np.random.default_rng(0)
     logits = random.normal(size=(2, 4, 4)).astype(np.float32)

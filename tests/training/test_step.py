@@ -62,6 +62,21 @@ def test_steps_equal_those_of_keras(name):
         )
 
 
+def test_weight_decay_adds_each_kernel_to_its_gradient():
+    found = []
+    for weight_decay in (0.0, 0.5):
+        state = _state("exemplar", weight_decay=weight_decay)
+        batch = task_cases.batch(state.task)
+        size = state.task.config.batch_size
+        found.append(step_lib.compute_gradients(state, batch, size)[1])
+    assert any(variable.name == "kernel" for variable in state.variables)
+    for variable, plain, decayed in zip(state.variables, *found):
+        added = 0.5 * variable.value if variable.name == "kernel" else 0.0
+        np.testing.assert_allclose(
+            decayed, plain + added, atol=1e-4, err_msg=variable.path
+        )
+
+
 @pytest.mark.parametrize("name", ["colorization", "relative_position"])
 def test_units_computed_twice_change_nothing(name):
     found = []
