@@ -40,7 +40,8 @@ class DataConfig:
         held_out_videos: share of the clips never trained on.
         num_fit: examples that each task's `fit` looks at.
         labelled_short_side_px: size at which motion is looked for in clips,
-            at least: in smaller frames slow motion is under a pixel.
+            at least: in smaller frames slow motion is under a pixel. Where a
+            task scales frames to more, it is looked for at that size.
         cache_dir: for labelled frames and the sample set.
         cache_gib: what labelled frames may take there, in GiB.
     """
@@ -180,6 +181,24 @@ class RunConfig:
     def sources(self) -> set[str]:
         """Returns which of 'images' and 'videos' the tasks need."""
         return {tasks_lib.find_task(name).source for name in self.tasks}
+
+    def needed_sides(self, source: str) -> dict[str, int]:
+        """Returns the short side, in pixels, that each task of a source needs.
+
+        Tasks that take everything as it is are left out.
+        """
+        kinds = {name: tasks_lib.find_task(name) for name in self.tasks}
+        sides = {
+            name: kind(self.tasks[name], self.contract).smallest_side_px
+            for name, kind in kinds.items()
+            if kind.source == source
+        }
+        return {name: side for name, side in sides.items() if side is not None}
+
+    def labelled_short_side_px(self) -> int:
+        """Returns the short side of labelled frames: none is enlarged."""
+        sides = self.needed_sides("videos").values()
+        return max([self.data.labelled_short_side_px, *sides])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -131,3 +131,16 @@ def test_settings_that_are_gone_are_read_where_they_asked_for_nothing():
         ValueError, match="decay_steps=80072 is a setting of an"
     ):
         config_lib.from_json(json.dumps(stored))
+
+
+@pytest.mark.parametrize(
+    "preset, side", [("tiny", 160), ("small", 200), ("paper", 360)]
+)
+def test_motion_is_looked_for_at_the_size_that_a_preset_sees(preset, side):
+    """What is cut from a smaller frame would be enlarged."""
+    config = config_lib.preset_config(preset, ["motion_segmentation"])
+    assert config.labelled_short_side_px() == side
+    larger = config_lib.override(config, "data.labelled_short_side_px=400")
+    assert larger.labelled_short_side_px() == 400
+    pictures = config_lib.preset_config(preset, ["exemplar"])
+    assert pictures.labelled_short_side_px() == 160

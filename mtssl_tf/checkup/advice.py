@@ -11,7 +11,6 @@ from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.checkup import clip_facts as clip_facts_lib
 from mtssl_tf.checkup import picture_facts as picture_facts_lib
 from mtssl_tf.files import names as names_lib
-from mtssl_tf.tasks import base
 
 # ours: of the pictures, that are too small for a task before it is advised.
 _MANY = 0.25
@@ -57,7 +56,7 @@ def _on_files(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
 def _on_small(
     config: config_lib.RunConfig, facts: picture_facts_lib.PictureFacts
 ) -> Iterator[str]:
-    for name, side in needed_sides(config, "images").items():
+    for name, side in config.needed_sides("images").items():
         share = too_small(facts, side)
         if share < _MANY:
             continue
@@ -96,25 +95,11 @@ def _lower_setting(
     yield f"--set {assignment}"
 
 
-def needed_sides(config: config_lib.RunConfig, source: str) -> dict[str, int]:
-    """Returns the short side, in pixels, that each task of a source needs."""
-    sides = {
-        name: _task(config, name).smallest_side_px
-        for name in config.tasks
-        if tasks_lib.find_task(name).source == source
-    }
-    return {name: side for name, side in sides.items() if side is not None}
-
-
 def too_small(facts: picture_facts_lib.PictureFacts, side_px: int) -> float:
     """Returns which share of the usable pictures is under a short side."""
     if not len(facts.sizes):
         return 0.0
     return float((facts.short_sides < side_px).mean())
-
-
-def _task(config: config_lib.RunConfig, name: str) -> base.Task:
-    return tasks_lib.find_task(name)(config.tasks[name], config.contract)
 
 
 def _needs(config: config_lib.RunConfig, name: str, preset: str) -> int:

@@ -50,7 +50,7 @@ def check(
     pictures = clips = None
     needed = config.sources()
     if "images" in needed:
-        sides = advice.needed_sides(config, "images").values()
+        sides = config.needed_sides("images").values()
         pictures = picture_facts_lib.look(
             config.data.images, share, _PICTURES_S, max(sides, default=None)
         )
@@ -60,7 +60,7 @@ def check(
             share,
             _CLIPS_S,
             config.motion.window_frames,
-            config.data.labelled_short_side_px,
+            config.labelled_short_side_px(),
         )
     max_s = max(end_s - time.monotonic(), _MIN_PACE_S)
     paces, no_pace = _pace(config, pictures, clips, max_s)

@@ -83,7 +83,7 @@ def _picture_lines(
         lines.append(f"  not read, by ending: {names_lib.some(endings)}")
     if num_usable:
         lines.append(f"  short side, px: {_quantiles(facts.short_sides)}")
-        for name, side in advice_lib.needed_sides(config, "images").items():
+        for name, side in config.needed_sides("images").items():
             share = advice_lib.too_small(facts, side)
             lines.append(f"  under the {side} px of {name}: {share:.1%}")
         lines.append(f"  grey: {facts.is_grey.mean():.1%}")

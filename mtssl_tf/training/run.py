@@ -105,7 +105,7 @@ def open_sources(
             data.videos,
             config.motion,
             pathlib.Path(paths.expand(data.cache_dir)) / "labelled_clips",
-            data.labelled_short_side_px,
+            config.labelled_short_side_px(),
             int(data.cache_gib * 2**30),
         )
         sources["videos"] = source_lib.split_source(clips, data.held_out_videos)
