@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import datetime
+import functools
 import hashlib
 import json
 import math
@@ -32,6 +33,7 @@ RESULT_FILE = "result.json"
 PROXIMAL_STEP = {"proximal_step": "l1 * rate / (1 - momentum)"}
 
 _ID_DIGITS = 8
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _MIXES = "mixing_weights"  # as the lines of a run's log have them
 
 
@@ -116,6 +118,7 @@ def save_result(
         "command": shlex.join(sys.orig_argv),
         "version": version_lib.VERSION,
         "commit": _checkout_commit(),
+        "code": code_digest(),
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(
             timespec="seconds"
         ),
@@ -130,6 +133,21 @@ def save_result(
     path = pathlib.Path(out_dir) / RESULT_FILE
     atomic_file.write_text(path, json.dumps(_as_plain(record), indent=2) + "\n")
     return path
+
+
+@functools.cache
+def code_digest() -> str:
+    """Returns 16 hex digits that change with the code that makes a result.
+
+    That is all of this package and of `mtssl_tf`: results of other code are
+    not joined to a mean.
+    """
+    digest = hashlib.sha256()
+    for package in ("evaluation", "mtssl_tf"):
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(_ROOT)}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def load_result(path: str | os.PathLike) -> dict[str, Any]:

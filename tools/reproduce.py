@@ -1,12 +1,13 @@
-"""Trains and evaluates a whole table of trunks, and writes it as Markdown.
+"""The paper's tables and Figure 3 from one command, at a scale of your choice.
 
-    python -m tools.reproduce --images=DIR --videos=DIR --train=DIR/train \
-        --test=DIR/test --out=runs/table --steps=2400 --seeds=3
+    python -m tools.reproduce --images=DIR --videos=DIR --train=DIR \
+        --test=DIR --voc=DEVKIT --depth=DIR --preset=tiny --out=OUT
 
-Rows are raw pixels, random weights, every pretext task alone, all of them,
-and the tasks that need labels; each with every seed, from the last unit and
-from a lasso mix, with both treatments of batch norm. The same command again
-goes on where it stopped: what has a result is not done again.
+Trains every trunk that the tables need, once, for equal GPU hours, and reads
+each in all three evaluations; OUT/tables.md, after each of them, has the
+paper's number beside ours. --dry_run says what that is and what it costs. The
+same command again goes on where it stopped; data that are not given leave
+their cells empty, and what fails stops nothing else.
 """
 
 # ruff: noqa: E402
@@ -17,219 +18,31 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 import shlex
-import statistics
-import subprocess
 import sys
-import time
 
 from absl import flags
 
-from evaluation import result
-from evaluation.classification import protocol
-from mtssl_tf import tasks as tasks_lib
+from evaluation import command as evaluation_command
+from evaluation.classification import protocol as linear_protocol
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import lock
-from tools import child_process
+from tools.reproduction import jobs as jobs_lib
+from tools.reproduction import markdown
+from tools.reproduction import plan as plan_lib
+from tools.reproduction import tables as tables_lib
 
 NAME = "tools.reproduce"
-TABLE_FILE = "table.md"
-_TRAIN_TIME_FILE = "train_wall_time_s"
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One kind of trunk: what trains it, if anything does.
-
-    Attributes:
-        name: as the table shows it.
-        tasks: what it is trained on; empty for a fixed source.
-        needs_labels: whether it is trained on pictures with classes.
-    """
-
-    name: str
-    tasks: tuple[str, ...] = ()
-    needs_labels: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One command and the folder that says whether it is done."""
-
-    command: tuple[str, ...]
-    out: pathlib.Path
-    is_training: bool
-
-
-def all_rows(has_videos: bool) -> list[Row]:
-    """Returns the table's rows, from the task registry."""
-    usable = {
-        name: task
-        for name, task in tasks_lib.TASKS.items()
-        if has_videos or task.source != "videos"
-    }
-    pretext = tuple(name for name, task in usable.items() if task.is_pretext)
-    rows = [Row("pixels"), Row("random")]
-    rows += [Row(name, (name,)) for name in pretext]
-    if len(pretext) > 1:
-        rows.append(Row(f"all {len(pretext)} tasks", pretext))
-    rows += [
-        Row(name, (name,), needs_labels=True)
-        for name, task in usable.items()
-        if not task.is_pretext
-    ]
-    return rows
-
-
-def features_of(preset: str) -> dict[str, list[str]]:
-    """Returns what is read of a trunk, and the flags that ask for it.
-
-    A mix is compared with the last unit at the mix's stride; where the preset
-    reads the last unit at another one, that is there too.
-    """
-    features: dict[str, list[str]] = {"last unit": []}
-    stride = protocol.LASSO_STRIDE
-    if protocol.PRESETS[preset].fast.output_stride > stride:
-        features[f"last unit at stride {stride}"] = [
-            f"--output_stride={stride}"
-        ]
-    return {**features, "lasso mix": ["--lasso"]}
-
-
-def plan(rows: Sequence[Row], values: flags.FlagValues) -> Iterator[Job]:
-    """Yields every command, seed by seed, so that a part is a table too."""
-    out = pathlib.Path(values.out)
-    for seed in range(values.seeds):
-        for row in rows:
-            folder = out / row.name.replace(" ", "_") / f"seed_{seed}"
-            if row.tasks:
-                command = _train_command(values, row, seed, folder)
-                yield Job(command, folder, is_training=True)
-            for features, extra in features_of(values.preset).items():
-                if row.name == "pixels" and extra:
-                    continue  # has no units to mix
-                evaluated = folder / features.replace(" ", "_")
-                source = str(folder) if row.tasks else row.name
-                command = _evaluate_command(
-                    values, source, seed, evaluated, extra
-                )
-                yield Job(command, evaluated, is_training=False)
-
-
-def run(job: Job) -> None:
-    """Runs one command unless it is done.
-
-    Raises:
-        subprocess.CalledProcessError: it failed.
-    """
-    marker = job.out / (
-        _TRAIN_TIME_FILE if job.is_training else result.RESULT_FILE
-    )
-    if marker.exists():
-        return
-    print(shlex.join(job.command), flush=True)
-    start = time.perf_counter()
-    child_process.run_to_its_end(job.command)
-    if job.is_training:
-        seconds = time.perf_counter() - start
-        atomic_file.write_text(marker, f"{seconds:.0f}\n")
-
-
-def as_table(
-    rows: Sequence[Row], preset: str, seeds: int, out: pathlib.Path
-) -> str:
-    """Returns the table of all results that are there, as Markdown."""
-    lines = [
-        "| trunk | features | batch norm | seeds | top-1 | recall@5 | k-NN |",
-        "|---|---|---|---:|---:|---:|---:|",
-    ]
-    for row in rows:
-        for features in features_of(preset):
-            for mode in protocol.BATCH_NORM_MODES:
-                found = _load_results(row, features, mode, seeds, out)
-                if found:
-                    cells = [row.name, features, mode, str(len(found))]
-                    cells += map(_mean_and_spread, _by_metric(found))
-                    lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _load_results(
-    row: Row, features: str, mode: str, seeds: int, out: pathlib.Path
-) -> list[dict]:
-    found = []
-    for seed in range(seeds):
-        folder = out / row.name.replace(" ", "_") / f"seed_{seed}"
-        folder = folder / features.replace(" ", "_")
-        # The first treatment's result lies in the folder itself.
-        if mode != protocol.BATCH_NORM_MODES[0]:
-            folder = folder / mode
-        if (folder / result.RESULT_FILE).exists():
-            found.append(result.load_result(folder))
-    return found
-
-
-def _by_metric(results: list[dict]) -> Iterator[list[float]]:
-    for key in ("top1", "recall_at_5", "knn_top1"):
-        yield [each["metrics"][key] for each in results]
-
-
-def _mean_and_spread(values: list[float]) -> str:
-    text = f"{statistics.mean(values):.1f}"
-    if len(values) > 1:
-        text += f" ± {statistics.stdev(values):.1f}"
-    return text
-
-
-def _train_command(
-    values: flags.FlagValues, row: Row, seed: int, folder: pathlib.Path
-) -> tuple[str, ...]:
-    images = values.images
-    if row.needs_labels:
-        images = values.labelled_images or values.train
-    command = [
-        sys.executable,
-        "-m",
-        "mtssl_tf.train",
-        f"--tasks={','.join(row.tasks)}",
-        f"--images={images}",
-        f"--workdir={folder}",
-        f"--preset={values.preset}",
-        f"--set=train.seed={seed}",
-    ]
-    if any(tasks_lib.TASKS[name].source == "videos" for name in row.tasks):
-        command.append(f"--videos={values.videos}")
-    if values.steps:
-        command.append(f"--steps={values.steps}")
-    return (*command, *values.train_flag)
-
-
-def _evaluate_command(
-    values: flags.FlagValues,
-    source: str,
-    seed: int,
-    out: pathlib.Path,
-    extra: Sequence[str],
-) -> tuple[str, ...]:
-    # Pixels have no batch norm to treat.
-    mode = protocol.BATCH_NORM_MODES[0] if source == "pixels" else "both"
-    return (
-        sys.executable,
-        "-m",
-        "evaluation.imagenet_linear",
-        f"--trunk={source}",
-        f"--train={values.train}",
-        f"--test={values.test}",
-        f"--out={out}",
-        f"--preset={values.preset}",
-        f"--seed={seed}",
-        f"--batch_norm={mode}",
-        *extra,
-    )
+TABLES_FILE = "tables.md"
+# Of a trunk. paper: 16.8K, of K40s; the others are ours.
+_GPU_HOURS = {"tiny": 0.25, "small": 24.0, "paper": 16_800.0}
+_CALIBRATION = "calibration"
+_KINDS = ("train", tables_lib.LINEAR, tables_lib.DETECTION, tables_lib.DEPTH)
 
 
 def define_flags() -> flags.FlagValues:
@@ -237,87 +50,241 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     for name, text in (
         ("images", "Pictures to train trunks on."),
-        (
-            "labelled_images",
-            "Pictures with classes, for tasks that need labels; --train if "
-            "absent.",
-        ),
-        ("videos", "Videos to train trunks on; without, no task of videos."),
-        ("train", "As evaluation.imagenet_linear's."),
-        ("test", "As evaluation.imagenet_linear's."),
-        ("out", "Folder for runs, results and table."),
+        ("videos", "Videos to train trunks on."),
+        ("train", "Pictures with classes, as evaluation.imagenet_linear's."),
+        ("test", "Pictures with classes, to judge linear layers on."),
+        ("voc", "As evaluation.voc_detection's --data."),
+        ("depth", "As evaluation.nyu_depth's --data."),
+        ("out", "Folder for runs, results and tables."),
+        ("costs", "A table of seconds per step; measured first if absent."),
     ):
         command_lib.define_path(name, "", text, values)
     flags.DEFINE_enum(
-        "preset", "tiny", list(protocol.PRESETS), "Scale.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "steps", None, "Training steps a trunk.", 1, flag_values=values
-    )
-    flags.DEFINE_integer("seeds", 3, "Number of seeds.", 1, flag_values=values)
-    flags.DEFINE_list(
-        "rows", [], "Only these rows; all if absent.", flag_values=values
-    )
-    flags.DEFINE_multi_string(
-        "train_flag",
-        [],
-        "Passed on to every training, as --train_flag=--lasso.",
+        "preset",
+        "tiny",
+        list(linear_protocol.PRESETS),
+        "Scale.",
         flag_values=values,
     )
+    flags.DEFINE_multi_enum(
+        "only",
+        None,
+        list(tables_lib.PARTS),
+        "Only this; may be repeated. All if absent.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "gpu_hours",
+        None,
+        f"That every trunk is trained for; if absent {_GPU_HOURS}.",
+        1e-6,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "budget_hours",
+        None,
+        "Stop before anything where the trainings take more GPU hours.",
+        0.0,
+        flag_values=values,
+    )
+    for name, default, text in (
+        ("seeds", 3, "Of the linear evaluation."),
+        ("fine_tuning_seeds", 1, "Of detection and depth."),
+        ("jobs", 1, "Commands that run at a time."),
+    ):
+        flags.DEFINE_integer(name, default, text, 1, flag_values=values)
+    for kind in _KINDS:
+        flags.DEFINE_multi_string(
+            f"{kind}_flag",
+            [],
+            f"Passed on to every {kind} command, as --{kind}_flag=--set=…",
+            flag_values=values,
+        )
     flags.DEFINE_bool(
-        "list", False, "Print the commands and stop.", flag_values=values
+        "dry_run",
+        False,
+        "Print commands and cost, then stop.",
+        flag_values=values,
     )
     return values
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the command and returns its exit code.
-
-    Where one of the commands that it runs fails, that is its own.
-    """
+    """Runs the command and returns its exit code; 1 where a cell failed."""
     return command_lib.run(NAME, __doc__, define_flags(), argv, _work)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What is asked for, and what of it can be had.
+
+    Attributes:
+        parts: of `tables.PARTS`.
+        sources: what is at hand.
+        options: how it is run.
+        missing: evaluations that lack data, and the flags for them.
+    """
+
+    parts: tuple[str, ...]
+    sources: plan_lib.Sources
+    options: plan_lib.Options
+    missing: dict[plan_lib.Evaluation, str]
+
+    def evaluations(self) -> list[plan_lib.Evaluation]:
+        """Returns those that can be had."""
+        found = plan_lib.evaluations(self.parts, self.options)
+        return [each for each in found if each not in self.missing]
+
+    def trainings(self) -> list[plan_lib.Training]:
+        """Returns the runs that they need."""
+        found = dict.fromkeys(each.training for each in self.evaluations())
+        return [each for each in found if each.trunk != tables_lib.RANDOM]
+
+    def hours(self) -> float:
+        """Returns the GPU hours of all trainings."""
+        return len(self.trainings()) * self.options.gpu_hours
+
+
 def _work(values: flags.FlagValues) -> int:
-    rows = _rows(values)
-    jobs = list(plan(rows, values))
-    if values.list:
-        print("\n".join(shlex.join(job.command) for job in jobs))
+    evaluation_command.check_given(values, ("out",))
+    work = _plan(values)
+    _check_budget(work, values.budget_hours)
+    jobs = _jobs(work)
+    print(_describe(work), flush=True)
+    if values.dry_run:
+        for job in jobs:
+            print(job.name)
         return 0
-    out = pathlib.Path(values.out)
-    try:
-        with lock.hold(out, command_lib.end_at_lost_lock(NAME)):
-            _run_all(jobs, rows, values)
-    except subprocess.CalledProcessError as error:
-        print(f"{NAME}: {error} Run it again to go on.", file=sys.stderr)
-        return child_process.exit_code(error)
-    return 0
+    with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
+        return _run(work, jobs, values.jobs)
 
 
-def _rows(values: flags.FlagValues) -> list[Row]:
-    """Returns the rows that the flags ask for."""
-    names = ("images", "train", "test", "out")
-    missing = [f"--{name}" for name in names if not values[name].value]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} must be given; see --help.")
-    rows = {row.name: row for row in all_rows(bool(values.videos))}
-    unknown = [name for name in values.rows if name not in rows]
-    if unknown:
-        raise ValueError(
-            f"There are no rows {unknown}. Known: {', '.join(rows)}."
+def _plan(values: flags.FlagValues) -> _Work:
+    sources = plan_lib.Sources(
+        **{
+            field.name: getattr(values, field.name)
+            for field in dataclasses.fields(plan_lib.Sources)
+        }
+    )
+    options = plan_lib.Options(
+        out=pathlib.Path(values.out),
+        preset=values.preset,
+        gpu_hours=values.gpu_hours or _GPU_HOURS[values.preset],
+        costs=values.costs,
+        seeds=values.seeds,
+        fine_tuning_seeds=values.fine_tuning_seeds,
+        flags={kind: tuple(values[f"{kind}_flag"].value) for kind in _KINDS},
+    )
+    parts = tuple(values.only or tables_lib.PARTS)
+    missing = {
+        each: flags_missing
+        for each in plan_lib.evaluations(parts, options)
+        if (flags_missing := plan_lib.missing_data(each, sources))
+    }
+    work = _Work(parts, sources, options, missing)
+    if not work.evaluations():
+        lacking = dict.fromkeys(", ".join(missing.values()).split(", "))
+        raise ValueError(f"Nothing can be had without {', '.join(lacking)}.")
+    return work
+
+
+def _check_budget(work: _Work, budget_hours: float | None) -> None:
+    """Raises ValueError where the trainings take more than was allowed."""
+    if budget_hours is None or work.hours() <= budget_hours:
+        return
+    fitting = ""
+    for number in range(len(work.parts), 0, -1):
+        smaller = dataclasses.replace(work, parts=work.parts[:number])
+        if smaller.hours() <= budget_hours:
+            only = " ".join(f"--only={part}" for part in smaller.parts)
+            fitting = f" {only} takes {smaller.hours():.4g}."
+            break
+    raise ValueError(
+        f"The trainings take {work.hours():.4g} GPU hours "
+        f"({len(work.trainings())} of {work.options.gpu_hours:g}), over "
+        f"--budget_hours={budget_hours:g}.{fitting} Fewer --seeds or "
+        "--gpu_hours make it smaller."
+    )
+
+
+def _describe(work: _Work) -> str:
+    kinds = Counter(each.kind for each in work.evaluations())
+    lines = [
+        f"{len(work.trainings())} trunks, {work.options.gpu_hours:g} GPU hours "
+        f"each: {work.hours():.4g} GPU hours.",
+        "Evaluations, whose time comes on top: "
+        + ", ".join(f"{kind} {number}" for kind, number in kinds.items())
+        + ".",
+    ]
+    if work.missing:
+        lacking = Counter(work.missing.values())
+        lines += [
+            f"{number} evaluations are left out without {names}."
+            for names, number in lacking.items()
+        ]
+    return "\n".join(lines)
+
+
+def _jobs(work: _Work) -> list[jobs_lib.Job]:
+    """Returns all commands, each run before what reads it."""
+    jobs: dict[str, jobs_lib.Job] = {}
+    needed: tuple[str, ...] = ()
+    if not work.options.costs:
+        needed = (_CALIBRATION,)
+        jobs[_CALIBRATION] = jobs_lib.Job(_CALIBRATION, lambda: _chained(work))
+    for each in work.evaluations():
+        training = each.training
+        run = str(training.folder())
+        is_trained = training.trunk != tables_lib.RANDOM
+        if is_trained and run not in jobs:
+            jobs[run] = jobs_lib.Job(
+                run,
+                lambda training=training: plan_lib.training_command(
+                    training, work.sources, work.options, work.parts
+                ),
+                needed,
+            )
+        name = str(each.folder())
+        jobs[name] = jobs_lib.Job(
+            name,
+            lambda each=each: plan_lib.evaluation_command(
+                each, work.sources, work.options
+            ),
+            (run,) if is_trained else (),
         )
-    return [rows[name] for name in values.rows or rows]
+    return list(jobs.values())
 
 
-def _run_all(
-    jobs: Sequence[Job], rows: Sequence[Row], values: flags.FlagValues
-) -> None:
-    out = pathlib.Path(values.out)
-    for job in jobs:
-        run(job)
-        if not job.is_training:
-            table = as_table(rows, values.preset, values.seeds, out)
-            atomic_file.write_text(out / TABLE_FILE, table)
+def _chained(work: _Work) -> list[str]:
+    """Returns one command that measures all seconds per step."""
+    commands = plan_lib.calibration_commands(
+        work.trainings(), work.sources, work.options
+    )
+    return ["sh", "-c", " && ".join(map(shlex.join, commands))]
+
+
+def _run(work: _Work, jobs: Sequence[jobs_lib.Job], num_at_once: int) -> int:
+    runner = jobs_lib.Runner(work.options.out, num_at_once)
+
+    def why_missing(each: plan_lib.Evaluation) -> str:
+        if each in work.missing:
+            return f"without {work.missing[each]}"
+        return runner.failures.get(str(each.folder()), "not yet")
+
+    def save() -> None:
+        text = markdown.as_markdown(work.parts, work.options, why_missing)
+        atomic_file.write_text(work.options.out / TABLES_FILE, text)
+
+    save()
+    try:
+        runner.run(jobs, lambda _: save())
+    except jobs_lib.Stopped as stopped:
+        print(f"{NAME}: {stopped}. Run it again to go on.", file=sys.stderr)
+        return end_signals.EXIT_SIGNAL + stopped.number
+    save()
+    for name, reason in runner.failures.items():
+        print(f"{NAME}: {name}: {reason}", file=sys.stderr)
+    return 1 if runner.failures else 0
 
 
 if __name__ == "__main__":

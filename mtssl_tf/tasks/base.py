@@ -53,6 +53,7 @@ class Task(abc.ABC):
     Attributes:
         name: as in `--tasks`.
         source: 'images' or 'videos'.
+        abbreviation: in the paper's tables; '' where it has none.
         Config: its options, a `TaskConfig`.
         presets: preset name -> its options at that scale.
         recipes: recipe name -> those of its options that the recipe sets.
@@ -68,6 +69,7 @@ class Task(abc.ABC):
 
     name: ClassVar[str]
     source: ClassVar[str]
+    abbreviation: ClassVar[str] = ""
     Config: ClassVar[type[TaskConfig]]
     presets: ClassVar[Mapping[str, TaskConfig]]
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -78,6 +78,7 @@ class Colorization(base.Task):
 
     name: ClassVar[str] = "colorization"
     source: ClassVar[str] = "images"
+    abbreviation: ClassVar[str] = "Col"
     side_setting: ClassVar[str | None] = "short_side_px"
     learns_from_color: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ColorizationConfig

@@ -86,6 +86,7 @@ class Exemplar(base.Task):
 
     name: ClassVar[str] = "exemplar"
     source: ClassVar[str] = "images"
+    abbreviation: ClassVar[str] = "Ex"
     side_setting: ClassVar[str | None] = "short_side_px"
     compares_examples: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ExemplarConfig

@@ -75,6 +75,7 @@ class ImageLabels(base.Task):
 
     name: ClassVar[str] = "image_labels"
     source: ClassVar[str] = "images"
+    abbreviation: ClassVar[str] = "INet Labels"
     side_setting: ClassVar[str | None] = "resize_px"
     is_pretext: ClassVar[bool] = False
     Config: ClassVar[type[base.TaskConfig]] = ImageLabelsConfig

@@ -85,6 +85,7 @@ class MotionSegmentation(base.Task):
 
     name: ClassVar[str] = "motion_segmentation"
     source: ClassVar[str] = "videos"
+    abbreviation: ClassVar[str] = "MS"
     side_setting: ClassVar[str | None] = "max_short_side_px"
     Config: ClassVar[type[base.TaskConfig]] = MotionSegmentationConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {

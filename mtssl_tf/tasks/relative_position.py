@@ -93,6 +93,7 @@ class RelativePosition(base.Task):
 
     name: ClassVar[str] = "relative_position"
     source: ClassVar[str] = "images"
+    abbreviation: ClassVar[str] = "RP"
     side_setting: ClassVar[str | None] = "max_short_side_px"
     Config: ClassVar[type[base.TaskConfig]] = RelativePositionConfig
     is_harmonized: ClassVar[bool] = True

@@ -1,0 +1,1 @@
+"""The paper's tables and figures: what they need, and what came of it."""

@@ -1,0 +1,177 @@
+"""Commands that are run once, some at a time, each when what it needs is there.
+
+A job is done when its mark is there: the same jobs again go on where they
+stopped. One that fails holds up those that need it, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from absl import logging
+
+from mtssl_tf.process import atomic_file
+from mtssl_tf.process import local_map
+
+_POLL_S = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A command.
+
+    Attributes:
+        name: of its log and its mark, with / between folders.
+        command: makes it, once the jobs that it needs are done.
+        needs: names of those.
+    """
+
+    name: str
+    command: Callable[[], Sequence[str]]
+    needs: tuple[str, ...] = ()
+
+
+class Stopped(Exception):
+    """A signal asked for the end; the commands have ended.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Runner:
+    """Runs jobs in a folder, which has their logs and marks."""
+
+    def __init__(self, folder: pathlib.Path, num_at_once: int) -> None:
+        self._folder = folder
+        self._num_at_once = num_at_once
+        self._running: dict[str, tuple[subprocess.Popen, float]] = {}
+        self._signal = 0
+        self.failures: dict[str, str] = {}  # job -> why, in words
+
+    def is_done(self, name: str) -> bool:
+        """Returns whether a job has been done, now or in an earlier start."""
+        return self._mark(name).exists()
+
+    def log_of(self, name: str) -> pathlib.Path:
+        """Returns where a job's output goes."""
+        return self._folder / "logs" / f"{name}.log"
+
+    def run(
+        self, jobs: Sequence[Job], when_done: Callable[[Job], None]
+    ) -> None:
+        """Runs what is not done yet, in order where that can be.
+
+        Args:
+            jobs: each after those that it needs.
+            when_done: is called after each that has been done.
+
+        Raises:
+            Stopped: by SIGINT or SIGTERM, once the commands have ended.
+        """
+        waiting = [job for job in jobs if not self.is_done(job.name)]
+        by_name = {job.name: job for job in jobs}
+        with self._passing_signals_on():
+            while (waiting and not self._signal) or self._running:
+                if not self._signal:
+                    waiting = self._start_some(waiting)
+                for name in self._ended():
+                    if self.is_done(name):
+                        when_done(by_name[name])
+                time.sleep(_POLL_S)
+        if self._signal:
+            raise Stopped(self._signal)
+
+    def _start_some(self, waiting: list[Job]) -> list[Job]:
+        """Starts what may start, and returns what is left to wait."""
+        left = []
+        for job in waiting:
+            failed = [name for name in job.needs if name in self.failures]
+            if failed:
+                self.failures[job.name] = f"{failed[0]} failed"
+            elif len(self._running) < self._num_at_once and all(
+                map(self.is_done, job.needs)
+            ):
+                self._start(job)
+            else:
+                left.append(job)
+        return left
+
+    def _start(self, job: Job) -> None:
+        try:
+            command = list(job.command())
+        except OSError as error:
+            self.failures[job.name] = str(error)
+            return
+        log = self.log_of(job.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        logging.info("%s", job.name)
+        parent = os.getpid()
+        with open(log, "ab") as file:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                # Ctrl-C comes from here, once, and not from the terminal too.
+                start_new_session=True,
+                preexec_fn=lambda: local_map.end_with_parent(parent),
+            )
+        self._running[job.name] = (process, time.monotonic())
+
+    def _ended(self) -> Iterator[str]:
+        """Yields the jobs whose command has ended."""
+        for name, (process, start) in list(self._running.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._running[name]
+            if code == 0:
+                seconds = round(time.monotonic() - start, 1)
+                mark = json.dumps({"wall_time_s": seconds})
+                atomic_file.write_text(self._mark(name), mark + "\n")
+            elif not self._signal:
+                self.failures[name] = (
+                    f"exit code {code}: {_last_line(self.log_of(name))}"
+                )
+                logging.error("%s: %s", name, self.failures[name])
+            yield name
+
+    def _mark(self, name: str) -> pathlib.Path:
+        return self._folder / "done" / f"{name}.json"
+
+    @contextlib.contextmanager
+    def _passing_signals_on(self) -> Iterator[None]:
+        """Has the commands end as they do by themselves: training saves."""
+
+        def pass_on(number: int, _: object) -> None:
+            self._signal = number
+            for process, _start in self._running.values():
+                process.send_signal(number)
+
+        former = {
+            number: signal.signal(number, pass_on)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def _last_line(log: pathlib.Path) -> str:
+    lines = log.read_text(errors="backslashreplace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
