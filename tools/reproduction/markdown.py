@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-import pathlib
 import statistics
-from typing import Any
 
-from evaluation import result as result_lib
+from tools.reproduction import findings
 from tools.reproduction import plan
+from tools.reproduction import results
 from tools.reproduction import tables as tables_lib
 
 # Says why an evaluation has no result.
@@ -18,7 +17,7 @@ WhyMissing = Callable[[plan.Evaluation], str]
 def as_markdown(
     parts: Sequence[str], options: plan.Options, why_missing: WhyMissing
 ) -> str:
-    """Returns all tables and curves that were asked for.
+    """Returns the tables, curves and findings that were asked for.
 
     A cell has the paper's number, ours as mean and standard deviation over
     seeds, and how many seeds. Results of another protocol or other code are
@@ -31,6 +30,7 @@ def as_markdown(
     ]
     if "figure3" in parts:
         texts.append(_figure3_as_markdown(options, why_missing))
+    texts.append(findings.as_markdown(parts, options))
     return "\n".join(texts)
 
 
@@ -89,24 +89,12 @@ def _ours(
     why_missing: WhyMissing,
 ) -> str:
     """Returns what stands in a cell."""
-    groups: dict[tuple[str, str], list[float]] = {}
-    for each in wanted:
-        found = _load(options.out / each.folder())
-        if found:
-            made_by = (found["protocol_id"], found.get("code", ""))
-            groups.setdefault(made_by, []).append(found["metrics"][metric])
-    if not groups:
+    found = results.values(wanted, metric, options.out)
+    if not found:
         return f"missing: {why_missing(wanted[0])}"
     return "; by other code or protocol ".join(
-        map(_mean_and_spread, groups.values())
+        _mean_and_spread(list(by_seed.values())) for by_seed in found.values()
     )
-
-
-def _load(folder: pathlib.Path) -> dict[str, Any] | None:
-    try:
-        return result_lib.load_result(folder)
-    except FileNotFoundError:
-        return None
 
 
 def _mean_and_spread(values: Sequence[float]) -> str:
