@@ -83,6 +83,10 @@ class TrainConfig:
             names none.
         log_every: steps between lines of `metrics.jsonl`.
         save_every: steps between checkpoints.
+        costs: a file of seconds per step (`training/cost_table.py`) that the
+            run's cost is counted with; "" measures its own first steps.
+        snapshot_every: GPU hours between snapshots, which are kept; 0 for
+            none.
         draw_every: steps between pictures in TensorBoard.
         judge_every: steps between judgements on what was held out.
         judge_batches: batches a task is judged on.
@@ -107,6 +111,8 @@ class TrainConfig:
     weight_decay: float = settings.ranged(0.0, at_least=0)
     log_every: int = settings.ranged(40, at_least=1)
     save_every: int = settings.ranged(1000, at_least=1)
+    costs: str = ""
+    snapshot_every: float = settings.ranged(0.0, at_least=0)
     draw_every: int = settings.ranged(1000, at_least=1)
     judge_every: int = settings.ranged(1000, at_least=1)
     judge_batches: int = settings.ranged(8, at_least=1)
@@ -226,7 +232,9 @@ PRESETS: dict[str, Preset] = {
         model_config.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
         TrainConfig(steps=200_000, save_every=5000, judge_every=5000),
     ),
-    # The paper's trunk (sec. 3.1). 64 K40 for 16.8K GPU hours (sec. 6).
+    # The paper's trunk (sec. 3.1). So many steps of its four tasks, one patch
+    # or pair a picture, are about 607 hours of a K40 by --dry_run; the paper
+    # trained for 16.8K, on 64 of them (sec. 6; docs/cost.md says more).
     "paper": Preset(
         model_config.TrunkConfig(depth=101),
         TrainConfig(

@@ -20,6 +20,7 @@ from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
+from mtssl_tf.training import cost_table
 from mtssl_tf.training import run_directory
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def pretrain(
     harmonize: bool = False,
     steps: int | None = None,
     hours: float | None = None,
+    gpu_hours: float | None = None,
+    costs: str | os.PathLike = "",
+    snapshot_every: float = 0.0,
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
@@ -65,6 +69,11 @@ def pretrain(
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         steps: training steps in all; None takes the preset's.
         hours: trains for so long, in place of `steps`.
+        gpu_hours: trains as many steps as cost that by `costs`, in place of
+            `steps`.
+        costs: a file of seconds per step, as `--calibrate` writes it, which
+            the run's cost is counted with.
+        snapshot_every: GPU hours between snapshots, which are kept.
         precision: float32 or bfloat16, of activations.
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
@@ -98,6 +107,9 @@ def pretrain(
         harmonize=harmonize,
         steps=steps,
         hours=hours,
+        gpu_hours=gpu_hours,
+        costs=os.fspath(costs),
+        snapshot_every=snapshot_every,
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
@@ -107,6 +119,7 @@ def pretrain(
         ],
     )
     check_paths(config)
+    cost_table.check(config)
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "pretrain needs Keras's TensorFlow back end, and this process has "
@@ -143,6 +156,9 @@ def build_config(
     harmonize: bool,
     steps: int | None,
     hours: float | None = None,
+    gpu_hours: float | None = None,
+    costs: str = "",
+    snapshot_every: float = 0.0,
     precision: str,
     remat: bool = False,
     probe: str,
@@ -162,6 +178,9 @@ def build_config(
         harmonize: whether inputs are harmonized.
         steps: in all, or None.
         hours: to train for in place of steps, or None.
+        gpu_hours: to train for in place of either, or None.
+        costs: a file of seconds per step, or "".
+        snapshot_every: GPU hours, or 0.
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
@@ -172,15 +191,9 @@ def build_config(
     Raises:
         ValueError: something is unknown or does not fit together.
     """
-    if hours is not None and not 0 < hours < math.inf:
-        raise ValueError(f"--hours={hours} must be over 0, as 0.5 or 8.")
-    if steps is not None and hours is not None:
-        raise ValueError(
-            f"--steps={steps} and --hours={hours:g} both say how long to "
-            "train. Give one of them."
-        )
-    images, videos, probe, from_weights = map(
-        paths.expand, (images, videos, probe, from_weights)
+    _check_length(steps, hours, gpu_hours)
+    images, videos, costs, probe, from_weights = map(
+        paths.expand, (images, videos, costs, probe, from_weights)
     )
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
@@ -198,11 +211,53 @@ def build_config(
             profile=profile,
             steps=config.train.steps if steps is None else steps,
             hours=hours or 0.0,
+            costs=costs,
+            snapshot_every=snapshot_every,
         ),
     )
-    return config_lib.override(
+    config = config_lib.override(
         config, *recipes.assignments(recipe, tasks), *assignments
     )
+    return config if gpu_hours is None else _buy_steps(config, gpu_hours)
+
+
+def _check_length(
+    steps: int | None, hours: float | None, gpu_hours: float | None
+) -> None:
+    """Raises ValueError where it is not one way to say how long to train."""
+    for name, value in (("hours", hours), ("gpu_hours", gpu_hours)):
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"--{name}={value} must be over 0, as 0.5 or 8.")
+    given = [
+        f"--{name}={value:g}"
+        for name, value in (
+            ("steps", steps),
+            ("hours", hours),
+            ("gpu_hours", gpu_hours),
+        )
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} all say how long to train. Give one of "
+            "them."
+        )
+
+
+def _buy_steps(
+    config: config_lib.RunConfig, gpu_hours: float
+) -> config_lib.RunConfig:
+    """Returns the settings with the steps that so many GPU hours buy."""
+    if not config.train.costs:
+        raise ValueError(
+            f"--gpu_hours={gpu_hours:g} needs --costs=FILE, a table of seconds "
+            "per step. Measure it: the same command with --calibrate and "
+            "without --gpu_hours."
+        )
+    prices = cost_table.load(pathlib.Path(config.train.costs), config)
+    weights = {name: task.weight for name, task in config.tasks.items()}
+    steps = prices.steps_for(gpu_hours, weights)
+    return config_lib.override(config, f"train.steps={steps}")
 
 
 def check_paths(config: config_lib.RunConfig) -> None:

@@ -25,6 +25,7 @@ from mtssl_tf import train_flags
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.process import command
+from mtssl_tf.training import cost_table
 from mtssl_tf.training import run_directory
 
 NAME = "mtssl_tf.train"
@@ -51,17 +52,20 @@ def _work(values: flags.FlagValues) -> int:
     """Checks everything a user can get wrong, then trains."""
     del values  # train_flags reads them
     config = train_flags.config_from_flags()
-    if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
+    calibrates_here = train_flags.calibrates_here()
+    is_run = not (train_flags.DRY_RUN.value or calibrates_here)
+    if is_run and not train_flags.WORKDIR.value:
         raise ValueError("--workdir is missing: name a run directory.")
     pretraining.check_paths(config)
+    if not train_flags.CALIBRATE.value:
+        cost_table.check(config)
     cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
     config = pretraining.use_sample_set(config)
     if train_flags.DRY_RUN.value:
-        from mtssl_tf.training import dry_run
-
-        print(dry_run.describe(config))
-        return 0
+        return _tell(config)
+    if calibrates_here:
+        return _calibrate(config)
     workdir = pathlib.Path(train_flags.WORKDIR.value)
     with run_directory.hold(workdir, command.end_at_lost_lock(NAME)):
         if cluster is not None:
@@ -69,6 +73,24 @@ def _work(values: flags.FlagValues) -> int:
                 run_directory.prepare(workdir, config)
             return _train_on_cluster(config, workdir, cluster)
         return _train(_build_trainer(config, workdir))
+
+
+def _tell(config: config_lib.RunConfig) -> int:
+    from mtssl_tf.training import dry_run
+
+    costs, prices = config.train.costs, None
+    if costs:
+        prices = cost_table.load(pathlib.Path(costs), config)
+    print(dry_run.describe(config, prices))
+    return 0
+
+
+def _calibrate(config: config_lib.RunConfig) -> int:
+    from mtssl_tf.checkup import calibration
+
+    for line in calibration.calibrate(config, pathlib.Path(config.train.costs)):
+        print(line, flush=True)
+    return 0
 
 
 def _train_on_cluster(

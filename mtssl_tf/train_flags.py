@@ -83,6 +83,33 @@ HOURS = flags.DEFINE_float(
     "once their pace is known.",
     flag_values=FLAGS,
 )
+GPU_HOURS = flags.DEFINE_float(
+    "gpu_hours",
+    None,
+    "Trains as many steps as cost that by --costs, in place of --steps.",
+    flag_values=FLAGS,
+)
+COSTS = command.define_path(
+    "costs",
+    "",
+    "A table of seconds per step, which the run's cost is counted with; "
+    "without, the pace of its own first steps.",
+    FLAGS,
+)
+CALIBRATE = flags.DEFINE_bool(
+    "calibrate",
+    False,
+    "Measure seconds per step into --costs, then stop.",
+    flag_values=FLAGS,
+)
+SNAPSHOT_EVERY = flags.DEFINE_float(
+    "snapshot_every",
+    0.0,
+    "GPU hours between snapshots, which are kept: run directories to evaluate "
+    "and export.",
+    0.0,
+    flag_values=FLAGS,
+)
 PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
@@ -172,18 +199,6 @@ OVERLAP = flags.DEFINE_bool(
     "travels.",
     flag_values=FLAGS,
 )
-CALIBRATE = flags.DEFINE_bool(
-    "calibrate",
-    False,
-    "With --cluster: measure seconds per step, then stop.",
-    flag_values=FLAGS,
-)
-SNAPSHOT_EVERY = flags.DEFINE_float(
-    "snapshot_every_gpu_hours",
-    0.0,
-    "With --cluster: GPU hours between snapshots, which are kept.",
-    flag_values=FLAGS,
-)
 DASHBOARD = flags.DEFINE_bool(
     "dashboard",
     False,
@@ -220,6 +235,9 @@ def config_from_flags() -> config_lib.RunConfig:
         harmonize=HARMONIZE.value,
         steps=STEPS.value,
         hours=_hours(),
+        gpu_hours=GPU_HOURS.value,
+        costs=COSTS.value,
+        snapshot_every=SNAPSHOT_EVERY.value,
         precision=PRECISION.value,
         remat=REMAT.value,
         probe=PROBE.value,
@@ -245,8 +263,6 @@ def cluster_from_flags(
             BATCH_NORM,
             WIRE,
             OVERLAP,
-            CALIBRATE,
-            SNAPSHOT_EVERY,
             DASHBOARD,
             ALLOW_OPEN,
         )
@@ -266,12 +282,32 @@ def cluster_from_flags(
         wire=WIRE.value,
         use_overlap=OVERLAP.value,
         is_calibration=CALIBRATE.value,
-        snapshot_every=SNAPSHOT_EVERY.value,
         has_dashboard=DASHBOARD.value,
         allows_open=ALLOW_OPEN.value,
     )
     options.check_fits(cluster, config)
     return cluster
+
+
+def calibrates_here() -> bool:
+    """Returns whether seconds per step are measured on this machine.
+
+    Raises:
+        ValueError: --calibrate lacks a flag, or does not go with another.
+    """
+    if not CALIBRATE.value:
+        return False
+    if DRY_RUN.value:
+        raise ValueError(
+            "--calibrate, which measures steps, does not go with --dry_run, "
+            "which takes none. Leave one out."
+        )
+    if not CLUSTER.value and not COSTS.value:
+        raise ValueError(
+            "--calibrate needs --costs=FILE, which the seconds per step are "
+            "written to."
+        )
+    return not CLUSTER.value
 
 
 def _hours() -> float | None:

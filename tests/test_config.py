@@ -59,6 +59,11 @@ def test_overrides_reach_every_section():
         ("colorization.hidden_channels=0", "hidden_channels must be >= 1"),
         ("colorization.weight=0", "weight must be"),
         ("colorization.crop_px=1000", "crop_px=1000"),
+        ("colorization.patches_per_picture=0", "must be >= 1, got 0"),
+        (
+            "colorization.patches_per_picture=3",
+            "batch_size=32 is no multiple of patches_per_picture=3",
+        ),
         ("exemplar.batch_size=4", "no section 'exemplar'"),
     ],
 )

@@ -33,10 +33,19 @@ def hash_files(folder: pathlib.Path) -> dict[str, str]:
 
 
 def hash_run(workdir: pathlib.Path) -> dict[str, str]:
-    """Returns digests of a run's last checkpoint, metrics and label cache."""
+    """Returns digests of a run's last checkpoint, metrics and label cache.
+
+    Of its snapshots as well.
+    """
     from mtssl_tf.training import checkpoint
 
-    digests = _hash_tensors(checkpoint.latest(workdir / "run"))
+    digests = {}
+    run = workdir / "run"
+    for folder in (run, *sorted(run.glob("snapshots/*"))):
+        tensors = _hash_tensors(checkpoint.latest(folder))
+        digests.update(
+            {f"{folder.name}/{name}": v for name, v in tensors.items()}
+        )
     # How often was saved is another number where more was saved.
     digests = {k: v for k, v in digests.items() if "save_counter" not in k}
     digests.update(hash_metrics(workdir / "run" / "metrics.jsonl"))

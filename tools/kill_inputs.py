@@ -8,9 +8,13 @@ import shutil
 import cv2
 import numpy as np
 
+from mtssl_tf import config as config_lib
+from mtssl_tf import pretraining
 from mtssl_tf.data import sample_set
 from mtssl_tf.process import atomic_file
+from mtssl_tf.training import cost_table
 
+COSTS_FILE = "costs.json"
 _NUM_CLASS_PICTURES = 6
 _NUM_PAIRS = 8
 _NUM_VOC_PICTURES = 4
@@ -20,7 +24,9 @@ _CLASSES = ("astronaut", "brick", "grass", "gravel", "ihc")
 
 
 def build(folder: pathlib.Path) -> None:
-    """Makes `images`, `videos`, `classes`, `depth` and `voc` below a folder."""
+    """Makes `images`, `videos`, `classes`, `depth` and `voc` below a folder,
+    and a table of seconds per step.
+    """
     if folder.is_dir():
         return
     samples = sample_set.build_sample_set(folder.parent / "samples")
@@ -31,6 +37,13 @@ def build(folder: pathlib.Path) -> None:
         _make_classes(samples.images, partial / "classes")
         _make_depth(partial / "depth")
         _make_voc(samples, partial / "voc")
+        _make_costs(partial / COSTS_FILE)
+
+
+def _make_costs(path: pathlib.Path) -> None:
+    """Writes that a step of any task costs a hundredth of an hour."""
+    config = config_lib.preset_config("tiny", pretraining.pretext_tasks())
+    cost_table.save(path, config, "none", dict.fromkeys(config.tasks, 36.0))
 
 
 def _make_classes(images: pathlib.Path, folder: pathlib.Path) -> None:

@@ -128,6 +128,17 @@ SCENARIOS = (
         is_in_writes=True,
     ),
     Scenario(
+        "train with snapshots",
+        lambda i, o: _train(
+            i,
+            o,
+            *("--steps=12", "--set=train.save_every=5"),
+            *(f"--costs={i / kill_inputs.COSTS_FILE}", "--snapshot_every=0.02"),
+        ),
+        kill_digests.hash_run,
+        is_in_writes=True,
+    ),
+    Scenario(
         "train on a cluster",
         lambda i, o: _train(
             i,

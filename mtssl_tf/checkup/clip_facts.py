@@ -102,6 +102,30 @@ def look(
     return ClipFacts(len(clips), looks, frame)
 
 
+def first_frame(
+    folder: str, window_frames: int, short_side_px: int
+) -> np.ndarray:
+    """Returns a frame of the first clip that can be used, uint8 [H, W, 3].
+
+    Args:
+        folder: as `look` takes it, as are the next ones.
+        window_frames: that motion is looked for in.
+        short_side_px: of the frame.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there is no clip in it, or none that can be used.
+    """
+    for clip in clips_lib.list_clips(folder):
+        look_at, frame = _look_at(clip, window_frames, short_side_px)
+        if frame is not None:
+            return frame
+    raise ValueError(
+        f"--videos={folder} holds no clip that can be used. python -m "
+        "mtssl_tf.doctor says what each lacks."
+    )
+
+
 def _look_at(
     clip: clips_lib.Clip, window_frames: int, short_side_px: int
 ) -> tuple[ClipLook, np.ndarray | None]:

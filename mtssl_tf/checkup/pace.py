@@ -7,7 +7,7 @@ no time for is estimated by its FLOPs.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 import dataclasses
 import time
 from typing import Any
@@ -29,7 +29,7 @@ _MIN_STEPS, _MAX_STEPS = 2, 20  # ours: that are timed
 _TIMED_S = 1.5  # ours: for one task's steps
 # ours: of one step on a CPU, which does some 1e11 a second.
 _CPU_FLOPS = 2e11
-_MIN_EXAMPLES = 2  # some tasks compare examples with each other
+_MIN_PICTURES = 2  # some tasks compare those of a batch with each other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,8 +150,9 @@ def _time(
     whole = state.task.config.batch_size
     part = whole
     if not tf.config.list_logical_devices("GPU"):
-        part = int(whole * min(1.0, _CPU_FLOPS / cost.flops))
-        part = min(whole, max(part, _MIN_EXAMPLES))
+        patches = state.task.config.patches_per_picture
+        pictures = int(whole // patches * min(1.0, _CPU_FLOPS / cost.flops))
+        part = min(whole, max(pictures, _MIN_PICTURES) * patches)
     options = dataclasses.replace(state.task.config, batch_size=part)
     task = type(state.task)(options, config.contract)
     seconds, count = _time_steps(
@@ -167,19 +168,38 @@ def _time_steps(
     state: step.TaskState, source: source_lib.Source, seed: int
 ) -> tuple[float, int]:
     """Returns seconds a step, and how many were timed."""
-    take = step.StepFunction(tf.distribute.get_strategy(), state).take
     made = _batches(state, source, seed)
     try:
-        np.asarray(take(next(made)).numbers)  # compiles it
-        start = time.monotonic()
-        for count in range(1, _MAX_STEPS + 1):
-            np.asarray(take(next(made)).numbers)
-            seconds = time.monotonic() - start
-            if count >= _MIN_STEPS and seconds > _TIMED_S:
+        taken = steps_taken(state, made, tf.distribute.get_strategy())
+        next(taken)  # compiles it
+        total = 0.0
+        for count, seconds in enumerate(taken, start=1):
+            total += seconds
+            is_enough = count >= _MIN_STEPS and total > _TIMED_S
+            if is_enough or count == _MAX_STEPS:
                 break
-        return seconds / count, count
+        return total / count, count
     finally:
         made.close()
+
+
+def steps_taken(
+    state: step.TaskState,
+    made: Iterator[Any],
+    strategy: tf.distribute.Strategy,
+) -> Iterator[float]:
+    """Yields the seconds of one step after another, data included.
+
+    Args:
+        state: of the task.
+        made: its batches.
+        strategy: that the state was built under.
+    """
+    take = step.StepFunction(strategy, state).take
+    while True:
+        start = time.monotonic()
+        np.asarray(take(next(made)).numbers)
+        yield time.monotonic() - start
 
 
 def _batches(

@@ -17,8 +17,8 @@ import threading
 import time
 from typing import Any
 
-from mtssl_tf.distribute import gpu_hours
 from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import schedule
 
 OK = "ok"
@@ -43,7 +43,8 @@ class Plan:
         num_shards: of the store.
         away_timeout_s: how long a cut waits for a group that is away.
         snapshot_every: GPU hours between snapshots; 0 for none.
-        seconds: task -> seconds of one of its steps, for GPU hours.
+        seconds: task -> GPU seconds of one of its steps; empty where they
+            are unknown.
         since: task -> its steps when it got its weight, for turns.
     """
 
@@ -102,7 +103,8 @@ class _Group:
     size: int = 1
     is_away: bool = True
     deposit: tuple[int, Any] = (0, None)
-    num_done: int = 0
+    # Of each task, as they were when this one had done its last.
+    all_steps: dict[str, int] = dataclasses.field(default_factory=dict)
     # Step -> the trunk it was given; two where groups overlap.
     begun: dict[int, Any] = dataclasses.field(default_factory=dict)
 
@@ -138,7 +140,7 @@ class Coordinator:
         self._groups = {
             task: _Group(
                 deposit=(steps[task], deposits[task]),
-                num_done=sum(steps.values()),
+                all_steps=dict(steps),
             )
             for task in plan.weights
         }
@@ -326,8 +328,13 @@ class Coordinator:
         done its last one, however far others have come since.
         """
         with self._changed:
-            num_done = self._groups[record.task].num_done
-            self._reports.append((num_done, record, seconds_per_step))
+            steps = self._groups[record.task].all_steps
+            if self._plan.seconds:
+                prices = gpu_hours.GpuHours(self._plan.seconds)
+                record = dataclasses.replace(record, gpu_hours=prices.of(steps))
+            self._reports.append(
+                (sum(steps.values()), record, seconds_per_step)
+            )
 
     def _note_begun(self, task: str, step: int, trunk: Any) -> None:
         """Keeps a trunk for the other ranks until its step is over."""
@@ -404,15 +411,14 @@ class Coordinator:
         # Asynchronous workers commit parts of a batch each.
         counts = [n for p, n in self._committed.items() if _task(p) == task]
         self._steps[task] = sum(counts) // len(counts)
-        self._groups[task].num_done = self._num_done()
+        self._groups[task].all_steps = dict(self._steps)
 
     def _hold_if_due(self, before: Mapping[str, int]) -> None:
         every = self._plan.save_every
         done = self._num_done()
         is_due = done // every > sum(before.values()) // every
         if self._plan.snapshot_every:
-            sizes = {task: g.size for task, g in self._groups.items()}
-            prices = gpu_hours.GpuHours(self._plan.seconds, sizes)
+            prices = gpu_hours.GpuHours(self._plan.seconds)
             if prices.crosses(before, self._steps, self._plan.snapshot_every):
                 self._snapshot_hours = prices.of(self._steps)
                 is_due = True

@@ -45,7 +45,7 @@ class GroupSupervisor:
     def __init__(
         self,
         task: str,
-        batch_size: int,
+        pictures_per_batch: int,
         options: options_lib.ClusterOptions,
         resources: Resources,
         coordinator: Any,
@@ -56,7 +56,7 @@ class GroupSupervisor:
 
         Args:
             task: whose group this is.
-            batch_size: which sizes of the group must divide.
+            pictures_per_batch: which sizes of the group must divide.
             options: of the cluster.
             resources: of each worker.
             coordinator: the actor.
@@ -65,7 +65,7 @@ class GroupSupervisor:
                 worker's job.
         """
         self._task = task
-        self._sizes = options.workers[task].sizes(batch_size)
+        self._sizes = options.workers[task].sizes(pictures_per_batch)
         self._options = options
         self._resources = resources
         self._coordinator = coordinator

@@ -26,12 +26,16 @@ class WorkerRange:
     least: int
     most: int
 
-    def sizes(self, batch_size: int) -> list[int]:
-        """Returns the sizes that divide a batch, the largest first."""
+    def sizes(self, num_pictures: int) -> list[int]:
+        """Returns the sizes that divide a batch, the largest first.
+
+        Args:
+            num_pictures: that a batch is cut from.
+        """
         return [
             size
             for size in range(self.most, self.least - 1, -1)
-            if batch_size % size == 0
+            if num_pictures % size == 0
         ]
 
 
@@ -56,7 +60,6 @@ class ClusterOptions:
             gradient travels, on a trunk one step old.
         is_calibration: whether to measure seconds per step and to save
             nothing else.
-        snapshot_every: GPU hours between snapshots; 0 for none.
         has_dashboard: whether Ray's dashboard runs; for `local`.
         allows_open: whether a Ray that asks nobody for a token is joined.
         peer_timeout_s: after which a silent process counts as dead.
@@ -73,7 +76,6 @@ class ClusterOptions:
     wire: str = "float32"
     use_overlap: bool = False
     is_calibration: bool = False
-    snapshot_every: float = 0.0
     has_dashboard: bool = False
     allows_open: bool = False
     peer_timeout_s: float = 60.0  # ours
@@ -85,11 +87,6 @@ class ClusterOptions:
         if self.store_shards < 1:
             raise ValueError(
                 f"--store_shards={self.store_shards} must be 1 or above."
-            )
-        if self.snapshot_every < 0:
-            raise ValueError(
-                "snapshot_every_gpu_hours must be above 0, got "
-                f"{self.snapshot_every}."
             )
         if self.use_overlap and self.mode in ("synchronous", "turns"):
             raise ValueError(
@@ -137,9 +134,13 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
     """Raises ValueError where a cluster cannot run these settings."""
     for name, task in config.tasks.items():
         workers = options.workers[name]
-        if not workers.sizes(task.batch_size):
+        if not workers.sizes(task.pictures_per_batch):
+            pictures = ""
+            if task.patches_per_picture > 1:
+                pictures = f" of {task.pictures_per_batch} pictures"
             raise ValueError(
-                f"{name}.batch_size={task.batch_size} cannot be divided over "
+                f"{name}.batch_size={task.batch_size}{pictures} cannot be "
+                "divided over "
                 f"{workers.least} to {workers.most} workers. Choose a "
                 f"multiple of one of these, or other --workers."
             )
@@ -169,13 +170,14 @@ def _check_parts(options: ClusterOptions, config: config_lib.RunConfig) -> None:
         most = options.workers[name].most
         if (
             tasks.find_task(name).compares_examples
-            and task.batch_size < 2 * most
+            and task.pictures_per_batch < 2 * most
         ):
             raise ValueError(
                 f"{name} compares the examples of a batch, and with "
                 f"--mode=asynchronous each of {most} workers has its own "
                 f"part: {name}.batch_size={task.batch_size} leaves some "
-                f"fewer than two. Set it to {2 * most} or above."
+                "fewer than two pictures. Set it to "
+                f"{2 * most * task.patches_per_picture} or above."
             )
 
 

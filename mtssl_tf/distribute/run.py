@@ -22,8 +22,8 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf.distribute import actors
+from mtssl_tf.distribute import calibration
 from mtssl_tf.distribute import coordinator as coordinator_lib
-from mtssl_tf.distribute import gpu_hours
 from mtssl_tf.distribute import group
 from mtssl_tf.distribute import hosts
 from mtssl_tf.distribute import joint_checkpoint
@@ -35,9 +35,11 @@ from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
+from mtssl_tf.training import snapshots
 
 STATUS_FILE = "status.json"
 STOP_FILE = "stop"
@@ -94,6 +96,9 @@ class ClusterRun:
             is_resumed=any(self._steps.values()),
         )
         self._seconds: dict[str, float] = {}
+        self._prices: gpu_hours.GpuHours | None = None
+        if not options.is_calibration:
+            self._prices = calibration.find(workdir, config)
         self._told: dict[str, Any] = {}
         self._records: dict[str, metrics_record.MetricsRecord] = {}
         self._told_steps = dict(self._steps)
@@ -124,7 +129,7 @@ class ClusterRun:
                     message = f"The store died {failures} times in a row."
                     break
         if self._seconds and self._options.is_calibration:
-            gpu_hours.save_seconds(self._workdir, self._seconds)
+            calibration.save(self._workdir, self._config, self._seconds)
         end = "done" if not stop.is_requested else f"stopped by {stop.name}"
         self._progress.finish(
             f"step {sum(self._steps.values())}: {message or f'saved, {end}'}."
@@ -143,7 +148,7 @@ class ClusterRun:
             groups = {
                 name: group.GroupSupervisor(
                     name,
-                    self._config.tasks[name].batch_size,
+                    self._config.tasks[name].pictures_per_batch,
                     self._options,
                     _worker_resources(),
                     coordinator,
@@ -201,16 +206,13 @@ class ClusterRun:
         weights = {n: t.weight for n, t in self._config.tasks.items()}
         if options.is_calibration:
             # In turns and evenly, so that nobody is in another's way.
-            num_steps = worker.CALIBRATION_STEPS * len(weights)
+            num_steps = gpu_hours.NUM_MEASURED * len(weights)
             mode, weights = "turns", dict.fromkeys(weights, 1.0)
             since: dict[str, int] = {}
         else:
             since = run_directory.load_start_of_weights(
                 self._workdir, weights, self._steps
             )
-        seconds = {}
-        if options.snapshot_every:
-            seconds = gpu_hours.load_seconds(self._workdir, weights)
         return coordinator_lib.Plan(
             num_steps,
             train.save_every,
@@ -218,8 +220,8 @@ class ClusterRun:
             mode,
             options.store_shards,
             options.away_timeout_s,
-            options.snapshot_every,
-            seconds,
+            0.0 if options.is_calibration else train.snapshot_every,
+            self._prices.seconds if self._prices else {},
             since,
         )
 
@@ -303,10 +305,14 @@ class ClusterRun:
         if self._log:
             self._log.sync()
         dumps = [self._ask(part[0]) for part in cut.shards]
-        folder = None
         if cut.gpu_hours is not None:
-            folder = gpu_hours.snapshot_folder(self._workdir, cut.gpu_hours)
-            self._joint.save(cut.steps, cut.deposits, dumps, folder)
+            snapshots.keep(
+                self._workdir,
+                cut.gpu_hours,
+                lambda folder: self._joint.save(
+                    cut.steps, cut.deposits, dumps, folder
+                ),
+            )
         self._joint.save(cut.steps, cut.deposits, dumps)
         self._steps = dict(cut.steps)
 

@@ -25,12 +25,11 @@ from mtssl_tf.process import memory
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import batches as batches_lib
+from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import loop
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import run as run_lib
 
-CALIBRATION_STEPS = 30  # ours, of each task
-_CALIBRATION_WARM_UP = 10  # ours: left out of the median
 _PAUSE_S = 0.02
 
 
@@ -391,7 +390,7 @@ class Worker:
             self._deposit(self._step)
         every = job.config.train.log_every
         if job.options.is_calibration:
-            every = CALIBRATION_STEPS
+            every = gpu_hours.NUM_MEASURED
         if self._step % every == 0:
             self._report(self._step)
 
@@ -407,8 +406,9 @@ class Worker:
             self._window.rates(),
             self._state.model.mixing_weights(),
         )
-        median_s = self._window.median_step_s(_CALIBRATION_WARM_UP)
-        self._store.report(record, median_s)
+        # Each worker has a GPU of its own.
+        median_s = self._window.median_step_s(gpu_hours.NUM_WARM_UP)
+        self._store.report(record, self._job.size * median_s)
         self._window.clear()
 
     def _deposit(self, step: int) -> None:

@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 LOSS = "loss"
+GPU_HOURS = "gpu_hours"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class MetricsRecord:
         values: `loss` and the task's metrics.
         rates: speed and time; empty where nothing was timed.
         mixing_weights: the task's mix, N weights; None where it has none.
+        gpu_hours: that the run has cost so far; None where that is unknown.
     """
 
     task: str
@@ -32,6 +34,7 @@ class MetricsRecord:
     values: Mapping[str, float]
     rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
     mixing_weights: list[float] | None = None
+    gpu_hours: float | None = None
 
     def line(self, step: int, chance: Mapping[str, float]) -> dict[str, Any]:
         """Returns the line of `metrics.jsonl`.
@@ -54,6 +57,8 @@ class MetricsRecord:
         if self.mixing_weights is not None:
             line["mixing_weights"] = {self.task: self.mixing_weights}
             line["units_off"] = self.mixing_weights.count(0.0)
+        if self.gpu_hours is not None:
+            line[GPU_HOURS] = self.gpu_hours
         return line
 
 

@@ -40,11 +40,10 @@ class RunLog:
             chance: of the task (`Task.chance`).
         """
         self._log.write(record.line(step, chance))
-        self.board.write_scalars(
-            step,
-            f"{record.task}/{record.split}",
-            {**record.values, **record.rates},
-        )
+        scalars = {**record.values, **record.rates}
+        if record.gpu_hours is not None:
+            scalars[metrics_record.GPU_HOURS] = record.gpu_hours
+        self.board.write_scalars(step, f"{record.task}/{record.split}", scalars)
         self.board.write_scalars(step, f"{record.task}/chance", chance)
 
     def write_event(

@@ -27,6 +27,9 @@ class TaskConfig:
         output_stride: stride at which this task reads the trunk.
         grey_input: whether the trunk sees lightness copied three times in
             place of the task's own treatment of colour (paper, sec. 3.3).
+        patches_per_picture: examples that are cut from each picture (or
+            frame) that is read, beside each other in the batch; divides
+            `batch_size`. More of them take less reading and decoding.
     """
 
     weight: float = settings.ranged(1.0, above=0)
@@ -34,6 +37,7 @@ class TaskConfig:
     learning_rate: float = settings.ranged(2e-4, above=0)
     output_stride: int = 16
     grey_input: bool = False
+    patches_per_picture: int = settings.ranged(1, at_least=1)
 
     def __post_init__(self) -> None:
         if self.weight == 0:
@@ -42,6 +46,18 @@ class TaskConfig:
                 "out of --tasks."
             )
         settings.check(self)
+        if self.batch_size % self.patches_per_picture:
+            raise ValueError(
+                f"batch_size={self.batch_size} is no multiple of "
+                f"patches_per_picture={self.patches_per_picture}, of which "
+                "each picture has so many examples. Change one of them; --set "
+                "takes them in order."
+            )
+
+    @property
+    def pictures_per_batch(self) -> int:
+        """Pictures (or frames) that a batch is cut from."""
+        return self.batch_size // self.patches_per_picture
 
 
 class Task(abc.ABC):

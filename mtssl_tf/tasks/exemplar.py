@@ -74,10 +74,11 @@ class ExemplarConfig(base.TaskConfig):
             raise ValueError(
                 f"negatives={self.negatives!r} is not one of {NEGATIVES}."
             )
-        if self.batch_size < 2:
+        if self.pictures_per_batch < 2:
             raise ValueError(
-                "batch_size must be at least 2: a triplet's third patch is "
-                f"from another picture of the batch. Got {self.batch_size}."
+                "batch_size must be at least 2 pictures: a triplet's third "
+                "patch is from another picture of the batch. Got "
+                f"{self.batch_size} with {self.patches_per_picture} a picture."
             )
 
 
@@ -166,9 +167,11 @@ class Exemplar(base.Task):
         Returns:
             float32 [B].
         """
-        violation, is_negative = _violations(prediction)
+        violation, is_negative = _violations(
+            prediction, self.config.patches_per_picture
+        )
         if self.config.negatives == "random":
-            third = _third_patch(target)
+            third = _third_patch(target, self.config.patches_per_picture)
             hinge = keras.ops.maximum(violation, 0.0)
             return keras.ops.sum(hinge * third, axis=(1, 2))
         is_active = keras.ops.cast(
@@ -189,7 +192,9 @@ class Exemplar(base.Task):
         """
         del target
         ops = keras.ops
-        positive, negative, is_negative = _cosines(prediction)
+        positive, negative, is_negative = _cosines(
+            prediction, self.config.patches_per_picture
+        )
         count = ops.sum(ops.cast(is_negative, "float32"), axis=(1, 2))
 
         def mean(values):
@@ -221,10 +226,11 @@ class Exemplar(base.Task):
         del target
         shown = self.to_displayed(views)
         rows = []
+        pictures = np.arange(len(shown)) // self.config.patches_per_picture
         for i, pair in enumerate(shown):
             distances = 1.0 - prediction[:, 1] @ prediction[i, 0]
             positive = distances[i]
-            distances[i] = np.inf
+            distances[pictures == pictures[i]] = np.inf
             hardest = int(np.argmin(distances))
             rows.append(
                 drawing.row(
@@ -235,45 +241,54 @@ class Exemplar(base.Task):
         return np.concatenate(rows)
 
 
-def _cosines(embeddings: tf.Tensor) -> tuple[tf.Tensor, ...]:
+def _cosines(
+    embeddings: tf.Tensor, patches_per_picture: int
+) -> tuple[tf.Tensor, ...]:
     """Cosines of each anchor with its positive and with all negatives.
 
     Args:
         embeddings: float32 [B, 2, D], unit vectors.
+        patches_per_picture: so many beside each other are of one picture.
 
     Returns:
         positive, float32 [B]; negative, float32 [B, B, 2] with both views of
-        every picture; is_negative, bool [B, B, 1], False for its own.
+        every patch; is_negative, bool [B, B, 2], False for its own picture's.
     """
     ops = keras.ops
     anchor = embeddings[:, 0]
     positive = ops.sum(anchor * embeddings[:, 1], -1)
     negative = ops.einsum("bd,cvd->bcv", anchor, embeddings)
-    numbers = ops.arange(ops.shape(embeddings)[0])
-    is_other = ops.not_equal(numbers[:, None], numbers)[..., None]
+    pictures = ops.arange(ops.shape(embeddings)[0]) // patches_per_picture
+    is_other = ops.not_equal(pictures[:, None], pictures)[..., None]
     return positive, negative, ops.broadcast_to(is_other, ops.shape(negative))
 
 
-def _violations(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _violations(
+    embeddings: tf.Tensor, patches_per_picture: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """D(anchor, positive) - D(anchor, negative) + M, float32 [B, B, 2]."""
-    positive, negative, is_negative = _cosines(embeddings)
+    positive, negative, is_negative = _cosines(embeddings, patches_per_picture)
     return MARGIN - positive[:, None, None] + negative, is_negative
 
 
-def _third_patch(share: tf.Tensor) -> tf.Tensor:
+def _third_patch(share: tf.Tensor, patches_per_picture: int) -> tf.Tensor:
     """Returns float32 [B, B, 2]: 1 at each anchor's third patch, else 0.
 
     Args:
-        share: float32 [B] in [0, 1): how far along the 2 (B - 1) views of the
-            other pictures, from the next one on and around the batch's end.
+        share: float32 [B] in [0, 1): how far along the views of the other
+            pictures' patches, 2 (B - 1) where each has one, from the next
+            picture on and around the batch's end.
+        patches_per_picture: so many beside each other are of one picture.
     """
     ops = keras.ops
     batch_size = ops.shape(share)[0]
     numbers = ops.arange(batch_size)
     chosen = ops.cast(
-        share * ops.cast(2 * (batch_size - 1), "float32"), "int32"
+        share * ops.cast(2 * (batch_size - patches_per_picture), "float32"),
+        "int32",
     )
-    picture = (numbers + 1 + chosen // 2) % batch_size
-    is_picture = ops.equal(picture[:, None], numbers)[..., None]
+    first = (numbers // patches_per_picture + 1) * patches_per_picture
+    patch = (first + chosen // 2) % batch_size
+    is_patch = ops.equal(patch[:, None], numbers)[..., None]
     is_view = ops.equal((chosen % 2)[:, None], ops.arange(2))[:, None]
-    return ops.cast(ops.logical_and(is_picture, is_view), "float32")
+    return ops.cast(ops.logical_and(is_patch, is_view), "float32")

@@ -142,7 +142,7 @@ class ImageLabels(base.Task):
         """The paper's staircase, or a float where it is off."""
         if not self.config.decay_epochs:
             return self.config.learning_rate
-        epoch = self.num_pictures / self.config.batch_size  # in steps
+        epoch = self.num_pictures / self.config.pictures_per_batch  # in steps
         return keras.optimizers.schedules.ExponentialDecay(
             self.config.learning_rate,
             max(1, round(self.config.decay_epochs * epoch)),

@@ -42,15 +42,20 @@ def build_batches(
     The same arguments give the same batches, to the bit: nothing depends on
     timing, and all randomness comes from `seed` and the position.
 
+    Examples of one picture, `patches_per_picture`, stand beside each other,
+    each cut and coloured by a seed of its own.
+
     Args:
         task: makes views and targets.
         source: gives its examples.
         seed: the run's seed.
         skipped: gets the names of what could not be used.
-        first_position: where to start in the endless order.
-        num_positions: how far to go; None never ends.
+        first_position: example to start at in the endless order; the first
+            of a batch.
+        num_positions: how many examples to go; None never ends.
         part: index and number of the equal parts that each batch is cut
             into, one for each worker of a group; the whole one by default.
+            No picture is in two.
 
     Returns:
         dicts of what the task's `cut` gave, and `seed`, int32 [B, 2], as its
@@ -64,19 +69,30 @@ def build_batches(
     if num_positions is None:
         num_positions = np.iinfo(np.int64).max - first_position
     index, num_parts = part
-    part_size = task.config.batch_size // num_parts
+    patches = task.config.patches_per_picture
+    part_size = task.config.pictures_per_batch // num_parts
+
+    first_picture = first_position // patches  # positions of pictures below
 
     def position_in_part(count: tf.Tensor) -> tf.Tensor:
-        batch, example = count // part_size, count % part_size
-        first = first_position + batch * task.config.batch_size
-        return first + index * part_size + example
+        batch, picture = count // part_size, count % part_size
+        first = first_picture + batch * task.config.pictures_per_batch
+        return first + index * part_size + picture
 
-    positions = tf.data.Dataset.range(num_positions // num_parts).map(
-        position_in_part
-    )
+    def repeat(example: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        first = example["position"] * patches
+        return tf.data.Dataset.range(patches).map(
+            lambda number: {**example, "position": first + number}
+        )
+
+    positions = tf.data.Dataset.range(
+        num_positions // patches // num_parts
+    ).map(position_in_part)
     examples = source.stream(positions, seed, skipped, task.smallest_side_px)
+    if patches > 1:
+        examples = examples.flat_map(repeat)
     return (
         examples.map(cut, tf.data.AUTOTUNE, deterministic=True)
-        .batch(part_size, drop_remainder=True)
+        .batch(part_size * patches, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )

@@ -13,7 +13,9 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.models import cost
 from mtssl_tf.models import recomputed_trunk
 from mtssl_tf.training import batches
+from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import run
+from mtssl_tf.training import schedule
 from mtssl_tf.training import step
 
 # A backward pass costs about two forward passes.
@@ -22,7 +24,7 @@ _FORWARD_PASSES = 3
 _BYTES_PER_PARAMETER = 4 * 4
 # NVIDIA K40, the paper's GPU: 4.29 TFLOP/s in single precision at best, and
 # half of it taken for sustained (ours).
-_K40_FLOPS = 0.5 * 4.29e12
+K40_FLOPS = 0.5 * 4.29e12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,15 @@ class TaskCost:
     num_bytes: int
 
 
-def describe(config: config_lib.RunConfig) -> str:
-    """Returns the settings, the data found, and the cost, as text."""
+def describe(
+    config: config_lib.RunConfig, prices: gpu_hours.GpuHours | None = None
+) -> str:
+    """Returns the settings, the data found, and the cost, as text.
+
+    Args:
+        config: the settings.
+        prices: of a step of each task, where they were measured.
+    """
     sources = run.open_sources(config)
     tasks = {
         name: tasks_lib.find_task(name)(options, config.contract)
@@ -69,7 +78,7 @@ def describe(config: config_lib.RunConfig) -> str:
             f"{name:22}{each.views:>18}{each.head_parameters:>14,}"
             f"{each.flops / 1e9:>10,.1f}{each.num_bytes / 2**20:>9,.0f}"
         )
-    lines += ["", _describe_hours(config, costs)]
+    lines += ["", *_describe_hours(config, costs, prices)]
     return "\n".join(lines)
 
 
@@ -161,15 +170,39 @@ def _describe_source(kind: str, source: source_lib.SplitSource) -> str:
 
 
 def _describe_hours(
-    config: config_lib.RunConfig, costs: dict[str, TaskCost]
-) -> str:
+    config: config_lib.RunConfig,
+    costs: dict[str, TaskCost],
+    prices: gpu_hours.GpuHours | None,
+) -> list[str]:
     weights = {name: task.weight for name, task in config.tasks.items()}
-    steps = config.train.steps
-    share = {name: w / sum(weights.values()) for name, w in weights.items()}
-    flops = sum(steps * share[name] * costs[name].flops for name in costs)
-    hours = flops / _K40_FLOPS / 3600
-    return (
-        f"{steps:,} steps: {flops:.2e} FLOP, about {hours:,.2f} GPU hours on "
-        f"the paper's K40 (at {_K40_FLOPS / 1e12:.1f} TFLOP/s sustained; "
-        "convolutions of the trunk only)"
-    )
+    steps = schedule.steps_after(config.train.steps, weights)
+    flops = sum(count * costs[name].flops for name, count in steps.items())
+    hours = flops / K40_FLOPS / 3600
+    each = ", ".join(f"{count:,} of {name}" for name, count in steps.items())
+    return [
+        f"{config.train.steps:,} steps ({each}): {flops:.2e} FLOP, about "
+        f"{hours:,.2f} GPU hours on the paper's K40 (at "
+        f"{K40_FLOPS / 1e12:.1f} TFLOP/s sustained; convolutions of the "
+        "trunk only)",
+        *_describe_cost(config, steps, prices),
+    ]
+
+
+def _describe_cost(
+    config: config_lib.RunConfig,
+    steps: dict[str, int],
+    prices: gpu_hours.GpuHours | None,
+) -> list[str]:
+    every = config.train.snapshot_every
+    if prices is None:
+        lines = [
+            "Cost: counted with the pace of the run's own first steps; "
+            "--calibrate --costs=FILE measures it beforehand"
+        ]
+        return lines + [f"A snapshot every {every:g} GPU hours"] * bool(every)
+    hours = prices.of(steps)
+    lines = [f"Cost: {hours:,.3g} GPU hours by {config.train.costs}"]
+    if every:
+        count = gpu_hours.num_passed(hours, every)
+        lines.append(f"{count:,} snapshots, one every {every:g} GPU hours")
+    return lines

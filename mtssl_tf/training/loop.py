@@ -26,6 +26,7 @@ from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import run_cost
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import schedule
@@ -55,6 +56,7 @@ class Trainer:
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
         self._last_saved = self.step
+        self._cost = run_cost.RunCost(workdir, run, self._steps)
         self._log = run_log.RunLog(workdir, self.step)
         self._health = health_check.HealthCheck(
             run, workdir, self._log, self.step
@@ -160,6 +162,8 @@ class Trainer:
                 memory.give_back_freed_memory()
             if self._probe and step % train.probe_every == 0:
                 self._measure_probe()
+            # Before a checkpoint of this step: who goes on from that is past.
+            self._cost.keep_snapshot_if_due(self._steps)
             if step % train.save_every == 0:
                 self._save()
                 self._last_saved = step
@@ -187,12 +191,13 @@ class Trainer:
         self._steps[name] += 1
         self._health.compare(self.step, name, outcome.gradients)
         is_seen = self._progress.is_due()
-        if is_seen or self._is_fetched_at(self.step):
+        is_timed = self._cost.is_measured(name)
+        if is_seen or is_timed or self._is_fetched_at(self.step):
             self._take_in()
+        seconds = time.monotonic() - start
+        self._cost.add_step(name, seconds)
         self._windows[name].add_time(
-            self._run.states[name].task.config.batch_size,
-            waited,
-            time.monotonic() - start,
+            self._run.states[name].task.config.batch_size, waited, seconds
         )
         if is_seen:
             self._show_progress()
@@ -285,6 +290,7 @@ class Trainer:
                 values,
                 rates,
                 state.model.mixing_weights(),
+                self._cost.hours(self._steps),
             ),
             state.task.chance(),
         )

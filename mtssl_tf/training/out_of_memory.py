@@ -7,6 +7,7 @@ import contextlib
 
 from mtssl_tf import config as config_lib
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.tasks import base
 
 
 class OutOfMemoryError(OSError):
@@ -43,8 +44,7 @@ def explained(config: config_lib.RunConfig, task: str) -> Iterator[None]:
 def remedy(config: config_lib.RunConfig, tasks: list[str]) -> str:
     """Returns what makes a run need less memory, in a sentence."""
     smaller = " ".join(
-        f"--set {name}.batch_size={max(config.tasks[name].batch_size // 2, 1)}"
-        for name in tasks
+        f"--set {name}.batch_size={_half(config.tasks[name])}" for name in tasks
     )
     precision = ""
     if config.train.precision == "float32":
@@ -55,3 +55,8 @@ def remedy(config: config_lib.RunConfig, tasks: list[str]) -> str:
         "--workdir since both change what is learned; or end what else uses "
         "the memory, and run the same command again."
     )
+
+
+def _half(task: base.TaskConfig) -> int:
+    """Returns half of a batch, in whole pictures."""
+    return max(task.pictures_per_batch // 2, 1) * task.patches_per_picture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import tensorflow as tf
@@ -14,7 +14,7 @@ from mtssl_tf.training import run as run_lib
 
 def start_pipeline(
     run: run_lib.Run, name: str, num_steps: int
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Returns a task's batches from where it stopped.
 
     Args:

@@ -159,7 +159,7 @@ def build_run(
             )
         )
     keras.utils.set_random_seed(config.train.seed)
-    strategy = strategy or _choose_strategy()
+    strategy = strategy or choose_strategy()
     with strategy.scope():
         trunk, states = build_states(config, tasks)
     return Run(config, strategy, sources, trunk, states, skipped)
@@ -202,7 +202,7 @@ def build_states(
     return shared.trunk, states
 
 
-def _choose_strategy() -> tf.distribute.Strategy:
+def choose_strategy() -> tf.distribute.Strategy:
     """Returns MirroredStrategy on a machine of several GPUs."""
     unused = devices.unused_gpu()
     if unused:

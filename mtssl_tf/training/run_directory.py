@@ -33,6 +33,8 @@ from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of a `KeptList`
+SECONDS_FILE = "seconds_per_step.json"  # of a `cost_table`
+SNAPSHOTS_FOLDER = "snapshots"
 _FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
@@ -44,6 +46,8 @@ _FREE_SETTINGS = {
     "train.log_every",
     "train.save_every",
     "train.draw_every",
+    "train.costs",
+    "train.snapshot_every",
     "train.judge_every",
     "train.judge_batches",
     "train.probe",
@@ -62,6 +66,7 @@ _FREE_OF_TASKS = {"learning_rate", "weight"}
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
 _CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
+_IDENTITY = (CONFIG_FILE, LIST_FILE, SECONDS_FILE, _CONTENT_FILE, _WEIGHTS_FILE)
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
@@ -86,8 +91,8 @@ def hold(
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock.hold(workdir, on_loss))
-            for folder in (workdir, workdir / _FACTS_FOLDER):
-                atomic_file.remove_partials_in(folder)
+            for name in ("", _FACTS_FOLDER, SNAPSHOTS_FOLDER):
+                atomic_file.remove_partials_in(workdir / name)
             held = stack.pop_all()
     except OSError as error:
         if error.strerror is None:
@@ -126,11 +131,10 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
                 workdir,
             )
         if changes := config_lib.differences(old, config):
+            now = datetime.datetime.now().astimezone()
             history.append(
                 {
-                    "time": datetime.datetime.now()
-                    .astimezone()
-                    .isoformat(timespec="seconds"),
+                    "time": now.isoformat(timespec="seconds"),
                     "version": version.VERSION,
                     "command": shlex.join(sys.orig_argv),
                     "changes": changes,
@@ -321,15 +325,12 @@ def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     It is then exported and evaluated like the run itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG_FILE, _CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE):
+    for name in _IDENTITY:
         if (workdir / name).exists():
             shutil.copy2(workdir / name, folder)
-    if (workdir / _FACTS_FOLDER).is_dir():
-        shutil.copytree(
-            workdir / _FACTS_FOLDER,
-            folder / _FACTS_FOLDER,
-            dirs_exist_ok=True,
-        )
+    facts = workdir / _FACTS_FOLDER
+    if facts.is_dir():
+        shutil.copytree(facts, folder / _FACTS_FOLDER, dirs_exist_ok=True)
 
 
 def load_facts(

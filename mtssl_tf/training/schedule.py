@@ -27,3 +27,16 @@ def next_task(
         return (steps[name] - since.get(name, 0) + 1) / weights[name]
 
     return min(weights, key=behind)
+
+
+def steps_after(num_steps: int, weights: Mapping[str, float]) -> dict[str, int]:
+    """Returns the steps of each task after so many that `next_task` chose.
+
+    No task is ever behind its share by a whole step (it is the method of
+    D'Hondt), so that only the last turns have to be gone through.
+    """
+    total = sum(weights.values())
+    steps = {name: int(num_steps * w / total) for name, w in weights.items()}
+    while sum(steps.values()) < num_steps:
+        steps[next_task(steps, weights)] += 1
+    return steps

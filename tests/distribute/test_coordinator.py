@@ -290,6 +290,19 @@ def test_reports_are_passed_on_once(monkeypatch):
     assert coordinator.status()["reports"] == []
 
 
+def test_a_report_has_the_cost_so_far(monkeypatch):
+    coordinator, _ = build(monkeypatch, seconds={A: 36.0, B: 72.0})
+    for task in (A, B, B):
+        coordinator.admit(task, 1)
+    for task, step in ((A, 0), (B, 0), (B, 1)):
+        assert commit(coordinator, task, step) == "ok"
+    for task, hours in ((A, 0.01), (B, 0.05)):
+        record = metrics_record.MetricsRecord(task, 1, "train", {"loss": 1.0})
+        coordinator.report(record, 0.1)
+        ((_, told, _),) = coordinator.status()["reports"]
+        assert told.gpu_hours == pytest.approx(hours)
+
+
 def test_a_report_has_the_step_of_its_last_commit(monkeypatch):
     # It had the step at which it came, which another group may have raised:
     # two equal runs differed.

@@ -13,6 +13,8 @@ from mtssl_tf import pretrained
 from mtssl_tf.data import sample_set
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import cost_table
+from mtssl_tf.training import run_directory
 
 pytestmark = pytest.mark.long
 
@@ -124,10 +126,14 @@ def test_two_workers_compute_what_one_does(train):
 
 def test_calibration_prices_the_snapshots(train):
     workdir = train("priced", "--cluster=local", "--calibrate")
-    seconds = json.loads((workdir / "seconds_per_step.json").read_text())
+    config = run_directory.load_config(workdir)
+    path = workdir / run_directory.SECONDS_FILE
+    seconds = cost_table.load(path, config).seconds
     assert seconds.keys() == set(_TASKS) and min(seconds.values()) > 0
     assert not list(workdir.glob("checkpoints/ckpt-*"))
     hours = sum(seconds.values()) / 3600
-    train("priced", "--cluster=local", f"--snapshot_every_gpu_hours={hours}")
+    train("priced", "--cluster=local", f"--snapshot_every={hours}")
     snapshots = sorted((workdir / "snapshots").iterdir())
     assert snapshots and checkpoint.latest(snapshots[0])
+    lines = metrics_log.load_metrics(workdir)
+    assert max(line["gpu_hours"] for line in lines) >= hours

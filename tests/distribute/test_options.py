@@ -31,6 +31,18 @@ def test_workers_are_read(text, expected):
     assert expected == {n: (w.least, w.most) for n, w in workers.items()}
 
 
+def test_a_picture_is_not_cut_in_two():
+    config = config_lib.override(
+        config_lib.preset_config("tiny", ["colorization"]),
+        "colorization.patches_per_picture=16",
+    )
+    two = {"colorization": options.WorkerRange(2, 2)}
+    options.check_fits(options.ClusterOptions("local", two), config)
+    four = {"colorization": options.WorkerRange(4, 4)}
+    with pytest.raises(ValueError, match="32 of 2 pictures .* over 4 to 4"):
+        options.check_fits(options.ClusterOptions("local", four), config)
+
+
 def test_sizes_divide_the_batch_the_largest_first():
     assert options.WorkerRange(1, 5).sizes(12) == [4, 3, 2, 1]
     assert options.WorkerRange(5, 5).sizes(12) == []

@@ -54,17 +54,44 @@ def test_the_papers_triplet_equals_a_loop():
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_the_papers_third_patch_is_any_view_of_another_picture():
+@pytest.mark.parametrize("patches", [1, 4, 32])
+def test_the_papers_third_patch_is_any_view_of_another_picture(patches):
     batch = {
         "views": tf.zeros([64, 2, 8, 8, 3], tf.uint8),
         "target": tf.zeros([64], tf.int32),
         "seed": tf.reshape(tf.range(128), [64, 2]),
     }
     share = _task().color(batch)["target"]
-    third = exemplar._third_patch(share).numpy()
+    third = exemplar._third_patch(share, patches).numpy()
     assert np.all(third.sum(axis=(1, 2)) == 1)
-    assert not np.any(third[np.arange(64), np.arange(64)])
+    picture = np.arange(64) // patches
+    assert not third[picture[:, None] == picture].any()
     assert len({tuple(np.argwhere(row)[0]) for row in third}) > 32
+
+
+def test_negatives_are_of_other_pictures_alone():
+    # Three patches of each of two pictures, beside each other.
+    task = _task(batch_size=6, patches_per_picture=3)
+    embeddings = _unit_vectors((6, 2, 4))
+    losses, cosines = [], []
+    for i, (anchor, positive) in enumerate(embeddings):
+        others = [j for j in range(6) if j // 3 != i // 3]
+        negatives = embeddings[others].reshape(-1, 4) @ anchor
+        hinges = np.maximum(0.5 - anchor @ positive + negatives, 0)
+        losses.append(hinges[hinges > 0].mean() if hinges.any() else 0.0)
+        cosines.append(negatives.mean())
+    target = tf.zeros(6, tf.int32)
+    loss = task.loss(tf.constant(embeddings), target)
+    np.testing.assert_allclose(loss, losses, rtol=1e-5)
+    metrics = task.metrics(tf.constant(embeddings), target)
+    np.testing.assert_allclose(
+        metrics["negative_cosine"], cosines, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_all_patches_of_one_picture_have_no_negative():
+    with pytest.raises(ValueError, match="Got 8 with 8 a picture"):
+        _task(batch_size=8, patches_per_picture=8)
 
 
 def test_metrics_by_hand():

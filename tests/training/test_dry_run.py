@@ -9,6 +9,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
 from mtssl_tf.data import sample_set
 from mtssl_tf.training import dry_run
+from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import run
 from mtssl_tf.training import step
 
@@ -26,6 +27,26 @@ def test_it_tells_size_cost_and_data(tmp_path):
     assert "27,558,016 of them trained" in text
     for word in ("GPU hours", "GFLOP", "MiB", "to train on", *tasks.TASKS):
         assert word in text
+
+
+def test_it_tells_steps_cost_and_snapshots(tmp_path):
+    costs = tmp_path / "costs.json"
+    samples = sample_set.build_sample_set(tmp_path)
+    config = config_lib.override(
+        config_lib.preset_config("tiny", ["exemplar", "colorization"]),
+        f"data.images={samples.images}",
+        "exemplar.weight=2",
+        "train.steps=1500",
+        "train.snapshot_every=4.5",
+        f"train.costs={costs}",
+    )
+    text = dry_run.describe(config)
+    assert "1,500 steps (1,000 of exemplar, 500 of colorization)" in text
+    assert "A snapshot every 4.5 GPU hours" in text
+    prices = gpu_hours.GpuHours({"exemplar": 36.0, "colorization": 72.0})
+    text = dry_run.describe(config, prices)
+    assert f"Cost: 20 GPU hours by {costs}" in text
+    assert "4 snapshots, one every 4.5 GPU hours" in text
 
 
 def test_the_cost_of_a_step_by_hand():

@@ -1,0 +1,38 @@
+"""What a step takes is measured once, for all runs."""
+
+import json
+
+import pytest
+import tensorflow as tf
+import tiny_run
+
+from mtssl_tf.checkup import calibration
+from mtssl_tf.data import sample_set
+from mtssl_tf.training import cost_table
+
+
+@pytest.fixture(autouse=True)
+def threads_as_they_are(monkeypatch):
+    """A command's process sets them; this one's TensorFlow has them already."""
+    monkeypatch.setattr(
+        tf.config.threading,
+        "set_intra_op_parallelism_threads",
+        lambda number: None,
+    )
+
+
+def test_each_task_is_measured_into_one_table(tmp_path):
+    samples = sample_set.build_sample_set(tmp_path / "samples")
+    config = tiny_run.config(samples, ["exemplar", "motion_segmentation"])
+    path = tmp_path / "costs.json"
+    lines = list(calibration.calibrate(config, path))
+    assert [line.split(":")[0] for line in lines] == list(config.tasks)
+    seconds = cost_table.load(path, config).seconds
+    assert all(0 < each < 10 for each in seconds.values())
+    # Motion was not looked for: that is no part of a step.
+    assert not list(samples.images.parent.glob("labelled_clips/*/"))
+    # What was made on another machine is not mixed with this one's.
+    table = json.loads(path.read_text())
+    path.write_text(json.dumps({**table, "machine": "a K40"}))
+    with pytest.raises(ValueError, match="a K40; this is"):
+        next(calibration.calibrate(config, path))

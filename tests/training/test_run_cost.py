@@ -1,0 +1,130 @@
+"""What a run has cost, and its snapshots."""
+
+import types
+
+import never_stops
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_run
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import pretrained
+from mtssl_tf.process import atomic_file
+from mtssl_tf.reports import metrics_log
+from mtssl_tf.training import checkpoint
+from mtssl_tf.training import cost_table
+from mtssl_tf.training import gpu_hours
+from mtssl_tf.training import loop
+from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import run_cost
+from mtssl_tf.training import run_directory
+
+
+class _DiesAt(never_stops.NeverStops):
+    """Ends the process, as far as it goes, before the step after so many."""
+
+    def __init__(self, num_steps):
+        self._looks = num_steps
+
+    @property
+    def is_requested(self):
+        self._looks -= 1
+        if self._looks < 0:
+            raise KeyboardInterrupt
+        return False
+
+
+def _train(config, workdir, stop=None):
+    with run_directory.hold(workdir):
+        run_directory.prepare(workdir, config)
+        run = run_lib.build_run(config, workdir)
+        loop.Trainer(run, workdir).train(stop or never_stops.NeverStops())
+
+
+def _weights(workdir):
+    reader = tf.train.load_checkpoint(checkpoint.latest(workdir))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
+    }
+
+
+def _assert_equal(one, other):
+    one, other = _weights(one), _weights(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def test_snapshots_are_runs_and_killed_ones_are_equal(samples, tmp_path):
+    costs = tmp_path / "costs.json"
+    config = tiny_run.config(
+        samples,
+        ["exemplar"],
+        "train.steps=5",
+        "train.save_every=3",
+        "train.log_every=1",
+        "train.snapshot_every=0.02",
+        f"train.costs={costs}",
+    )
+    cost_table.save(costs, config, "a machine", {"exemplar": 36.0})
+    _train(config, tmp_path / "whole")
+    folder = tmp_path / "whole" / "snapshots"
+    names = ["gpu_hours_0000000.020000", "gpu_hours_0000000.040000"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    # Killed after a snapshot, and before the next checkpoint: the step is
+    # taken again. And as it was writing one.
+    killed = tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        _train(config, killed, _DiesAt(4))
+    partial = killed / "snapshots" / f"x.1-1{atomic_file.PARTIAL_SUFFIX}"
+    partial.mkdir()
+    _train(config, killed)
+    assert sorted(p.name for p in (killed / "snapshots").iterdir()) == names
+    for name in names:
+        _assert_equal(folder / name, killed / "snapshots" / name)
+    _assert_equal(tmp_path / "whole", killed)
+    # A snapshot is a run that stopped there, and is read as one.
+    assert checkpoint.latest(folder / names[0]).endswith("ckpt-2")
+    loaded = pretrained.load_trunk(folder / names[1])
+    assert np.isfinite(loaded(np.zeros([1, 32, 32, 3], np.float32))).all()
+    lines = metrics_log.load_metrics(killed)
+    hours = {line["step"]: line["gpu_hours"] for line in lines}
+    assert hours == pytest.approx({step: step / 100 for step in range(1, 6)})
+
+
+def _cost(workdir, *assignments, num_replicas=1):
+    """The cost of a run of which only settings and replicas matter."""
+    config = config_lib.override(
+        config_lib.preset_config("tiny", ["colorization", "exemplar"]),
+        *assignments,
+    )
+    run = types.SimpleNamespace(
+        config=config,
+        strategy=types.SimpleNamespace(num_replicas_in_sync=num_replicas),
+    )
+    steps = dict.fromkeys(config.tasks, 0)
+    return run_cost.RunCost(workdir, run, steps)
+
+
+def test_without_a_table_the_first_steps_are_measured(tmp_path):
+    cost = _cost(tmp_path, num_replicas=2)
+    one = {"colorization": 60, "exemplar": 30}
+    for number in range(gpu_hours.NUM_MEASURED):
+        assert cost.hours(one) is None
+        # The first ones are slow, and do not count.
+        seconds = 100.0 if number < gpu_hours.NUM_WARM_UP else 1.5
+        assert cost.is_measured("exemplar")
+        cost.add_step("exemplar", seconds)
+        cost.add_step("colorization", 2 * seconds)
+    assert not cost.is_measured("exemplar")
+    # Two GPUs: (60 x 3 s + 30 x 1.5 s) x 2.
+    assert cost.hours(one) == pytest.approx(450 / 3600)
+    assert _cost(tmp_path).hours(one) == cost.hours(one)
+
+
+def test_all_that_no_table_has_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.json is missing"):
+        _cost(tmp_path, f"train.costs={tmp_path}/none.json")
