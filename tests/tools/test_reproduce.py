@@ -1,15 +1,25 @@
 """The command for the paper's tables: its plan, its table, its bad input."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
+import class_folder_pictures
 import pytest
 
 from tools import reproduce
 from tools.reproduction import markdown
 from tools.reproduction import plan
 from tools.reproduction import tables
+
+_SMALL = (
+    "trunk.num_units=(1,1,2)",
+    "trunk.width=0.125",
+    "data.num_fit=8",
+    "train.judge_batches=1",
+)
 
 
 def _call(*arguments):
@@ -93,3 +103,39 @@ def test_a_cell_joins_only_results_of_one_protocol_and_code(tmp_path):
         line
     )
     assert line.count("missing: not yet") == 2
+
+
+@pytest.mark.long
+def test_a_table_is_filled_and_goes_on_where_it_was_stopped(tmp_path):
+    """Four runs of some steps, stopped once; one of the columns has no data."""
+    folders = class_folder_pictures.save_class_folders(tmp_path / "c", 8)
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "tools.reproduce",
+        *("--only=table3", "--only=figure3", "--seeds=1", "--jobs=2"),
+        *(f"--{name}={folders}" for name in ("images", "train", "test")),
+        "--gpu_hours=0.0005",
+        *(f"--train_flag=--set={each}" for each in _SMALL),
+        "--linear_flag=--epochs=1",
+        f"--out={out}",
+    ]
+    first = subprocess.Popen(command)
+    while not list(out.glob("done/runs/*/*.json")):
+        time.sleep(0.5)
+        assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    assert first.wait() == 130
+    subprocess.run(command, check=True)
+    text = (out / "tables.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| RP")]
+    # Those of Table 3, and in Figure 3 those without motion.
+    assert len([row for row in rows if " (1) |" in row]) == 4 + 4
+    assert "missing: without --voc" in rows[0]
+    assert "missing: without --videos" in text
+    assert "Harmonized inputs help where weights are frozen: held in" in text
+    marks = {path: path.read_text() for path in out.glob("done/**/*.json")}
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "runs/" not in again.stderr
+    assert marks == {path: path.read_text() for path in marks}
