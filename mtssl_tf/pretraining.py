@@ -20,6 +20,7 @@ from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import tracker
 from mtssl_tf.training import run_directory
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def pretrain(
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
+    keep_best: str = "",
+    track: str = "",
     from_weights: str | os.PathLike = "",
     settings: Mapping[str, Any] | None = None,
 ) -> keras.Model:
@@ -69,6 +72,10 @@ def pretrain(
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
         probe: a labelled folder on which the trunk is judged now and then.
+        keep_best: by what the best checkpoint is kept, in `workdir/best`:
+            'rankme', 'loss' or 'probe'; "" keeps none.
+        track: 'mlflow' or 'wandb', either with ':PROJECT' behind it, to hand
+            all scalars to; "" is none.
         from_weights: a run, an export or a TF-Slim checkpoint whose trunk the
             run begins with.
         settings: any other setting, {"section.key": value}, as the command's
@@ -101,6 +108,8 @@ def pretrain(
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
+        keep_best=keep_best,
+        track=track,
         from_weights=os.fspath(from_weights),
         assignments=[
             f"{name}={value}" for name, value in (settings or {}).items()
@@ -146,6 +155,8 @@ def build_config(
     precision: str,
     remat: bool = False,
     probe: str,
+    keep_best: str = "",
+    track: str = "",
     from_weights: str = "",
     profile: tuple[int, ...] = (),
     assignments: Sequence[str] = (),
@@ -165,6 +176,8 @@ def build_config(
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
+        keep_best: as `pretrain` takes it.
+        track: likewise.
         from_weights: where the trunk begins, or "".
         profile: first and last step to trace, or ().
         assignments: 'section.key=value' each, after all else.
@@ -194,15 +207,19 @@ def build_config(
             remat=remat,
             use_lasso=lasso,
             probe=probe,
+            keep_best=keep_best,
+            track=track,
             from_weights=from_weights,
             profile=profile,
             steps=config.train.steps if steps is None else steps,
             hours=hours or 0.0,
         ),
     )
-    return config_lib.override(
+    config = config_lib.override(
         config, *recipes.assignments(recipe, tasks), *assignments
     )
+    tracker.check(config.train.track)
+    return config
 
 
 def check_paths(config: config_lib.RunConfig) -> None:
@@ -301,7 +318,9 @@ def build_trainer(
         OSError: data is missing, or the directory cannot be written.
     """
     begin(config, workdir)
+    from mtssl_tf.training import environment
     from mtssl_tf.training import loop
     from mtssl_tf.training import run
 
+    environment.record(workdir)
     return loop.Trainer(run.build_run(config, workdir), workdir)

@@ -20,7 +20,7 @@ _FLOORS = (
     ("files", "process"),
     ("models", "motion", "reports"),
     ("data", "slim"),
-    ("frozen", "tasks"),
+    ("frozen", "tasks", "train_settings"),
     ("config", "export_record", "recipes"),
     ("training",),
     ("checkup", "distribute", "pretrained"),

@@ -14,7 +14,7 @@ import pathlib
 
 from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
-from mtssl_tf.training import run_directory
+from mtssl_tf.training import snapshot
 
 SECONDS_FILE = "seconds_per_step.json"
 SNAPSHOTS_FOLDER = "snapshots"
@@ -81,11 +81,18 @@ def load_seconds(
     return {task: float(stored[task]) for task in tasks}
 
 
-def snapshot_folder(workdir: pathlib.Path, hours: float) -> pathlib.Path:
+def snapshot_folder(
+    workdir: pathlib.Path, hours: float, step: int
+) -> pathlib.Path:
     """Makes a run directory for a snapshot, named by its cost.
 
     It holds what is needed to evaluate and export it, beside its checkpoint.
+
+    Args:
+        workdir: the run directory.
+        hours: of GPUs.
+        step: that it is of.
     """
     folder = workdir / SNAPSHOTS_FOLDER / f"gpu_hours_{hours:012.4f}"
-    run_directory.copy_identity(workdir, folder)
+    snapshot.copy_identity(workdir, folder, step)
     return folder

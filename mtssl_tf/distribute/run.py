@@ -35,6 +35,7 @@ from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import environment
 from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
@@ -76,6 +77,7 @@ class ClusterRun:
             if ":" not in getattr(config.data, kind)
         }
         hosts.check_hosts(workdir, data)
+        environment.record(workdir)
         self._run = run_lib.build_run(
             config, workdir, tf.distribute.get_strategy()
         )
@@ -89,6 +91,11 @@ class ClusterRun:
         self._log: run_log.RunLog | None = None
         if not options.is_calibration:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
+            self._log.describe(
+                config_lib.flat(config),
+                run_lib.figures(self._run),
+                config.train.track,
+            )
         self._watch = health.HealthWatch(
             {name: state.task for name, state in self._run.states.items()},
             is_resumed=any(self._steps.values()),
@@ -305,7 +312,9 @@ class ClusterRun:
         dumps = [self._ask(part[0]) for part in cut.shards]
         folder = None
         if cut.gpu_hours is not None:
-            folder = gpu_hours.snapshot_folder(self._workdir, cut.gpu_hours)
+            folder = gpu_hours.snapshot_folder(
+                self._workdir, cut.gpu_hours, sum(cut.steps.values())
+            )
             self._joint.save(cut.steps, cut.deposits, dumps, folder)
         self._joint.save(cut.steps, cut.deposits, dumps)
         self._steps = dict(cut.steps)
