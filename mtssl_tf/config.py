@@ -228,50 +228,7 @@ def override(config: RunConfig, *assignments: str) -> RunConfig:
     """
     for assignment in assignments:
         config = _override(config, assignment)
-    _check_keep_best(config)
-    check_parts(config)
     return config
-
-
-def check_parts(config: RunConfig) -> None:
-    """Refuses batches that cannot be computed in `train.accumulate` parts.
-
-    Raises:
-        ValueError: names the task and its batch.
-    """
-    parts = config.train.accumulate
-    for name, task in config.tasks.items():
-        least = 2 if tasks_lib.find_task(name).compares_examples else 1
-        if task.batch_size % parts or task.batch_size < least * parts:
-            raise ValueError(
-                f"train.accumulate={parts} cuts {name}.batch_size="
-                f"{task.batch_size} into parts, which must be whole and have "
-                f"at least {least} of its examples each. Choose a divisor, or "
-                f"set {name}.batch_size."
-            )
-
-
-def _check_keep_best(config: RunConfig) -> None:
-    """Refuses to keep the best by what is not measured."""
-    train = config.train
-    missing = {
-        "probe": "--probe=FOLDER, a labelled one" if not train.probe else "",
-        "rankme": "train.rank_every above 0" if not train.rank_every else "",
-        "loss": _missing_held_out(config),
-    }.get(train.keep_best)
-    if missing:
-        raise ValueError(
-            f"--keep_best={train.keep_best} needs {missing}. Give it too, or "
-            "leave --keep_best out."
-        )
-
-
-def _missing_held_out(config: RunConfig) -> str:
-    return ", ".join(
-        f"data.held_out_{kind} above 0"
-        for kind in sorted(config.sources())
-        if not getattr(config.data, f"held_out_{kind}")
-    )
 
 
 def _override(config: RunConfig, assignment: str) -> RunConfig:

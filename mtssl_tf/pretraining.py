@@ -15,12 +15,12 @@ from typing import Any, TYPE_CHECKING
 from absl import logging
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import config_checks
 from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
-from mtssl_tf.reports import tracker
 from mtssl_tf.training import run_directory
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def build_config(
     config = config_lib.override(
         config, *recipes.assignments(recipe, tasks), *assignments
     )
-    tracker.check(config.train.track)
+    config_checks.check(config)
     return config
 
 

@@ -22,6 +22,7 @@ _FLOORS = (
     ("data", "slim"),
     ("frozen", "tasks", "train_settings"),
     ("config", "export_record", "recipes"),
+    ("config_checks",),
     ("training",),
     ("checkup", "distribute", "pretrained"),
     ("embedding", "formats", "old_weights", "slim_checkpoint"),

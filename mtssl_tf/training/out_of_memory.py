@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import config_checks
 from mtssl_tf.lazy_imports import tf
 
 
@@ -79,7 +80,7 @@ def _more_parts(config: config_lib.RunConfig) -> int | None:
     number = 2 * config.train.accumulate
     train = dataclasses.replace(config.train, accumulate=number)
     try:
-        config_lib.check_parts(dataclasses.replace(config, train=train))
+        config_checks.check_parts(dataclasses.replace(config, train=train))
     except ValueError:
         return None
     return number

@@ -33,7 +33,7 @@ from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of a `KeptList`
-_FACTS_FOLDER = "facts"
+FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
 # change what is written and when, not what is learned.
@@ -65,6 +65,8 @@ _FREE_OF_TASKS = {"learning_rate", "weight"}
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
 _CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
+# Beside the facts: all that makes a directory that of a run, but for its state.
+IDENTITY_FILES = (CONFIG_FILE, _CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE)
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
@@ -89,7 +91,7 @@ def hold(
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock.hold(workdir, on_loss))
-            for folder in (workdir, workdir / _FACTS_FOLDER):
+            for folder in (workdir, workdir / FACTS_FOLDER):
                 atomic_file.remove_partials_in(folder)
             held = stack.pop_all()
     except OSError as error:
@@ -318,23 +320,6 @@ def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     shutil.copyfile(workdir / CONFIG_FILE, folder / CONFIG_FILE)
 
 
-def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
-    """Makes `folder` the run directory of a snapshot, but for its checkpoint.
-
-    It is then exported and evaluated like the run itself.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG_FILE, _CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE):
-        if (workdir / name).exists():
-            shutil.copy2(workdir / name, folder)
-    if (workdir / _FACTS_FOLDER).is_dir():
-        shutil.copytree(
-            workdir / _FACTS_FOLDER,
-            folder / _FACTS_FOLDER,
-            dirs_exist_ok=True,
-        )
-
-
 def load_facts(
     workdir: pathlib.Path, task: str
 ) -> dict[str, np.ndarray] | None:
@@ -355,7 +340,7 @@ def save_facts(
 
 
 def _facts_path(workdir: pathlib.Path, task: str) -> pathlib.Path:
-    return workdir / _FACTS_FOLDER / f"{task}.npz"
+    return workdir / FACTS_FOLDER / f"{task}.npz"
 
 
 def _check_same_run(

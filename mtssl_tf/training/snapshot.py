@@ -60,9 +60,13 @@ def copy_identity(
         folder: made if it is missing.
         step: after which nothing of the metrics is taken.
     """
-    run_directory.copy_identity(workdir, folder)
-    if (workdir / environment.FILE).exists():
-        shutil.copy2(workdir / environment.FILE, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*run_directory.IDENTITY_FILES, environment.FILE):
+        if (workdir / name).exists():
+            shutil.copy2(workdir / name, folder)
+    facts = workdir / run_directory.FACTS_FOLDER
+    if facts.is_dir():
+        shutil.copytree(facts, folder / facts.name, dirs_exist_ok=True)
     log = workdir / metrics_log.FILE
     if log.exists():
         metrics_log.cut(log, folder / metrics_log.FILE, step)

@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 import tiny_run
 
-from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained
 from mtssl_tf.frozen import rank
 from mtssl_tf.training import best as best_lib
@@ -143,19 +142,3 @@ def test_a_run_keeps_its_best_and_a_killed_one_finds_it(samples, tmp_path):
         trunk, pretrained.load_pretrained(str(best)).trunk.get_weights()
     ):
         np.testing.assert_array_equal(one, other)
-
-
-def test_what_is_not_measured_cannot_be_gone_by(samples):
-    config = tiny_run.config(samples, ["exemplar"])
-    for by, missing in (
-        ("rankme", "train.rank_every"),
-        ("probe", "--probe=FOLDER"),
-    ):
-        with pytest.raises(ValueError, match=missing):
-            config_lib.override(config, f"train.keep_best={by}")
-    with pytest.raises(ValueError, match="data.held_out_images"):
-        config_lib.override(
-            config, "train.keep_best=loss", "data.held_out_images=0.0"
-        )
-    with pytest.raises(ValueError, match="accuracy"):
-        config_lib.override(config, "train.keep_best=accuracy")

@@ -136,17 +136,6 @@ def test_on_two_replicas_too(two_replicas):
         step_in_parts.build_step_function(two_replicas, state, 8)
 
 
-def test_parts_that_cannot_be_are_refused():
-    config = _config(["exemplar", "colorization"])
-    with pytest.raises(ValueError, match="=3 cuts exemplar.batch_size=4 into"):
-        config_lib.override(config, "train.accumulate=3")
-    # Nothing to compare an example with.
-    with pytest.raises(ValueError, match="at least 2"):
-        config_lib.override(config, "train.accumulate=4")
-    # What is typed after it counts.
-    config_lib.override(config, "train.accumulate=4", "exemplar.batch_size=8")
-
-
 def test_want_of_memory_names_parts():
     config = _config(["exemplar"], "exemplar.batch_size=8")
     assert "train.accumulate=2)" in out_of_memory.remedy(config, ["exemplar"])
