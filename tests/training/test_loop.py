@@ -85,7 +85,9 @@ def _weights(workdir: pathlib.Path) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("num_parts", [1, 2])
+@pytest.mark.parametrize(
+    "num_parts", [1, pytest.param(2, marks=pytest.mark.long)]
+)
 def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path, num_parts):
     names = ["relative_position", "colorization"]
     whole = _config(

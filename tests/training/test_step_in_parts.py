@@ -40,8 +40,11 @@ _ALIKE = [n for n, task in tasks.TASKS.items() if not task.compares_examples]
 
 @pytest.mark.parametrize(
     "name, train",
-    [(name, {}) for name in _ALIKE]
-    + [("relative_position", {"use_lasso": True, "remat": True})],
+    [
+        ("relative_position", {"use_lasso": True, "weight_decay": 0.01}),
+        pytest.param("colorization", {"remat": True}, marks=pytest.mark.long),
+        *[pytest.param(name, {}, marks=pytest.mark.long) for name in _ALIKE],
+    ],
 )
 def test_four_parts_equal_the_whole(name, train):
     # The penalties of a mix count once, not once a part.
@@ -61,6 +64,7 @@ def test_four_parts_equal_the_whole(name, train):
         np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
+@pytest.mark.long
 def test_examples_are_compared_within_a_part():
     state = _state("exemplar")
     batch = task_cases.batch(state.task)
@@ -75,6 +79,7 @@ def test_examples_are_compared_within_a_part():
         np.testing.assert_allclose(gradient, one + two, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_metric_without_a_say_in_one_part_is_that_of_the_others():
     state = _state("motion_segmentation")
     batch = task_cases.batch(state.task)
@@ -86,6 +91,7 @@ def test_a_metric_without_a_say_in_one_part_is_that_of_the_others():
         assert metrics[name] == pytest.approx(value, rel=1e-3), name
 
 
+@pytest.mark.long
 def test_in_bfloat16_the_loss_is_nearly_the_same():
     _, whole = _take(_state("colorization", precision="bfloat16"), 1)
     _, parts = _take(_state("colorization", precision="bfloat16"), 2)
@@ -94,6 +100,7 @@ def test_in_bfloat16_the_loss_is_nearly_the_same():
     )
 
 
+@pytest.mark.long
 def test_batch_norm_moves_once_a_part():
     state = _state("colorization", freezes_norm=False)
     (moving, *_) = [
@@ -118,6 +125,7 @@ def test_batch_norm_moves_once_a_part():
     np.testing.assert_allclose(found, again.numpy(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_on_two_replicas_too(two_replicas):
     _, expected = _take(_state("colorization"), 2)
     with two_replicas.scope():

@@ -40,6 +40,7 @@ def test_a_run_says_its_rank_and_embed_the_same(samples, tmp_path):
     assert f"{figures['rankme']:.3f} of at most {figures['most']}" in card
 
 
+@pytest.mark.long
 def test_clips_alone_are_ranked_by_their_frames(samples, tmp_path, monkeypatch):
     monkeypatch.setattr(trunk_rank, "_MAX_FRAMES", 4)
     config = tiny_run.config(samples, ["motion_segmentation"])
