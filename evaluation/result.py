@@ -17,7 +17,6 @@ import math
 import os
 import pathlib
 import shlex
-import subprocess
 import sys
 import typing
 from typing import Any, ClassVar
@@ -25,6 +24,7 @@ from typing import Any, ClassVar
 from mtssl_tf import version as version_lib
 from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import checkout
 
 RESULT_FILE = "result.json"
 # What the settings of a fine-tuning say besides where it has a lasso. Results
@@ -117,7 +117,7 @@ def save_result(
         "wall_time_s": round(wall_time_s, 3),
         "command": shlex.join(sys.orig_argv),
         "version": version_lib.VERSION,
-        "commit": _checkout_commit(),
+        "commit": checkout.commit(),
         "code": code_digest(),
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(
             timespec="seconds"
@@ -214,21 +214,3 @@ def _as_plain(value: Any) -> Any:
     if isinstance(value, pathlib.PurePath):
         return str(value)
     return value
-
-
-def _checkout_commit() -> str | None:
-    """The commit of the checkout that runs, None outside of one."""
-    root = pathlib.Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None  # no git here, or a repository of somebody else's
-    return answer.stdout.strip()

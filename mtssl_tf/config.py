@@ -15,12 +15,12 @@ from typing import Any
 from mtssl_tf import motion as motion_lib
 from mtssl_tf import settings
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import train_settings
 from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 
-PRECISIONS = ("float32", "bfloat16")
 # Of config.json. 1 had neither a format nor a history; up to 2 a picture was
 # resized as a whole before views were cut from it, in other random places.
 FORMAT = 3
@@ -60,86 +60,6 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """How long and with what the trunk is trained.
-
-    Attributes:
-        steps: training steps in all, over all tasks.
-        hours: to train for: as many steps as fit, once their pace is known
-            (`training/time_budget.py`). 0 has `steps` decide.
-        seed: of weights, order and augmentation.
-        precision: float32, or bfloat16 for activations (weights and losses
-            stay float32).
-        use_lasso: whether each task reads its own mix of units.
-        from_weights: a run, an export or a TF-Slim checkpoint whose trunk the
-            run begins with; "" begins with random weights.
-        freeze_trunk: trains the heads alone, the floor to beat.
-        remat: whether the inside of block 3's units is computed again for
-            the backward pass, instead of kept: less memory, more time.
-        rms_decay: of RMSProp's mean square.
-        momentum: of RMSProp.
-        epsilon: of RMSProp, inside the square root.
-        weight_decay: L2 penalty of kernels, halved as TF-Slim does; the paper
-            names none.
-        log_every: steps between lines of `metrics.jsonl`.
-        save_every: steps between checkpoints.
-        costs: a file of seconds per step (`training/cost_table.py`) that the
-            run's cost is counted with; "" measures its own first steps.
-        snapshot_every: GPU hours between snapshots, which are kept; 0 for
-            none.
-        draw_every: steps between pictures in TensorBoard.
-        judge_every: steps between judgements on what was held out.
-        judge_batches: batches a task is judged on.
-        probe_every: steps between probes, where `--probe` is given.
-        intra_op_threads: threads that share one operation on the CPU; 0 lets
-            TensorFlow choose.
-        profile: first and last step of the profile, or ().
-    """
-
-    steps: int = settings.ranged(2400, at_least=1)
-    hours: float = settings.ranged(0.0, at_least=0)
-    seed: int = settings.seed()
-    precision: str = "float32"
-    use_lasso: bool = False
-    from_weights: str = ""
-    freeze_trunk: bool = False
-    remat: bool = False
-    rms_decay: float = settings.ranged(0.9, at_least=0, below=1)  # ours
-    momentum: float = settings.ranged(0.9, at_least=0, below=1)  # ours
-    # ours; 1e-3 would make it plain gradient descent
-    epsilon: float = settings.ranged(1e-8, above=0)
-    weight_decay: float = settings.ranged(0.0, at_least=0)
-    log_every: int = settings.ranged(40, at_least=1)
-    save_every: int = settings.ranged(1000, at_least=1)
-    costs: str = ""
-    snapshot_every: float = settings.ranged(0.0, at_least=0)
-    draw_every: int = settings.ranged(1000, at_least=1)
-    judge_every: int = settings.ranged(1000, at_least=1)
-    judge_batches: int = settings.ranged(8, at_least=1)
-    probe: str = ""
-    probe_every: int = settings.ranged(1000, at_least=1)
-    intra_op_threads: int = settings.ranged(0, at_least=0, at_most=1024)
-    profile: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        # A list is what a JSON file gives.
-        if isinstance(self.profile, list):
-            object.__setattr__(self, "profile", tuple(self.profile))
-        settings.check(self)
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision={self.precision!r} is not one of {PRECISIONS}."
-            )
-        if self.profile and not (
-            len(self.profile) == 2 and 0 <= self.profile[0] < self.profile[1]
-        ):
-            raise ValueError(
-                "profile is START:STOP, two steps with START < STOP. Got "
-                f"{self.profile}."
-            )
-
-
-@dataclasses.dataclass(frozen=True)
 class RunConfig:
     """All settings of a run.
 
@@ -150,7 +70,7 @@ class RunConfig:
     preset: str
     tasks: Mapping[str, base.TaskConfig]
     trunk: model_config.TrunkConfig
-    train: TrainConfig
+    train: train_settings.TrainConfig
     data: DataConfig
     motion: motion_lib.MotionConfig
     lasso: model_config.LassoConfig
@@ -212,7 +132,7 @@ class Preset:
     """One scale: the shape of the trunk, and how long it is trained."""
 
     trunk: model_config.TrunkConfig
-    train: TrainConfig
+    train: train_settings.TrainConfig
 
 
 # Scale -> trunk and training. Each task's own file has its part of a preset,
@@ -225,20 +145,26 @@ PRESETS: dict[str, Preset] = {
         model_config.TrunkConfig(
             depth=50, num_units=(1, 1, 4), width=0.25, bn_decay=0.95
         ),
-        TrainConfig(steps=4000, intra_op_threads=1),
+        train_settings.TrainConfig(steps=4000, intra_op_threads=1),
     ),
     # One GPU, hours: ResNet-50's depth at half its width. All ours.
     "small": Preset(
         model_config.TrunkConfig(depth=50, width=0.5, bn_decay=0.99),
-        TrainConfig(steps=200_000, save_every=5000, judge_every=5000),
+        train_settings.TrainConfig(
+            steps=200_000, save_every=5000, judge_every=5000, rank_every=5000
+        ),
     ),
     # The paper's trunk (sec. 3.1). So many steps of its four tasks, one patch
     # or pair a picture, are about 607 hours of a K40 by --dry_run; the paper
     # trained for 16.8K, on 64 of them (sec. 6; docs/cost.md says more).
     "paper": Preset(
         model_config.TrunkConfig(depth=101),
-        TrainConfig(
-            steps=2_000_000, save_every=5000, draw_every=5000, judge_every=5000
+        train_settings.TrainConfig(
+            steps=2_000_000,
+            save_every=5000,
+            draw_every=5000,
+            judge_every=5000,
+            rank_every=5000,
         ),
     ),
 }
@@ -329,6 +255,11 @@ def _override(config: RunConfig, assignment: str) -> RunConfig:
     return dataclasses.replace(config, **{section: new})
 
 
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Returns all settings by names such as 'train.steps'."""
+    return _flatten(dataclasses.asdict(config))
+
+
 def to_json(config: RunConfig, **extra: Any) -> str:
     """Returns the text of `config.json`; `extra` are further entries."""
     entries = {"format": FORMAT, **dataclasses.asdict(config), **extra}
@@ -369,7 +300,7 @@ def from_json(text: str) -> RunConfig:
                 for name, options in stored["tasks"].items()
             },
             trunk=model_config.TrunkConfig(**_known(stored["trunk"])),
-            train=TrainConfig(**stored["train"]),
+            train=train_settings.TrainConfig(**stored["train"]),
             data=DataConfig(**stored["data"]),
             motion=_restore(motion_lib.MotionConfig, stored["motion"]),
             lasso=model_config.LassoConfig(**stored["lasso"]),
@@ -384,8 +315,7 @@ def from_json(text: str) -> RunConfig:
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """Returns 'setting: old -> new' for everything that differs."""
-    before = _flatten(dataclasses.asdict(old))
-    after = _flatten(dataclasses.asdict(new))
+    before, after = flat(old), flat(new)
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())

@@ -156,6 +156,7 @@ def _work(values: flags.FlagValues) -> None:
     count, dims = made.vectors.shape
     print(f"Wrote {count} vectors of {dims} numbers to {out}.")
     print(f"Statistics: {made.statistics}.")
+    print(f"Without labels: {made.rank}.")
     if made.skipped:
         listed = names_lib.some(list(made.skipped))
         print(f"Skipped {len(made.skipped)}: {listed}.")

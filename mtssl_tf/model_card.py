@@ -10,6 +10,7 @@ from typing import Any
 from mtssl_tf import export_record
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.formats import registry
+from mtssl_tf.frozen import rank
 from mtssl_tf.reports import metrics_log
 
 _CARD = """{head}
@@ -55,6 +56,10 @@ vectors of pictures: {statistics}.
 ## How well the tasks are done
 
 {judgement}
+
+## Without labels
+
+{rank}
 """
 
 _USES = {
@@ -109,7 +114,8 @@ def write_card(
     config = pretrained.config
     data = settings["data"]
     names = sorted(pretrained.trunk.output)
-    lines = _last_judgement(workdir)
+    logged = _load_log(workdir)
+    lines = _last_judgement(logged)
     return _CARD.format(
         head=_head(settings, lines, license_id),
         files=_file_table(record),
@@ -136,6 +142,7 @@ def write_card(
         end_points=f"`{names[0]}` to `{names[-1]}`",
         channels=config.unit_channels(3),
         judgement=_table(lines),
+        rank=_describe_rank(logged),
     )
 
 
@@ -178,14 +185,37 @@ def _describe_origin(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _last_judgement(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the last held-out line of each task."""
+def _load_log(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns what the run has written down; nothing where it has not."""
     try:
-        lines = metrics_log.load_metrics(workdir)
+        return metrics_log.load_metrics(workdir)
     except FileNotFoundError:
         return []
-    held_out = [line for line in lines if line.get("split") == "held_out"]
+
+
+def _last_judgement(
+    logged: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Returns the last held-out line of each task."""
+    held_out = [line for line in logged if line.get("split") == "held_out"]
     return list({line["task"]: line for line in held_out}.values())
+
+
+def _describe_rank(logged: Sequence[dict[str, Any]]) -> str:
+    """Returns a paragraph on the last measurement of the trunk's rank."""
+    found = [line for line in logged if line.get("split") == rank.EVENT]
+    if not found:
+        return "Not measured."
+    line = found[-1]
+    values = line[rank.EVENT]
+    return (
+        f"After step {line['step']}, of raw vectors (the last unit, averaged "
+        f"over positions) of {values['pictures']} pictures of the run:\n"
+        f"effective rank (RankMe, Garrido et al. 2023) "
+        f"{_number(values['rankme'])} of at most {values['most']}; spread "
+        f"{_number(values['spread'])}, which is 0\nwhere all pictures look "
+        f"the same; mean cosine {_number(values['mean_cosine'])}."
+    )
 
 
 def _table(lines: list[dict[str, Any]]) -> str:

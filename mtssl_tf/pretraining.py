@@ -15,6 +15,7 @@ from typing import Any, TYPE_CHECKING
 from absl import logging
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import config_checks
 from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.lazy_imports import keras
@@ -47,6 +48,8 @@ def pretrain(
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
+    keep_best: str = "",
+    track: str = "",
     from_weights: str | os.PathLike = "",
     settings: Mapping[str, Any] | None = None,
 ) -> keras.Model:
@@ -78,6 +81,10 @@ def pretrain(
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
         probe: a labelled folder on which the trunk is judged now and then.
+        keep_best: by what the best checkpoint is kept, in `workdir/best`:
+            'rankme', 'loss' or 'probe'; "" keeps none.
+        track: 'mlflow' or 'wandb', either with ':PROJECT' behind it, to hand
+            all scalars to; "" is none.
         from_weights: a run, an export or a TF-Slim checkpoint whose trunk the
             run begins with.
         settings: any other setting, {"section.key": value}, as the command's
@@ -113,6 +120,8 @@ def pretrain(
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
+        keep_best=keep_best,
+        track=track,
         from_weights=os.fspath(from_weights),
         assignments=[
             f"{name}={value}" for name, value in (settings or {}).items()
@@ -162,6 +171,8 @@ def build_config(
     precision: str,
     remat: bool = False,
     probe: str,
+    keep_best: str = "",
+    track: str = "",
     from_weights: str = "",
     profile: tuple[int, ...] = (),
     assignments: Sequence[str] = (),
@@ -184,6 +195,8 @@ def build_config(
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
+        keep_best: as `pretrain` takes it.
+        track: likewise.
         from_weights: where the trunk begins, or "".
         profile: first and last step to trace, or ().
         assignments: 'section.key=value' each, after all else.
@@ -207,6 +220,8 @@ def build_config(
             remat=remat,
             use_lasso=lasso,
             probe=probe,
+            keep_best=keep_best,
+            track=track,
             from_weights=from_weights,
             profile=profile,
             steps=config.train.steps if steps is None else steps,
@@ -218,7 +233,10 @@ def build_config(
     config = config_lib.override(
         config, *recipes.assignments(recipe, tasks), *assignments
     )
-    return config if gpu_hours is None else _buy_steps(config, gpu_hours)
+    if gpu_hours is not None:
+        config = _buy_steps(config, gpu_hours)
+    config_checks.check(config)
+    return config
 
 
 def _check_length(
@@ -356,7 +374,9 @@ def build_trainer(
         OSError: data is missing, or the directory cannot be written.
     """
     begin(config, workdir)
+    from mtssl_tf.training import environment
     from mtssl_tf.training import loop
     from mtssl_tf.training import run
 
+    environment.record(workdir)
     return loop.Trainer(run.build_run(config, workdir), workdir)

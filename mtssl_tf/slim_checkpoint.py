@@ -22,6 +22,7 @@ import sys
 
 from mtssl_tf import config
 from mtssl_tf import motion
+from mtssl_tf import train_settings
 from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
@@ -150,7 +151,7 @@ def _settings(
         preset="",
         tasks={},
         trunk=trunk,
-        train=config.TrainConfig(),
+        train=train_settings.TrainConfig(),
         data=config.DataConfig(),
         motion=motion.MotionConfig(),
         lasso=model_config.LassoConfig(),

@@ -11,6 +11,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import recipes
 from mtssl_tf import tasks
+from mtssl_tf import train_settings
 from mtssl_tf.distribute import options
 from mtssl_tf.process import command
 
@@ -113,7 +114,7 @@ SNAPSHOT_EVERY = flags.DEFINE_float(
 PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
-    config_lib.PRECISIONS,
+    train_settings.PRECISIONS,
     "Of activations.",
     flag_values=FLAGS,
 )
@@ -137,6 +138,21 @@ PROBE = command.define_path(
     "A labelled folder (a folder a class): the trunk's k-NN and linear "
     "accuracy on it, every so often.",
     FLAGS,
+)
+KEEP_BEST = flags.DEFINE_enum(
+    "keep_best",
+    "",
+    train_settings.BESTS,
+    "Keeps the best checkpoint as WORKDIR/best: by the trunk's rank, by the "
+    "held-out losses, or by the linear accuracy of --probe.",
+    flag_values=FLAGS,
+)
+TRACK = flags.DEFINE_string(
+    "track",
+    "",
+    "Hands all scalars to a tracker too: mlflow or wandb, or either with a "
+    "project, as wandb:birds. Each is an extra of mtssl_tf.",
+    flag_values=FLAGS,
 )
 PROFILE = flags.DEFINE_string(
     "profile",
@@ -241,6 +257,8 @@ def config_from_flags() -> config_lib.RunConfig:
         precision=PRECISION.value,
         remat=REMAT.value,
         probe=PROBE.value,
+        keep_best=KEEP_BEST.value,
+        track=TRACK.value,
         from_weights=FROM_WEIGHTS.value,
         profile=_parse_profile(PROFILE.value),
         assignments=SET.value,

@@ -21,6 +21,7 @@ _SMALL = {
     "trunk.num_units": "(1,1,2)",
     "trunk.width": "0.125",
     "train.judge_batches": 1,
+    "train.rank_every": 0,
     "exemplar.batch_size": 4,
 }
 

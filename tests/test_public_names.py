@@ -23,6 +23,7 @@ _SMALL = {
     "exemplar.batch_size": 4,
     "data.held_out_images": 0.5,
     "train.judge_batches": 1,
+    "train.rank_every": 0,
 }
 
 

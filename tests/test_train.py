@@ -20,6 +20,7 @@ _SMALL = (
     "--set=trunk.width=0.125",
     "--set=data.num_fit=8",
     "--set=train.judge_batches=1",
+    "--set=train.rank_every=0",
 )
 
 
@@ -47,6 +48,17 @@ def samples(tmp_path_factory) -> sample_set.SampleSet:
         (["--steps=0", "--workdir=x"], "steps"),
         (["--hours=0", "--workdir=x"], "--hours=0.0.*over 0"),
         (["--hours=nan", "--workdir=x"], "--hours=nan.*over 0"),
+        (
+            ["--keep_best=probe", "--workdir=x"],
+            "--keep_best=probe needs --probe=FOLDER",
+        ),
+        (["--keep_best=most", "--workdir=x"], "keep_best.*most"),
+        (["--track=comet", "--workdir=x"], "--track=comet is not one of"),
+        (["--track=wandb:", "--workdir=x"], "--track=wandb: is not one of"),
+        (
+            ["--set=train.accumulate=7", "--workdir=x"],
+            "train.accumulate=7 cuts .*batch_size",
+        ),
         (["--hours=1", "--steps=3", "--workdir=x"], "--steps=3 and --hours=1"),
         (["--hours=1", "--cluster=local", "--workdir=x"], "with --cluster"),
         (["--hours=1", "--dry_run"], "with --dry_run"),

@@ -35,8 +35,9 @@ def hash_files(folder: pathlib.Path) -> dict[str, str]:
 def hash_run(workdir: pathlib.Path) -> dict[str, str]:
     """Returns digests of a run's last checkpoint, metrics and label cache.
 
-    Of its snapshots as well.
+    And of its snapshots and its best checkpoint, where they are kept.
     """
+    from mtssl_tf.training import best
     from mtssl_tf.training import checkpoint
 
     digests = {}
@@ -46,9 +47,14 @@ def hash_run(workdir: pathlib.Path) -> dict[str, str]:
         digests.update(
             {f"{folder.name}/{name}": v for name, v in tensors.items()}
         )
+    if (run / best.FOLDER).is_dir():
+        record = (run / best.FOLDER / best.RECORD_FILE).read_text()
+        digests["best.json"] = _hash_json(record)
+        of_best = _hash_tensors(checkpoint.latest(run / best.FOLDER))
+        digests.update({f"best: {k}": v for k, v in of_best.items()})
     # How often was saved is another number where more was saved.
     digests = {k: v for k, v in digests.items() if "save_counter" not in k}
-    digests.update(hash_metrics(workdir / "run" / "metrics.jsonl"))
+    digests.update(hash_metrics(run / "metrics.jsonl"))
     cache = workdir / "cache"
     for path in cache.rglob("*"):
         if path.suffix in (".jpg", ".png"):

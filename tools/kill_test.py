@@ -115,6 +115,11 @@ _SAMPLES = (
     "sample_set.build_sample_set(sys.argv[1])"
 )
 
+_OFTEN = (
+    *("--set=train.save_every=1", "--set=train.accumulate=2"),
+    *("--keep_best=rankme", "--set=train.rank_every=2"),
+)
+
 SCENARIOS = (
     Scenario(
         "train",
@@ -123,7 +128,7 @@ SCENARIOS = (
     ),
     Scenario(
         "train while it saves",
-        lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=1"),
+        lambda i, o: _train(i, o, "--steps=12", *_OFTEN),
         kill_digests.hash_run,
         is_in_writes=True,
     ),

@@ -38,6 +38,7 @@ import numpy as np
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import train_settings
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import command
 
@@ -53,7 +54,7 @@ _PRESET = flags.DEFINE_enum(
 _PRECISION = flags.DEFINE_enum(
     "precision",
     "bfloat16",
-    config_lib.PRECISIONS,
+    train_settings.PRECISIONS,
     "Of activations.",
     flag_values=_FLAGS,
 )

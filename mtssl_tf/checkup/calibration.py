@@ -57,7 +57,12 @@ def _median_s(run: run_lib.Run, name: str) -> float:
     batches = pipelines.start_pipeline(run, name, 0)
     try:
         with out_of_memory.explained(run.config, name):
-            taken = pace.steps_taken(run.states[name], batches, run.strategy)
+            taken = pace.steps_taken(
+                run.states[name],
+                batches,
+                run.strategy,
+                run.config.train.accumulate,
+            )
             step_s = list(itertools.islice(taken, gpu_hours.NUM_MEASURED))
     finally:
         batches.close()

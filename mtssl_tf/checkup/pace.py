@@ -24,6 +24,7 @@ from mtssl_tf.training import dry_run
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import run
 from mtssl_tf.training import step
+from mtssl_tf.training import step_in_parts
 
 _MIN_STEPS, _MAX_STEPS = 2, 20  # ours: that are timed
 _TIMED_S = 1.5  # ours: for one task's steps
@@ -114,7 +115,7 @@ def measure(
     }
     trunk, states = run.build_states(config, tasks)
     costs = {
-        name: dry_run.task_cost(state, trunk, config.train.precision)
+        name: dry_run.task_cost(state, trunk, config.train)
         for name, state in states.items()
     }
     timed: dict[str, TaskPace] = {}
@@ -156,7 +157,10 @@ def _time(
     options = dataclasses.replace(state.task.config, batch_size=part)
     task = type(state.task)(options, config.contract)
     seconds, count = _time_steps(
-        dataclasses.replace(state, task=task), source, config.train.seed
+        dataclasses.replace(state, task=task),
+        source,
+        config.train.seed,
+        config.train.accumulate if part == whole else 1,
     )
     basis = f"{count} steps timed"
     if part < whole:
@@ -165,12 +169,17 @@ def _time(
 
 
 def _time_steps(
-    state: step.TaskState, source: source_lib.Source, seed: int
+    state: step.TaskState,
+    source: source_lib.Source,
+    seed: int,
+    num_parts: int,
 ) -> tuple[float, int]:
     """Returns seconds a step, and how many were timed."""
     made = _batches(state, source, seed)
     try:
-        taken = steps_taken(state, made, tf.distribute.get_strategy())
+        taken = steps_taken(
+            state, made, tf.distribute.get_strategy(), num_parts
+        )
         next(taken)  # compiles it
         total = 0.0
         for count, seconds in enumerate(taken, start=1):
@@ -187,6 +196,7 @@ def steps_taken(
     state: step.TaskState,
     made: Iterator[Any],
     strategy: tf.distribute.Strategy,
+    num_parts: int,
 ) -> Iterator[float]:
     """Yields the seconds of one step after another, data included.
 
@@ -194,8 +204,9 @@ def steps_taken(
         state: of the task.
         made: its batches.
         strategy: that the state was built under.
+        num_parts: in which a batch is computed (`train.accumulate`).
     """
-    take = step.StepFunction(strategy, state).take
+    take = step_in_parts.build_step_function(strategy, state, num_parts).take
     while True:
         start = time.monotonic()
         np.asarray(take(next(made)).numbers)

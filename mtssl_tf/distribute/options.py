@@ -149,7 +149,12 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
             "train.freeze_trunk=True leaves the store nothing to do. Train "
             "frozen heads without --cluster."
         )
-    for name in ("probe", "profile"):
+    if config.train.accumulate > 1:
+        raise ValueError(
+            f"train.accumulate={config.train.accumulate} is for one machine; "
+            "on a cluster more --workers share a batch. Leave it out."
+        )
+    for name in ("probe", "profile", "keep_best"):
         if getattr(config.train, name):
             raise ValueError(
                 f"--{name} is for one machine. Leave it out, and go on "

@@ -35,6 +35,7 @@ from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import environment
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
@@ -78,6 +79,7 @@ class ClusterRun:
             if ":" not in getattr(config.data, kind)
         }
         hosts.check_hosts(workdir, data)
+        environment.record(workdir)
         self._run = run_lib.build_run(
             config, workdir, tf.distribute.get_strategy()
         )
@@ -91,6 +93,11 @@ class ClusterRun:
         self._log: run_log.RunLog | None = None
         if not options.is_calibration:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
+            self._log.describe(
+                config_lib.flat(config),
+                run_lib.figures(self._run),
+                config.train.track,
+            )
         self._watch = health.HealthWatch(
             {name: state.task for name, state in self._run.states.items()},
             is_resumed=any(self._steps.values()),
@@ -309,6 +316,7 @@ class ClusterRun:
             snapshots.keep(
                 self._workdir,
                 cut.gpu_hours,
+                sum(cut.steps.values()),
                 lambda folder: self._joint.save(
                     cut.steps, cut.deposits, dumps, folder
                 ),

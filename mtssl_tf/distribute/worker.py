@@ -184,7 +184,9 @@ class Worker:
             OutOfMemoryError: names task, batch and what helps.
         """
         try:
-            with out_of_memory.explained(self._job.config, self._job.task):
+            with out_of_memory.explained(
+                self._job.config, self._job.task, has_parts=False
+            ):
                 self._train()
         except tf.errors.OpError as error:
             # Its message is a page, and says little more.

@@ -20,6 +20,7 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.embedding import projector
 from mtssl_tf.embedding import request as request_lib
 from mtssl_tf.embedding import table
+from mtssl_tf.frozen import rank as rank_lib
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import lock
 from mtssl_tf.process import paths
@@ -63,12 +64,15 @@ class Embeddings:
         vectors: float32 [n, D].
         skipped: name -> reason of the pictures left out.
         statistics: where those are from that the vectors are standardised by.
+        rank: RankMe and collapse figures of up to 2048 of the vectors, which
+            are chosen by name.
     """
 
     names: tuple[str, ...]
     vectors: np.ndarray
     skipped: dict[str, str]
     statistics: str
+    rank: rank_lib.RankFigures
 
 
 def embed(
@@ -193,7 +197,9 @@ def _make_all(
     skipped = dict(pair for each in loaded for pair in each.skipped)
     names = tuple(map(source.names.__getitem__, numbers.tolist()))
     vectors = np.concatenate([each.vectors for each in used])
-    return Embeddings(names, vectors, skipped, statistics), numbers
+    ranked = vectors[rank_lib.choose(source_lib.hash_names(names))]
+    figures = rank_lib.measure(ranked)
+    return Embeddings(names, vectors, skipped, statistics, figures), numbers
 
 
 def _follow(
@@ -241,7 +247,11 @@ def _write(
     if outputs.projector:
         atomic_file.remove_partials(outputs.projector)
         projector.save(outputs.projector, source, numbers, made.vectors)
-    about = {"statistics": made.statistics, "skipped": made.skipped}
+    about = {
+        "statistics": made.statistics,
+        "rank": made.rank.entries(),
+        "skipped": made.skipped,
+    }
     text_about = json.dumps(about, indent=2)
     atomic_file.write_text(out.with_name(f"{out.name}.json"), f"{text_about}\n")
     rows = [(made.names, made.vectors)]

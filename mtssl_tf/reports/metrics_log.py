@@ -26,18 +26,25 @@ class MetricsLog:
         checkpoint; it does so again.
         """
         path = workdir / FILE
+        self._latest: list[dict[str, Any]] = []
         if path.exists():
-            kept = [
-                json.dumps(line)
-                for line in load_metrics(workdir)
-                if line["step"] <= resumed_step
+            kept = cut(path, path, resumed_step)
+            self._latest = [
+                each for each in kept if each["step"] == resumed_step
             ]
-            atomic_file.write_text(path, "".join(f"{line}\n" for line in kept))
         self._file = path.open("a", buffering=1)
+
+    def lines_of(self, step: int) -> list[dict[str, Any]]:
+        """Returns the lines of a step that none of a later one follows."""
+        return [line for line in self._latest if line["step"] == step]
 
     def write(self, line: dict[str, Any]) -> None:
         """Appends one line; NaN becomes null."""
-        self._file.write(json.dumps(_without_nan(line)) + "\n")
+        line = _without_nan(line)
+        if self._latest and self._latest[0]["step"] != line["step"]:
+            self._latest = []
+        self._latest.append(line)
+        self._file.write(json.dumps(line) + "\n")
 
     def sync(self) -> None:
         """Waits until what was written is on disk."""
@@ -79,6 +86,23 @@ def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
                 text,
             )
     return lines
+
+
+def cut(
+    path: pathlib.Path, target: pathlib.Path, last_step: int
+) -> list[dict[str, Any]]:
+    """Writes a log without what came after a step; returns what is in it.
+
+    Args:
+        path: of the log.
+        target: of what is written, in its place or elsewhere.
+        last_step: of all tasks.
+    """
+    lines = load_metrics(path.parent)
+    kept = [line for line in lines if line["step"] <= last_step]
+    text = "".join(f"{json.dumps(line)}\n" for line in kept)
+    atomic_file.write_text(target, text)
+    return kept
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,17 +1,28 @@
-"""All that a run writes down: `metrics.jsonl` and TensorBoard's files."""
+"""All that a run writes down: `metrics.jsonl`, TensorBoard, a tracker."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import pathlib
-from typing import Any
+from typing import Any, Protocol
 
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import tensorboard
+from mtssl_tf.reports import tracker
 
 # The split of lines that are about no examples but the run itself.
 HEALTH = "health"
+
+
+class _Sink(Protocol):
+    """Where scalars go."""
+
+    def write_scalars(
+        self, step: int, prefix: str, values: Mapping[str, Any]
+    ) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class RunLog:
@@ -24,7 +35,30 @@ class RunLog:
     def __init__(self, workdir: pathlib.Path, num_done: int) -> None:
         """Goes on after so many steps of all tasks."""
         self._log = metrics_log.MetricsLog(workdir, num_done)
+        self._workdir = workdir
         self.board = tensorboard.TensorBoardLog(workdir)
+        self._sinks: list[_Sink] = [self.board]
+
+    def describe(
+        self, settings: Mapping[str, Any], figures: Sequence[str], track: str
+    ) -> None:
+        """Says once what the run is, so that runs can be compared.
+
+        Args:
+            settings: flat, by name.
+            figures: the scalars, by TensorBoard's names, that say how good
+                it has become.
+            track: a tracker that gets all scalars too, as `tracker.check`
+                takes it; "" is none.
+
+        Raises:
+            ValueError: the tracker cannot be used.
+        """
+        if track:
+            self._sinks.append(
+                tracker.TrackedRun(track, self._workdir, settings)
+            )
+        self.board.write_settings(settings, figures)
 
     def write(
         self,
@@ -43,8 +77,8 @@ class RunLog:
         scalars = {**record.values, **record.rates}
         if record.gpu_hours is not None:
             scalars[metrics_record.GPU_HOURS] = record.gpu_hours
-        self.board.write_scalars(step, f"{record.task}/{record.split}", scalars)
-        self.board.write_scalars(step, f"{record.task}/chance", chance)
+        self._write_scalars(step, f"{record.task}/{record.split}", scalars)
+        self._write_scalars(step, f"{record.task}/chance", chance)
 
     def write_event(
         self, step: int, name: str, values: Mapping[str, Any]
@@ -54,7 +88,13 @@ class RunLog:
         Its name is the line's split as well: who reads of tasks passes it by.
         """
         self._log.write({"step": step, "split": name, name: dict(values)})
-        self.board.write_scalars(step, name, values)
+        self._write_scalars(step, name, values)
+
+    def _write_scalars(
+        self, step: int, prefix: str, values: Mapping[str, Any]
+    ) -> None:
+        for sink in self._sinks:
+            sink.write_scalars(step, prefix, values)
 
     def write_health(
         self, step: int, kind: str, subject: str, message: str
@@ -78,6 +118,10 @@ class RunLog:
         )
         self.board.write_text(step, f"{HEALTH}/{kind}/{subject}", message)
 
+    def lines_of(self, step: int) -> list[dict[str, Any]]:
+        """Returns what `metrics.jsonl` says of the step that is at hand."""
+        return self._log.lines_of(step)
+
     def sync(self) -> None:
         """Waits until `metrics.jsonl` is on disk.
 
@@ -88,4 +132,5 @@ class RunLog:
     def close(self) -> None:
         """Closes the files."""
         self._log.close()
-        self.board.close()
+        for sink in self._sinks:
+            sink.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import contextlib
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,29 @@ class TensorBoardLog:
         with self._at(step):
             for name, value in values.items():
                 tf.summary.scalar(f"{prefix}/{name}", np.float32(value))
+
+    def write_settings(
+        self, settings: Mapping[str, Any], figures: Sequence[str]
+    ) -> None:
+        """Writes a row of the table of runs, TensorBoard's HPARAMS.
+
+        Args:
+            settings: flat, by name.
+            figures: names of scalars that stand beside them.
+        """
+        # Only here: it looks for TensorBoard's own parts, which takes a while.
+        from tensorboard.plugins.hparams import api
+
+        plain = {
+            name: value if isinstance(value, (bool, int, float)) else str(value)
+            for name, value in settings.items()
+        }
+        with self._at(0):
+            api.hparams_config(
+                [api.HParam(name) for name in plain],
+                [api.Metric(name) for name in figures],
+            )
+            api.hparams(plain, trial_id=self._folder)
 
     def write_text(self, step: int, name: str, text: str) -> None:
         """Writes a text, and shows it at once."""

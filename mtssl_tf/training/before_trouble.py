@@ -6,14 +6,11 @@ that: by then all that the run has kept may be from after its beginning.
 
 from __future__ import annotations
 
-import os
 import pathlib
 import shutil
 
-from mtssl_tf.process import atomic_file
-from mtssl_tf.training import checkpoint
 from mtssl_tf.training import checkpoint_folder
-from mtssl_tf.training import run_directory
+from mtssl_tf.training import snapshot
 
 # A run directory of its own, by the steps that it has done.
 FOLDER = "before_trouble_{step}"
@@ -56,7 +53,7 @@ class BeforeTrouble:
             return
         name = pathlib.Path(path).name
         self._folder.mkdir(exist_ok=True)
-        _link_checkpoint(pathlib.Path(path), self._folder)
+        snapshot.link(pathlib.Path(path), self._folder)
         self._candidates.append((step, name))
         # Of those that are old enough the last one is enough.
         while (
@@ -94,25 +91,9 @@ class BeforeTrouble:
         step, name = good[-1]
         target = self._workdir / FOLDER.format(step=step)
         if not target.exists():
-            with atomic_file.new_folder(target) as folder:
-                run_directory.copy_identity(self._workdir, folder)
-                checkpoints = folder / checkpoint.FOLDER
-                checkpoints.mkdir()
-                _link_checkpoint(self._folder / name, checkpoints)
-                checkpoint_folder.write_list(checkpoints, [step])
+            snapshot.keep(self._workdir, self._folder / name, step, target)
         self._suspect_until = began + _KEPT_FOR
         return (
             f"The run as it was after step {step}, before this, is kept: go "
             f"on from there with --workdir={target}."
         )
-
-
-def _link_checkpoint(path: pathlib.Path, folder: pathlib.Path) -> None:
-    """Gives a checkpoint's files a second name in `folder`."""
-    for file in checkpoint_folder.files_of(path):
-        link = folder / file.name
-        link.unlink(missing_ok=True)
-        try:
-            os.link(file, link)
-        except OSError:
-            shutil.copy2(file, link)  # a file system without links

@@ -9,6 +9,7 @@ import keras
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import train_settings
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.models import cost
 from mtssl_tf.models import recomputed_trunk
@@ -60,7 +61,7 @@ def describe(
     }
     trunk, states = run.build_states(config, tasks)
     costs = {
-        name: task_cost(state, trunk, config.train.precision)
+        name: task_cost(state, trunk, config.train)
         for name, state in states.items()
     }
     lines = [config_lib.to_json(config), "Data"]
@@ -83,7 +84,9 @@ def describe(
 
 
 def task_cost(
-    state: step.TaskState, trunk: keras.Model, precision: str
+    state: step.TaskState,
+    trunk: keras.Model,
+    train: train_settings.TrainConfig,
 ) -> TaskCost:
     """Counts what a step of a task costs.
 
@@ -107,10 +110,12 @@ def task_cost(
         )
         kept = _count_kept(recomputed, shape[1:])
     parameters = trunk.count_params() + state.model.head.count_params()
-    bytes_per_value = 2 if precision == "bfloat16" else 4
+    bytes_per_value = 2 if train.precision == "bfloat16" else 4
+    # Of a part of the batch at a time.
     activations = num_views * (
         kept + _count_activations(state.model.head, None)
     )
+    activations //= train.accumulate
     return TaskCost(
         f"{num_views} of {height}x{width}",
         state.model.head.count_params(),

@@ -8,21 +8,20 @@ import time
 from typing import Any
 
 from absl import logging
-import cv2
 import numpy as np
 
-from mtssl_tf.data import source as source_lib
+from mtssl_tf import config as config_lib
 from mtssl_tf.motion import labeller
-from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import best as best_lib
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import examiner
 from mtssl_tf.training import health
 from mtssl_tf.training import health_check
-from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
@@ -31,13 +30,11 @@ from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
+from mtssl_tf.training import step_in_parts
 from mtssl_tf.training import steps_under_way
 from mtssl_tf.training import time_budget
 
-PICTURES_FOLDER = "pictures"
 LAST_BATCH_FILE = "non_finite_batch.npz"
-
-_NUM_DRAWN = 8
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -57,7 +54,11 @@ class Trainer:
         self._steps = restored or {name: 0 for name in run.states}
         self._last_saved = self.step
         self._cost = run_cost.RunCost(workdir, run, self._steps)
+        train = run.config.train
         self._log = run_log.RunLog(workdir, self.step)
+        self._log.describe(
+            config_lib.flat(run.config), run_lib.figures(run), train.track
+        )
         self._health = health_check.HealthCheck(
             run, workdir, self._log, self.step
         )
@@ -66,15 +67,25 @@ class Trainer:
                 self.step, checkpoint.path_of(workdir, self.step)
             )
         self._marker = run_marker.RunMarker(workdir, run.config)
-        train = run.config.train
         self._budget = time_budget.TimeBudget(workdir, train.steps, train.hours)
         self._progress = progress.ProgressLine(
             self._budget.num_steps, "steps", self.step
         )
-        self._judges = _build_judges(run)
-        self._probe = _open_probe(run.config.train.probe)
+        self._examiner = examiner.Examiner(
+            run, workdir, self._log, self._progress, self._write
+        )
+        self._best: best_lib.Best | None = None
+        if train.keep_best:
+            self._best = best_lib.Best(
+                workdir, train.keep_best, self._examiner.judged
+            )
+        if restored is not None:
+            # Who was killed between saving it and keeping it.
+            self._keep_if_best(checkpoint.path_of(workdir, self.step))
         self._step_functions = {
-            name: step_lib.StepFunction(run.strategy, state)
+            name: step_in_parts.build_step_function(
+                run.strategy, state, train.accumulate
+            )
             for name, state in run.states.items()
         }
         self._windows = {
@@ -154,25 +165,28 @@ class Trainer:
             is_last = self._is_last(step)
             if step % train.log_every == 0 or is_last:
                 self._write_windows()
-            if step % train.judge_every == 0 or is_last:
-                self._judge()
-                memory.give_back_freed_memory()
-            if step % train.draw_every == 0 or is_last:
-                self._draw()
-                memory.give_back_freed_memory()
-            if self._probe and step % train.probe_every == 0:
-                self._measure_probe()
+            self._examiner.examine(step, is_last)
             # Before a checkpoint of this step: who goes on from that is past.
             self._cost.keep_snapshot_if_due(self._steps)
-            if step % train.save_every == 0:
+            if step % train.save_every == 0 or self._is_best(step):
                 self._save()
                 self._last_saved = step
+
+    def _is_best(self, step: int) -> bool:
+        lines = self._log.lines_of(step)
+        return self._best is not None and self._best.is_better(lines)
+
+    def _keep_if_best(self, path: str) -> None:
+        if self._best is not None:
+            lines = self._log.lines_of(self.step)
+            self._best.keep(self.step, path, lines)
 
     def _save(self) -> None:
         # Who goes on from here knows nothing of the steps before.
         self._write_windows()
         self._log.sync()
         path = self._checkpoints.save(self._steps)
+        self._keep_if_best(path)
         self._health.after_save(self.step, path)
         self._marker.update()
 
@@ -262,17 +276,6 @@ class Trainer:
                 self._write(name, "train", window.means(), window.rates())
                 window.clear()
 
-    def _judge(self) -> None:
-        for name, judge in list(self._judges.items()):
-            self._progress.update(
-                self.step, f"judging {name} on held-out examples"
-            )
-            try:
-                self._write(name, "held_out", judge.judge(), {})
-            except source_lib.SourceError as error:
-                logging.warning("%s is not judged: %s", name, error)
-                del self._judges[name]
-
     def _write(
         self,
         name: str,
@@ -294,34 +297,6 @@ class Trainer:
             ),
             state.task.chance(),
         )
-
-    def _draw(self) -> None:
-        """Shows what each task sees and predicts, and the mixes."""
-        folder = self._workdir / PICTURES_FOLDER
-        folder.mkdir(exist_ok=True)
-        for name, judge in self._judges.items():
-            picture = judge.draw(_NUM_DRAWN)
-            self._log.board.write_picture(
-                self.step, f"{name}/examples", picture
-            )
-            _save_picture(folder / f"{name}.png", picture)
-        mixes = {
-            name: weights
-            for name, state in self._run.states.items()
-            if (weights := state.model.mixing_weights()) is not None
-        }
-        if mixes:
-            from mtssl_tf.reports import mix_picture
-
-            picture = mix_picture.draw_mixes(mixes)
-            self._log.board.write_picture(self.step, "mixing_weights", picture)
-            _save_picture(folder / "mixing_weights.png", picture)
-
-    def _measure_probe(self) -> None:
-        self._progress.update(self.step, "probing the trunk")
-        run = self._run
-        accuracy = self._probe.measure(run.trunk, run.config.contract)
-        self._log.write_event(self.step, "probe", accuracy)
 
     def _profile(self, step: int) -> None:
         profile = self._run.config.train.profile
@@ -345,7 +320,7 @@ class Trainer:
         self._progress.update(
             self.step,
             f"{images / elapsed:.0f} images/s  "
-            f"data {waited / elapsed:.0%}  {losses}",
+            f"data {waited / elapsed:.0%}  {self._examiner.remark()}{losses}",
         )
 
     def _finish(self, stop: stop_signal.StopSignal) -> None:
@@ -359,36 +334,6 @@ class Trainer:
             end = f"stopped by {stop.name}; the same command goes on from here"
         else:
             end = "done"
-        self._progress.finish(f"step {self.step}: saved, {end}.")
+        best = self._best.describe() if self._best else ""
+        self._progress.finish(f"step {self.step}: saved, {end}.{best}")
         self._log.close()
-
-
-def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
-    """Returns a judge for each task that has held-out examples."""
-    judges = {}
-    for name, state in run.states.items():
-        held_out = run.source_of(state.task).held_out
-        if held_out is not None:
-            judges[name] = judge_lib.Judge(
-                state,
-                held_out,
-                run.config.train.seed,
-                run.config.train.judge_batches,
-                run.skipped,
-            )
-    return judges
-
-
-def _open_probe(folder: str) -> Any:
-    """Returns the probe on a labelled folder, or None where none is named."""
-    if not folder:
-        return None
-    from mtssl_tf.training import (
-        probe,  # SciPy, and only where it is asked for.
-    )
-
-    return probe.Probe(folder)
-
-
-def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -63,6 +63,18 @@ class Run:
         return self.sources[task.source]
 
 
+def figures(run: Run) -> list[str]:
+    """Returns the names, as in TensorBoard, of what says how good a run is."""
+    train = run.config.train
+    names = [
+        f"{name}/held_out/{metric}"
+        for name, state in run.states.items()
+        for metric in state.task.chance()
+    ]
+    names += ["rank/rankme"] if train.rank_every else []
+    return names + (["probe/linear_top1"] if train.probe else [])
+
+
 def open_sources(
     config: config_lib.RunConfig,
     kept: kept_list.KeptList | None = None,

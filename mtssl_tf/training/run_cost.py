@@ -94,6 +94,7 @@ class RunCost:
         snapshots.keep(
             self._workdir,
             hours,
+            sum(steps.values()),
             lambda folder: checkpoint.Checkpoints(
                 folder, run.trunk, run.states
             ).save(steps),

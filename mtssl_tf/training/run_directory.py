@@ -35,7 +35,7 @@ CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of a `KeptList`
 SECONDS_FILE = "seconds_per_step.json"  # of a `cost_table`
 SNAPSHOTS_FOLDER = "snapshots"
-_FACTS_FOLDER = "facts"
+FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
 # change what is written and when, not what is learned.
@@ -50,6 +50,9 @@ _FREE_SETTINGS = {
     "train.snapshot_every",
     "train.judge_every",
     "train.judge_batches",
+    "train.rank_every",
+    "train.keep_best",
+    "train.track",
     "train.probe",
     "train.probe_every",
     "train.profile",
@@ -66,7 +69,14 @@ _FREE_OF_TASKS = {"learning_rate", "weight"}
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
 _CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
-_IDENTITY = (CONFIG_FILE, LIST_FILE, SECONDS_FILE, _CONTENT_FILE, _WEIGHTS_FILE)
+# Beside the facts: all that makes a directory that of a run, but for its state.
+IDENTITY_FILES = (
+    CONFIG_FILE,
+    _CONTENT_FILE,
+    LIST_FILE,
+    SECONDS_FILE,
+    _WEIGHTS_FILE,
+)
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
@@ -91,7 +101,7 @@ def hold(
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock.hold(workdir, on_loss))
-            for name in ("", _FACTS_FOLDER, SNAPSHOTS_FOLDER):
+            for name in ("", FACTS_FOLDER, SNAPSHOTS_FOLDER):
                 atomic_file.remove_partials_in(workdir / name)
             held = stack.pop_all()
     except OSError as error:
@@ -319,20 +329,6 @@ def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     shutil.copyfile(workdir / CONFIG_FILE, folder / CONFIG_FILE)
 
 
-def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
-    """Makes `folder` the run directory of a snapshot, but for its checkpoint.
-
-    It is then exported and evaluated like the run itself.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _IDENTITY:
-        if (workdir / name).exists():
-            shutil.copy2(workdir / name, folder)
-    facts = workdir / _FACTS_FOLDER
-    if facts.is_dir():
-        shutil.copytree(facts, folder / _FACTS_FOLDER, dirs_exist_ok=True)
-
-
 def load_facts(
     workdir: pathlib.Path, task: str
 ) -> dict[str, np.ndarray] | None:
@@ -353,7 +349,7 @@ def save_facts(
 
 
 def _facts_path(workdir: pathlib.Path, task: str) -> pathlib.Path:
-    return workdir / _FACTS_FOLDER / f"{task}.npz"
+    return workdir / FACTS_FOLDER / f"{task}.npz"
 
 
 def _check_same_run(

@@ -7,13 +7,17 @@ import pathlib
 
 from mtssl_tf.process import atomic_file
 from mtssl_tf.training import run_directory
+from mtssl_tf.training import snapshot
 
 # A step costs more than the last digit: 3.6 ms.
 _NAME = "gpu_hours_{hours:014.6f}"
 
 
 def keep(
-    workdir: pathlib.Path, hours: float, save: Callable[[pathlib.Path], object]
+    workdir: pathlib.Path,
+    hours: float,
+    step: int,
+    save: Callable[[pathlib.Path], object],
 ) -> None:
     """Keeps a run as it is now, to evaluate and export like any other.
 
@@ -23,6 +27,7 @@ def keep(
     Args:
         workdir: the run directory.
         hours: GPU hours that the run has cost.
+        step: of all tasks.
         save: writes a checkpoint into a run directory.
 
     Raises:
@@ -33,5 +38,5 @@ def keep(
     if target.exists():
         return
     with atomic_file.new_folder(target) as partial:
-        run_directory.copy_identity(workdir, partial)
+        snapshot.copy_identity(workdir, partial, step)
         save(partial)

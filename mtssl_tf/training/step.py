@@ -58,7 +58,10 @@ def predict_without_update(state: TaskState, views: tf.Tensor) -> tf.Tensor:
 
 
 def compute_gradients(
-    state: TaskState, batch: dict[str, tf.Tensor], global_batch_size: int
+    state: TaskState,
+    batch: dict[str, tf.Tensor],
+    global_batch_size: int,
+    num_parts: int = 1,
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
     """Returns this replica's share of the losses and gradients.
 
@@ -68,18 +71,23 @@ def compute_gradients(
     Args:
         state: the task's state.
         batch: this replica's part of a batch of `build_batches`.
-        global_batch_size: examples over all replicas.
+        global_batch_size: examples over all replicas and parts.
+        num_parts: in which the replica's part is computed, one after another:
+            this is one of them.
 
     Returns:
         `loss` and the task's metrics, each float32 [], and the gradients in
         the order of `state.variables`.
     """
     inputs = state.task.color(batch)
-    return compute_bare_gradients(state, inputs, global_batch_size)
+    return compute_bare_gradients(state, inputs, global_batch_size, num_parts)
 
 
 def compute_bare_gradients(
-    state: TaskState, inputs: dict[str, tf.Tensor], global_batch_size: int
+    state: TaskState,
+    inputs: dict[str, tf.Tensor],
+    global_batch_size: int,
+    num_parts: int = 1,
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
     """Returns what `compute_gradients` does, of what `Task.color` has made."""
     with tf.GradientTape() as tape:
@@ -88,7 +96,7 @@ def compute_bare_gradients(
         )
         per_example = own(state.task.loss(prediction, target))
         loss = tf.reduce_sum(per_example) / global_batch_size
-        objective = loss + _share_of_penalties(state)
+        objective = loss + _share_of_penalties(state) / num_parts
     gradients = tape.gradient(
         objective, [variable.value for variable in state.variables]
     )
@@ -245,8 +253,12 @@ class StepFunction:
         return Outcome(*self._take(batch))
 
     def _take_on_replicas(self, batch: Any) -> tuple:
-        results = self._strategy.run(self._take_on_replica, (batch,))
-        # They are the same on all replicas.
+        return self._on_first(
+            self._strategy.run(self._take_on_replica, (batch,))
+        )
+
+    def _on_first(self, results: Any) -> Any:
+        """Returns the first replica's part of what is the same on all."""
         return tf.nest.map_structure(
             lambda each: self._strategy.experimental_local_results(each)[0],
             results,
@@ -258,9 +270,12 @@ class StepFunction:
             state, part, state.task.config.batch_size
         )
         self._names = list(values)
-        numbers, *gradients = sum_over_replicas(
-            [tf.stack(list(values.values())), *gradients]
-        )
+        return self._apply(tf.stack(list(values.values())), gradients)
+
+    def _apply(self, numbers: tf.Tensor, gradients: list[tf.Tensor]) -> tuple:
+        """Steps on a replica's numbers and gradients; returns an `Outcome`."""
+        state = self._state
+        numbers, *gradients = sum_over_replicas([numbers, *gradients])
         values = dict(zip(self._names, tf.unstack(numbers)))
         num_watched = self._num_trunk or len(gradients)
         norm = tf.linalg.global_norm(gradients[:num_watched])

@@ -7,11 +7,16 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
+from mtssl_tf import train_settings
 from mtssl_tf.data import sample_set
 from mtssl_tf.training import dry_run
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import run
 from mtssl_tf.training import step
+
+_FLOAT32 = train_settings.TrainConfig()
+_BFLOAT16 = train_settings.TrainConfig(precision="bfloat16")
+_IN_PARTS = train_settings.TrainConfig(accumulate=2)
 
 
 def test_it_tells_size_cost_and_data(tmp_path):
@@ -53,10 +58,15 @@ def test_the_cost_of_a_step_by_hand():
     config = task_cases.small_config("exemplar")
     task = tasks.TASKS["exemplar"](config.tasks["exemplar"])
     trunk, states = run.build_states(config, {"exemplar": task})
-    cost = dry_run.task_cost(states["exemplar"], trunk, "float32")
-    half = dry_run.task_cost(states["exemplar"], trunk, "bfloat16")
+    cost = dry_run.task_cost(
+        states["exemplar"], trunk, train_settings.TrainConfig()
+    )
+    half = dry_run.task_cost(states["exemplar"], trunk, _BFLOAT16)
+    parts = dry_run.task_cost(states["exemplar"], trunk, _IN_PARTS)
     weights = 16 * (trunk.count_params() + cost.head_parameters)
     assert cost.num_bytes - weights == 2 * (half.num_bytes - weights)
+    assert cost.num_bytes - weights == 2 * (parts.num_bytes - weights)
+    assert cost.flops == parts.flops
     # conv1 alone: 7x7x3 to 8 channels at 24x24 places, 16 views, forward
     # and backward.
     conv1 = 3 * 16 * 2 * 7 * 7 * 3 * 8 * 24 * 24
@@ -71,7 +81,9 @@ def test_units_computed_twice_cost_time_and_less_memory():
         task = tasks.TASKS["colorization"](config.tasks["colorization"])
         trunk, states = run.build_states(config, {"colorization": task})
         costs.append(
-            dry_run.task_cost(states["colorization"], trunk, "float32")
+            dry_run.task_cost(
+                states["colorization"], trunk, train_settings.TrainConfig()
+            )
         )
     plain, twice = costs
     # A forward pass of block 3 more, on three of the whole trunk.

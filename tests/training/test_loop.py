@@ -85,9 +85,18 @@ def _weights(workdir: pathlib.Path) -> dict[str, np.ndarray]:
     }
 
 
-def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path):
+@pytest.mark.parametrize(
+    "num_parts", [1, pytest.param(2, marks=pytest.mark.long)]
+)
+def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path, num_parts):
     names = ["relative_position", "colorization"]
-    whole = _config(samples, names, "train.steps=4", "train.use_lasso=true")
+    whole = _config(
+        samples,
+        names,
+        "train.steps=4",
+        "train.use_lasso=true",
+        f"train.accumulate={num_parts}",
+    )
     half = config_lib.override(whole, "train.steps=2")
     _train(whole, tmp_path / "whole")
     _train(half, tmp_path / "parts")

@@ -1,0 +1,63 @@
+"""Settings that are right each for itself and not together.
+
+Looked at once all have been typed: the order of `--set` says nothing. Plain
+Python, so that a mistake is answered at once.
+"""
+
+from __future__ import annotations
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.reports import tracker
+
+
+def check(config: config_lib.RunConfig) -> None:
+    """Checks all.
+
+    Raises:
+        ValueError: names the settings, and what to do.
+    """
+    _check_keep_best(config)
+    check_parts(config)
+    tracker.check(config.train.track)
+
+
+def check_parts(config: config_lib.RunConfig) -> None:
+    """Refuses batches that cannot be computed in `train.accumulate` parts.
+
+    Raises:
+        ValueError: names the task and its batch.
+    """
+    parts = config.train.accumulate
+    for name, task in config.tasks.items():
+        least = 2 if tasks_lib.find_task(name).compares_examples else 1
+        if task.batch_size % parts or task.batch_size < least * parts:
+            raise ValueError(
+                f"train.accumulate={parts} cuts {name}.batch_size="
+                f"{task.batch_size} into parts, which must be whole and have "
+                f"at least {least} of its examples each. Choose a divisor, or "
+                f"set {name}.batch_size."
+            )
+
+
+def _check_keep_best(config: config_lib.RunConfig) -> None:
+    """Refuses to keep the best by what is not measured."""
+    train = config.train
+    missing = {
+        "probe": "--probe=FOLDER, a labelled one" if not train.probe else "",
+        "rankme": "train.rank_every above 0" if not train.rank_every else "",
+        "loss": _missing_held_out(config),
+    }.get(train.keep_best)
+    if missing:
+        raise ValueError(
+            f"--keep_best={train.keep_best} needs {missing}. Give it too, or "
+            "leave --keep_best out."
+        )
+
+
+def _missing_held_out(config: config_lib.RunConfig) -> str:
+    return ", ".join(
+        f"data.held_out_{kind} above 0"
+        for kind in sorted(config.sources())
+        if not getattr(config.data, f"held_out_{kind}")
+    )

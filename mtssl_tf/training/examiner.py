@@ -1,0 +1,161 @@
+"""What a run is looked at for now and then: held out, rank, probe, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import pathlib
+from typing import Any
+
+from absl import logging
+import cv2
+import numpy as np
+
+from mtssl_tf.data import source as source_lib
+from mtssl_tf.frozen import rank
+from mtssl_tf.process import memory
+from mtssl_tf.reports import progress as progress_lib
+from mtssl_tf.reports import run_log
+from mtssl_tf.training import judge as judge_lib
+from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import trunk_rank
+
+PICTURES_FOLDER = "pictures"
+_NUM_DRAWN = 8
+
+# Writes a line: task, split, values, rates.
+Write = Callable[[str, str, Mapping[str, float], Mapping[str, float]], None]
+
+
+class Examiner:
+    """Looks at a run after some of its steps, and changes nothing in it."""
+
+    def __init__(
+        self,
+        run: run_lib.Run,
+        workdir: pathlib.Path,
+        log: run_log.RunLog,
+        progress: progress_lib.ProgressLine,
+        write: Write,
+    ) -> None:
+        """Opens what it looks at.
+
+        Args:
+            run: as it is trained.
+            workdir: of the run, where pictures go.
+            log: gets what is about no task.
+            progress: says what is waited for.
+            write: gets what is about a task.
+        """
+        self._run = run
+        self._workdir = workdir
+        self._log = log
+        self._progress = progress
+        self._write = write
+        train = run.config.train
+        self._judges = _build_judges(run)
+        self._rank = trunk_rank.TrunkRank(run) if train.rank_every else None
+        self._probe = _open_probe(train.probe)
+        self._last_rank: rank.RankFigures | None = None
+
+    def examine(self, step: int, is_last: bool) -> None:
+        """Does what is due after so many steps of all tasks."""
+        train = self._run.config.train
+        if step % train.judge_every == 0 or is_last:
+            self._judge(step)
+            memory.give_back_freed_memory()
+        if self._rank and (step % train.rank_every == 0 or is_last):
+            self._measure_rank(step, self._rank)
+            memory.give_back_freed_memory()
+        if step % train.draw_every == 0 or is_last:
+            self._draw(step)
+            memory.give_back_freed_memory()
+        if self._probe and step % train.probe_every == 0:
+            self._measure_probe(step)
+
+    @property
+    def judged(self) -> list[str]:
+        """The names of the tasks that are judged."""
+        return list(self._judges)
+
+    def remark(self) -> str:
+        """Returns what the progress line says of the last look."""
+        last = self._last_rank
+        return f"rank {last.rankme:.1f}/{last.most}  " if last else ""
+
+    def _judge(self, step: int) -> None:
+        for name, judge in list(self._judges.items()):
+            self._progress.update(step, f"judging {name} on held-out examples")
+            try:
+                self._write(name, "held_out", judge.judge(), {})
+            except source_lib.SourceError as error:
+                logging.warning("%s is not judged: %s", name, error)
+                del self._judges[name]
+
+    def _measure_rank(self, step: int, of_trunk: trunk_rank.TrunkRank) -> None:
+        self._progress.update(step, "measuring the trunk's rank")
+        try:
+            found = of_trunk.measure()
+        except source_lib.SourceError as error:
+            logging.warning("The trunk's rank is not measured: %s", error)
+            self._rank = None
+            return
+        self._last_rank = found
+        self._log.write_event(step, rank.EVENT, dataclasses.asdict(found))
+
+    def _draw(self, step: int) -> None:
+        """Shows what each task sees and predicts, and the mixes."""
+        folder = self._workdir / PICTURES_FOLDER
+        folder.mkdir(exist_ok=True)
+        for name, judge in self._judges.items():
+            picture = judge.draw(_NUM_DRAWN)
+            self._log.board.write_picture(step, f"{name}/examples", picture)
+            _save_picture(folder / f"{name}.png", picture)
+        mixes = {
+            name: weights
+            for name, state in self._run.states.items()
+            if (weights := state.model.mixing_weights()) is not None
+        }
+        if mixes:
+            from mtssl_tf.reports import mix_picture
+
+            picture = mix_picture.draw_mixes(mixes)
+            self._log.board.write_picture(step, "mixing_weights", picture)
+            _save_picture(folder / "mixing_weights.png", picture)
+
+    def _measure_probe(self, step: int) -> None:
+        self._progress.update(step, "probing the trunk")
+        run = self._run
+        accuracy = self._probe.measure(run.trunk, run.config.contract)
+        self._log.write_event(step, "probe", accuracy)
+
+
+def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
+    """Returns a judge for each task that has held-out examples."""
+    judges = {}
+    for name, state in run.states.items():
+        held_out = run.source_of(state.task).held_out
+        if held_out is not None:
+            judges[name] = judge_lib.Judge(
+                state,
+                held_out,
+                run.config.train.seed,
+                run.config.train.judge_batches,
+                run.skipped,
+            )
+    return judges
+
+
+def _open_probe(folder: str) -> Any:
+    """Returns the probe on a labelled folder, or None where none is named."""
+    if not folder:
+        return None
+    from mtssl_tf.training import (
+        probe,  # SciPy, and only where it is asked for.
+    )
+
+    return probe.Probe(folder)
+
+
+def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -1,0 +1,55 @@
+"""Settings that do not go together are one line, in whatever order."""
+
+import pytest
+
+from mtssl_tf import config as config_lib
+from mtssl_tf import config_checks
+
+
+def _check(names, *assignments):
+    config = config_lib.preset_config("tiny", names)
+    config_checks.check(config_lib.override(config, *assignments))
+
+
+@pytest.mark.parametrize(
+    "assignments, message",
+    [
+        (
+            ["train.keep_best=rankme", "train.rank_every=0"],
+            "--keep_best=rankme needs train.rank_every above 0",
+        ),
+        (["train.keep_best=probe"], "--keep_best=probe needs --probe=FOLDER"),
+        (
+            ["train.keep_best=loss", "data.held_out_images=0.0"],
+            "--keep_best=loss needs data.held_out_images above 0",
+        ),
+        (
+            ["train.accumulate=3", "exemplar.batch_size=4"],
+            "train.accumulate=3 cuts exemplar.batch_size=4 into",
+        ),
+        # There is nothing to compare one example with.
+        (["train.accumulate=4", "exemplar.batch_size=4"], "at least 2 of"),
+        (["train.track=comet"], "--track=comet is not one of"),
+    ],
+)
+def test_what_does_not_fit_is_named(assignments, message):
+    with pytest.raises(ValueError, match=message):
+        _check(["exemplar"], *assignments)
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ["train.keep_best=probe", "train.probe=DIR"],
+        ["train.keep_best=loss", "data.held_out_videos=0.0"],
+        ["train.accumulate=4", "exemplar.batch_size=8"],
+        ["train.accumulate=1"],
+    ],
+)
+def test_what_is_typed_later_counts(assignments):
+    _check(["exemplar"], *assignments)
+
+
+def test_an_unknown_best_is_refused_by_itself():
+    with pytest.raises(ValueError, match="keep_best='accuracy'"):
+        _check(["exemplar"], "train.keep_best=accuracy")
