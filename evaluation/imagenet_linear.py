@@ -178,6 +178,7 @@ def _evaluate_by(
         values.seed,
         data,
     )
+    data = data.in_range(trunk.value_range)
     if isinstance(protocol, protocol_lib.LinearProtocol):
         name = f"{protocol.id}-{trunk.identity.digest[:8]}-{values.seed}"
         folder = out / "checkpoints" / name

@@ -17,12 +17,14 @@ from absl import logging
 from mtssl_tf import config as config_lib
 from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
 from mtssl_tf.training import run_directory
 
 if TYPE_CHECKING:
+    from mtssl_tf import pretrained as pretrained_lib
     from mtssl_tf.training import loop
 
 _THREADS = "train.intra_op_threads"
@@ -40,6 +42,7 @@ def pretrain(
     harmonize: bool = False,
     steps: int | None = None,
     hours: float | None = None,
+    value_range: str = value_range_lib.AUTO,
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
@@ -65,6 +68,9 @@ def pretrain(
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         steps: training steps in all; None takes the preset's.
         hours: trains for so long, in place of `steps`.
+        value_range: black and white of pictures of more than 8 bits a value:
+            auto chooses by the pictures, dtype takes all that their type can
+            be, MIN:MAX is MIN and MAX. It stays with the run and its exports.
         precision: float32 or bfloat16, of activations.
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
@@ -98,6 +104,7 @@ def pretrain(
         harmonize=harmonize,
         steps=steps,
         hours=hours,
+        value_range=value_range,
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
@@ -143,6 +150,7 @@ def build_config(
     harmonize: bool,
     steps: int | None,
     hours: float | None = None,
+    value_range: str = value_range_lib.AUTO,
     precision: str,
     remat: bool = False,
     probe: str,
@@ -162,6 +170,7 @@ def build_config(
         harmonize: whether inputs are harmonized.
         steps: in all, or None.
         hours: to train for in place of steps, or None.
+        value_range: of deep pictures.
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
@@ -187,7 +196,9 @@ def build_config(
         config = config_lib.harmonize(config)
     config = dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, images=images, videos=videos),
+        data=dataclasses.replace(
+            config.data, images=images, videos=videos, value_range=value_range
+        ),
         train=dataclasses.replace(
             config.train,
             precision=precision,
@@ -269,22 +280,61 @@ def use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
     )
 
 
-def begin(config: config_lib.RunConfig, workdir: pathlib.Path) -> None:
+def begin(
+    config: config_lib.RunConfig, workdir: pathlib.Path
+) -> config_lib.RunConfig:
     """Prepares the run directory, and the trunk that the run begins with.
 
-    Raises:
-        ValueError: it holds another run, or the weights don't fit.
-        OSError: there are no such weights, or it cannot be written.
-    """
-    if not config.train.from_weights:
-        run_directory.prepare(workdir, config)
-        return
-    from mtssl_tf import old_weights
+    Returns:
+        The settings, with the value range that the run has.
 
-    loaded = old_weights.load_for(config, workdir)
+    Raises:
+        ValueError: it holds another run, the weights don't fit, or the
+            pictures are of no use.
+        OSError: there are no such weights or pictures, or the directory
+            cannot be written.
+    """
+    run_directory.check_is_own(workdir)
+    loaded = None
+    if config.train.from_weights:
+        from mtssl_tf import old_weights
+
+        loaded = old_weights.load_for(config, workdir)
+    config = run_directory.find_value_range(
+        workdir, config
+    ) or _decide_value_range(config, workdir, loaded)
     run_directory.prepare(workdir, config)
     if loaded is not None:
         old_weights.put_into(workdir, loaded)
+    return config
+
+
+def begins_with_tensorflow(config: config_lib.RunConfig) -> bool:
+    """Returns whether `begin` imports TensorFlow."""
+    return bool(config.train.from_weights) or paths.is_dataset(
+        config.data.images
+    )
+
+
+def _decide_value_range(
+    config: config_lib.RunConfig,
+    workdir: pathlib.Path,
+    loaded: pretrained_lib.Pretrained | None,
+) -> config_lib.RunConfig:
+    """Returns the settings with the value range that the run begins with."""
+    asked = value_range_lib.parse(config.data.value_range)
+    chosen = config.contract.value_range
+    if chosen is not None:  # by --set
+        return config
+    if asked != value_range_lib.AUTO:
+        chosen = asked
+    elif loaded is not None and loaded.contract.value_range is not None:
+        chosen = loaded.contract.value_range
+    elif "images" in config.sources():
+        from mtssl_tf.training import first_look
+
+        chosen = first_look.choose_value_range(config, workdir)
+    return config_lib.with_value_range(config, chosen)
 
 
 def build_trainer(
@@ -300,7 +350,7 @@ def build_trainer(
         ValueError: it holds another run, or the data is of no use.
         OSError: data is missing, or the directory cannot be written.
     """
-    begin(config, workdir)
+    config = begin(config, workdir)
     from mtssl_tf.training import loop
     from mtssl_tf.training import run
 

@@ -65,8 +65,8 @@ def _work(values: flags.FlagValues) -> int:
     workdir = pathlib.Path(train_flags.WORKDIR.value)
     with run_directory.hold(workdir, command.end_at_lost_lock(NAME)):
         if cluster is not None:
-            if not config.train.from_weights:  # which need TensorFlow
-                run_directory.prepare(workdir, config)
+            if not pretraining.begins_with_tensorflow(config):
+                config = pretraining.begin(config, workdir)
             return _train_on_cluster(config, workdir, cluster)
         return _train(_build_trainer(config, workdir))
 
@@ -89,8 +89,8 @@ def _train_on_cluster(
         from mtssl_tf.distribute import run
         from mtssl_tf.process import stop_signal
 
-        if config.train.from_weights:
-            pretraining.begin(config, workdir)
+        if pretraining.begins_with_tensorflow(config):
+            config = pretraining.begin(config, workdir)
         # After Ray, which has a handler of its own.
         stop = stop_signal.StopSignal(workdir / run.STOP_FILE)
         message = run.ClusterRun(config, workdir, options).train(stop)

@@ -12,6 +12,7 @@ from mtssl_tf import pretraining
 from mtssl_tf import recipes
 from mtssl_tf import tasks
 from mtssl_tf.distribute import options
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.process import command
 
 FLAGS = flags.FlagValues()  # the command's, apart from any other program's
@@ -34,6 +35,12 @@ VIDEOS = command.define_path(
     "",
     "A folder of video files and of folders of numbered frames.",
     FLAGS,
+)
+VALUE_RANGE = flags.DEFINE_string(
+    "value_range",
+    value_range_lib.AUTO,
+    f"{value_range_lib.HELP} Kept with the run and its exports.",
+    flag_values=FLAGS,
 )
 WORKDIR = command.define_path(
     "workdir",
@@ -220,6 +227,7 @@ def config_from_flags() -> config_lib.RunConfig:
         harmonize=HARMONIZE.value,
         steps=STEPS.value,
         hours=_hours(),
+        value_range=VALUE_RANGE.value,
         precision=PRECISION.value,
         remat=REMAT.value,
         probe=PROBE.value,

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtssl_tf.checkup import near_duplicates
+from mtssl_tf.data import choose_range
 from mtssl_tf.data import color
 from mtssl_tf.data import folder as folder_lib
 from mtssl_tf.data import open_source
@@ -23,6 +24,7 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture_head
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.files import walk
 
 _THUMBNAIL_PX = 16  # ours: 768 bytes a picture
@@ -45,6 +47,8 @@ class PictureFacts:
         groups: names of those that are nearly the same, a list a group.
         seconds: that reading and decoding them took.
         problem: '' or why training would stop at them.
+
+    Pictures of more than 8 bits a value have `source.value_range`.
     """
 
     source: pictures_lib.PictureSource
@@ -66,7 +70,11 @@ class PictureFacts:
 
 
 def look(
-    spec: str, share: float | None, max_s: float, smallest_side_px: int | None
+    spec: str,
+    share: float | None,
+    max_s: float,
+    smallest_side_px: int | None,
+    value_range: value_range_lib.Choice = value_range_lib.AUTO,
 ) -> PictureFacts:
     """Looks at pictures in the random order of training's first pass.
 
@@ -77,6 +85,7 @@ def look(
         max_s: for that case.
         smallest_side_px: the short side that the tasks need, as
             `Source.stream` has it.
+        value_range: of pictures of more than 8 bits a value.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -89,6 +98,15 @@ def look(
         return walks[-1]
 
     source = open_source.open_pictures(spec, files_below)
+    no_range = ""
+    try:
+        source = source.in_range(
+            choose_range.choose(source)
+            if value_range == value_range_lib.AUTO
+            else value_range
+        )
+    except ValueError as error:
+        no_range = str(error)
     count = len(source)
     if share is not None:
         count = max(1, round(share * count))
@@ -114,7 +132,7 @@ def look(
         is_grey=_are_grey(_stacked([each.thumbnail for each in seen])),
         groups=[[seen[n].name for n in group] for group in groups],
         seconds=seconds,
-        problem=problem,
+        problem=no_range or problem,
     )
 
 

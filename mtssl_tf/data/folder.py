@@ -14,7 +14,10 @@ from mtssl_tf.files import names
 from mtssl_tf.files import walk
 from mtssl_tf.lazy_imports import tf
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp"),
+    *(".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".avif"),
+)
 
 
 def open_folder(

@@ -20,6 +20,7 @@ from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import plain_graphs
 
@@ -44,6 +45,8 @@ class PictureSource:
         class_names: name of each class, where pictures have one.
         read_class_in_graph: int64 [] -> int32 [], the number of a picture's
             class; None where there are no classes.
+        value_range: what is black and white in pictures of more than 8 bits
+            a value; None takes all that their type can be.
     """
 
     description: str
@@ -53,6 +56,7 @@ class PictureSource:
     fingerprint: Callable[[int], str]
     class_names: tuple[str, ...] = ()
     read_class_in_graph: Callable[[tf.Tensor], tf.Tensor] | None = None
+    value_range: value_range_lib.Choice | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,6 +65,24 @@ class PictureSource:
     def num_classes(self) -> int:
         """K; 0 where pictures have no class."""
         return len(self.class_names)
+
+    def in_range(
+        self, value_range: value_range_lib.Choice | None
+    ) -> PictureSource:
+        """Returns the same pictures with another black and white.
+
+        Args:
+            value_range: as a trunk's `InputContract` has it.
+        """
+        return dataclasses.replace(self, value_range=value_range)
+
+    def decode(self, number: int) -> np.ndarray:
+        """Returns a picture, uint8 [H, W, 3] RGB.
+
+        Raises:
+            UnusablePictureError, OSError: it cannot be read.
+        """
+        return picture.decode_rgb(self.read(number), self.value_range)
 
     def digest(self) -> str:
         """Returns a digest that changes when pictures come, go or change."""
@@ -202,7 +224,7 @@ class PictureSource:
 
         def decode_with_opencv(index: np.int64) -> np.ndarray:
             try:
-                return picture.decode_rgb(self.read(int(index)))
+                return self.decode(int(index))
             except (picture.UnusablePictureError, OSError) as error:
                 skipped.add(self.names[index], str(error))
                 raise
@@ -216,7 +238,9 @@ class PictureSource:
             image = tf.cond(
                 attempt % 2 == 0,
                 lambda: decode.decode_in_graph(
-                    self.read_in_graph(index), smallest_side_px
+                    self.read_in_graph(index),
+                    smallest_side_px,
+                    self.value_range,
                 ),
                 lambda: fall_back(index),
             )

@@ -156,7 +156,7 @@ def run(
                 f"--out={out} exists. Name a new file, or remove that one."
             )
         source = open_source.open_pictures(request.images)
-        made, numbers = _make_all(request, source, folder, map_all)
+        made, numbers, source = _make_all(request, source, folder, map_all)
         _write(made, numbers, out, kind, outputs, source)
         atomic_file.remove(folder)
     return made
@@ -167,8 +167,13 @@ def _make_all(
     source: pictures_lib.PictureSource,
     folder: pathlib.Path,
     map_all: MapAll | None,
-) -> tuple[Embeddings, np.ndarray]:
-    """Makes all parts; returns what is in them, and numbers of pictures."""
+) -> tuple[Embeddings, np.ndarray, pictures_lib.PictureSource]:
+    """Makes all parts.
+
+    Returns:
+        What is in them, the numbers of their pictures, and the pictures as
+        the trunk saw them.
+    """
     # TensorFlow, once there is work.
     from mtssl_tf.embedding import embedder as embedder_lib
     from mtssl_tf.embedding import parts as parts_lib
@@ -193,7 +198,8 @@ def _make_all(
     skipped = dict(pair for each in loaded for pair in each.skipped)
     names = tuple(map(source.names.__getitem__, numbers.tolist()))
     vectors = np.concatenate([each.vectors for each in used])
-    return Embeddings(names, vectors, skipped, statistics), numbers
+    made = Embeddings(names, vectors, skipped, statistics)
+    return made, numbers, embedder.source
 
 
 def _follow(

@@ -11,6 +11,7 @@ from absl import logging
 import cv2
 import numpy as np
 
+from mtssl_tf import config as config_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.motion import labeller
 from mtssl_tf.process import memory
@@ -70,7 +71,7 @@ class Trainer:
             self._budget.num_steps, "steps", self.step
         )
         self._judges = _build_judges(run)
-        self._probe = _open_probe(run.config.train.probe)
+        self._probe = _open_probe(run.config)
         self._step_functions = {
             name: step_lib.StepFunction(run.strategy, state)
             for name, state in run.states.items()
@@ -373,15 +374,17 @@ def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
     return judges
 
 
-def _open_probe(folder: str) -> Any:
+def _open_probe(config: config_lib.RunConfig) -> Any:
     """Returns the probe on a labelled folder, or None where none is named."""
-    if not folder:
+    if not config.train.probe:
         return None
     from mtssl_tf.training import (
         probe,  # SciPy, and only where it is asked for.
     )
 
-    return probe.Probe(folder)
+    return probe.Probe(
+        config.train.probe, value_range=config.contract.value_range
+    )
 
 
 def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:

@@ -94,7 +94,7 @@ def open_sources(
     if "images" in needed:
         pictures = open_source.open_pictures(
             data.images, kept.files_below if kept else walk.files_below
-        )
+        ).in_range(config.contract.value_range)
         sources["images"] = source_lib.split_source(
             pictures,
             data.held_out_images,

@@ -137,11 +137,7 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
                 }
             )
             logging.info("Goes on with %s.", "; ".join(changes))
-    elif workdir.exists() and not _is_as_empty(workdir):
-        raise ValueError(
-            f"--workdir={workdir} is not empty and holds no {CONFIG_FILE}. "
-            "Name an empty or a new directory."
-        )
+    check_is_own(workdir)
     try:
         atomic_file.write_text(
             path,
@@ -156,12 +152,51 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
         raise _unwritable(workdir, error) from error
 
 
+def check_is_own(workdir: pathlib.Path) -> None:
+    """Checks that a directory holds a run, or nothing of anybody's.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if (workdir / CONFIG_FILE).exists() or not workdir.exists():
+        return
+    if not _is_as_empty(workdir):
+        raise ValueError(
+            f"--workdir={workdir} is not empty and holds no {CONFIG_FILE}. "
+            "Name an empty or a new directory."
+        )
+
+
 def _is_as_empty(workdir: pathlib.Path) -> bool:
     """Returns whether there is nothing but what a failed start leaves."""
     return all(
-        path.name.startswith((lock.FILE, CONFIG_FILE))
+        path.name.startswith((lock.FILE, CONFIG_FILE, LIST_FILE))
         for path in workdir.iterdir()
     )
+
+
+def find_value_range(
+    workdir: pathlib.Path, config: config_lib.RunConfig
+) -> config_lib.RunConfig | None:
+    """Returns the settings with the value range that the run began with.
+
+    None where no run has begun there.
+
+    Raises:
+        OSError, ValueError: as `load_config`.
+    """
+    if not (workdir / CONFIG_FILE).exists():
+        return None
+    old = load_config(workdir)
+    if not old.tasks:  # imported weights
+        return None
+    is_free = (
+        config.contract.value_range is None
+        and old.data.value_range == config.data.value_range
+    )
+    if not is_free:
+        return config  # as it is: `prepare` compares
+    return config_lib.with_value_range(config, old.contract.value_range)
 
 
 def load_settings(workdir: pathlib.Path) -> dict[str, Any]:
@@ -362,7 +397,10 @@ def _check_same_run(
 ) -> None:
     if not old.tasks:
         # Imported weights: only what they are must stay.
-        old = dataclasses.replace(new, trunk=old.trunk, contract=old.contract)
+        old = config_lib.with_value_range(
+            dataclasses.replace(new, trunk=old.trunk, contract=old.contract),
+            new.contract.value_range,
+        )
     changed = [
         line
         for line in config_lib.differences(old, new)

@@ -1,0 +1,36 @@
+"""What is decided of a run's pictures before it begins.
+
+Without TensorFlow, where the pictures are files: a cluster starts before that.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from mtssl_tf import config as config_lib
+from mtssl_tf.data import choose_range
+from mtssl_tf.data import kept_list
+from mtssl_tf.data import open_source
+from mtssl_tf.files import value_range as value_range_lib
+from mtssl_tf.training import run_directory
+
+
+def choose_value_range(
+    config: config_lib.RunConfig, workdir: pathlib.Path
+) -> value_range_lib.Range | None:
+    """Chooses black and white of deep pictures where a run begins.
+
+    The list of the pictures that it takes is kept for the run.
+
+    Raises:
+        FileNotFoundError: there are no pictures.
+        ValueError: the source is empty, or none of its deep pictures is of
+            use.
+    """
+    path = workdir / run_directory.LIST_FILE
+    path.unlink(missing_ok=True)  # of a start that failed
+    kept = kept_list.KeptList(path)
+    pictures = open_source.open_pictures(config.data.images, kept.files_below)
+    chosen = choose_range.choose(pictures)
+    kept.save()
+    return chosen
