@@ -35,7 +35,7 @@ class DataConfig:
     """Where examples come from.
 
     Attributes:
-        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        images: as `open_source.open_pictures` takes it.
         videos: a folder.
         value_range: black and white of pictures of more than 8 bits a value:
             auto, dtype or MIN:MAX. What auto has chosen stands in the run's

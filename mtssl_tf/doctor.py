@@ -37,13 +37,7 @@ NAME = "mtssl_tf.doctor"
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = flags.FlagValues()
-    command.define_path(
-        "images",
-        "",
-        "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
-        "tfrecord:GLOB.",
-        values,
-    )
+    command.define_images("images", "Pictures", values)
     command.define_path(
         "videos",
         "",

@@ -59,8 +59,8 @@ def pretrain(
     Args:
         workdir: run directory: checkpoints, metrics, TensorBoard's files.
         tasks: names in `mtssl_tf.TASKS`; None takes all that need no labels.
-        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`. With neither
-            images nor videos: the built-in sample set.
+        images: what the flag takes (docs/data.md). With neither images nor
+            videos: the built-in sample set.
         videos: a folder of video files and of folders of numbered frames.
         preset: scale of trunk and training: tiny, small or paper.
         recipe: ours, or paper for what is literally the paper's.
@@ -188,8 +188,9 @@ def build_config(
             f"--steps={steps} and --hours={hours:g} both say how long to "
             "train. Give one of them."
         )
-    images, videos, probe, from_weights = map(
-        paths.expand, (images, videos, probe, from_weights)
+    images = paths.join(paths.split(images))
+    videos, probe, from_weights = map(
+        paths.expand, (videos, probe, from_weights)
     )
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
@@ -235,10 +236,12 @@ def check_paths(config: config_lib.RunConfig) -> None:
                 f"The tasks {', '.join(config.tasks)} need --{kind}. Name a "
                 "folder, or choose --tasks that do without."
             )
-        if not paths.is_dataset(path) and not os.path.isdir(path):
-            raise FileNotFoundError(
-                f"--{kind}={path} is no folder that can be read."
-            )
+        folders = paths.local_folders(path) if kind == "images" else [path]
+        for folder in folders:
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(
+                    f"--{kind}={folder} is no folder that can be read."
+                )
 
 
 def _check_cache(folder: str) -> None:
@@ -311,7 +314,7 @@ def begin(
 
 def begins_with_tensorflow(config: config_lib.RunConfig) -> bool:
     """Returns whether `begin` imports TensorFlow."""
-    return bool(config.train.from_weights) or paths.is_dataset(
+    return bool(config.train.from_weights) or paths.needs_tensorflow(
         config.data.images
     )
 

@@ -22,9 +22,11 @@ from absl import logging
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import train_flags
+from mtssl_tf.data import remote
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.process import command
+from mtssl_tf.process import lock
 from mtssl_tf.training import run_directory
 
 NAME = "mtssl_tf.train"
@@ -54,6 +56,9 @@ def _work(values: flags.FlagValues) -> int:
     if not train_flags.WORKDIR.value and not train_flags.DRY_RUN.value:
         raise ValueError("--workdir is missing: name a run directory.")
     pretraining.check_paths(config)
+    upload = train_flags.UPLOAD.value
+    if upload:
+        remote.check(upload)
     cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
     config = pretraining.use_sample_set(config)
@@ -67,8 +72,15 @@ def _work(values: flags.FlagValues) -> int:
         if cluster is not None:
             if not pretraining.begins_with_tensorflow(config):
                 config = pretraining.begin(config, workdir)
-            return _train_on_cluster(config, workdir, cluster)
-        return _train(_build_trainer(config, workdir))
+            code = _train_on_cluster(config, workdir, cluster)
+        else:
+            code = _train(_build_trainer(config, workdir))
+        if upload and not code:
+            remote.upload(
+                workdir, upload, run_directory.CONFIG_FILE, {lock.FILE}
+            )
+            logging.info("%s is copied to %s.", workdir, upload)
+    return code
 
 
 def _train_on_cluster(

@@ -23,11 +23,9 @@ TASKS = flags.DEFINE_list(
     f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
     flag_values=FLAGS,
 )
-IMAGES = command.define_path(
+IMAGES = command.define_images(
     "images",
-    "",
-    "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
-    "tfrecord:GLOB. With neither --images nor --videos: the sample set.",
+    "Pictures (with neither --images nor --videos: the sample set)",
     FLAGS,
 )
 VIDEOS = command.define_path(
@@ -47,6 +45,12 @@ WORKDIR = command.define_path(
     "",
     "Run directory. The same command again goes on from it.",
     FLAGS,
+)
+UPLOAD = flags.DEFINE_string(
+    "upload",
+    "",
+    "URL (gs://, s3://, ...) that the run directory is copied to at the end.",
+    flag_values=FLAGS,
 )
 PRESET = flags.DEFINE_enum(
     "preset",

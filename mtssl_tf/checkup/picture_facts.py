@@ -17,6 +17,7 @@ from mtssl_tf.checkup import near_duplicates
 from mtssl_tf.data import choose_range
 from mtssl_tf.data import color
 from mtssl_tf.data import folder as folder_lib
+from mtssl_tf.data import listing
 from mtssl_tf.data import open_source
 from mtssl_tf.data import order
 from mtssl_tf.data import pictures as pictures_lib
@@ -26,6 +27,7 @@ from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture_head
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.files import walk
+from mtssl_tf.process import paths
 
 _THUMBNAIL_PX = 16  # ours: 768 bytes a picture
 _COLORS_AT_ONCE = 1024
@@ -94,7 +96,7 @@ def look(
     walks: list[walk.Found] = []
 
     def files_below(folder: str, suffixes: tuple[str, ...]) -> walk.Found:
-        walks.append(walk.files_below(folder, suffixes))
+        walks.append(listing.files_below(folder, suffixes))
         return walks[-1]
 
     source = open_source.open_pictures(spec, files_below)
@@ -125,7 +127,7 @@ def look(
         source=source,
         num_seen=len(seen) + len(skipped),
         left_out=[found for each in walks for found in each.problems],
-        other_endings=_other_endings(spec) if walks else {},
+        other_endings=_other_endings(paths.local_folders(spec)),
         unusable=skipped.items(),
         names=[each.name for each in seen],
         sizes=np.array([each.size for each in seen]).reshape(-1, 2),
@@ -208,10 +210,13 @@ def _are_grey(thumbnails: np.ndarray) -> np.ndarray:
     return is_grey
 
 
-def _other_endings(folder: str) -> dict[str, int]:
-    """Counts the files below a folder that are not read as pictures."""
-    names = walk.files_below(folder, ("",)).names
-    endings = [os.path.splitext(name)[1].lower() for name in names]
+def _other_endings(folders: Sequence[str]) -> dict[str, int]:
+    """Counts the files below folders that are not read as pictures."""
+    endings = [
+        os.path.splitext(name)[1].lower()
+        for folder in folders
+        for name in walk.files_below(folder, ("",)).names
+    ]
     return dict(
         collections.Counter(
             names_lib.shown(ending) or "no ending"

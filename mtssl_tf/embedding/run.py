@@ -88,7 +88,7 @@ def embed(
 
     Args:
         trunk: a run directory, an export, hf://USER/NAME or 'random'.
-        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        images: as `--images` of training (docs/data.md).
         out: file to write, .csv, .parquet or .npz; the same call goes on
             where an earlier one stopped. None writes none.
         unit: 'unit_NN'; "" reads the last one.
@@ -105,7 +105,7 @@ def embed(
     """
     request = request_lib.Request(
         paths.expand(os.fspath(trunk)),
-        paths.expand(os.fspath(images)),
+        paths.join(paths.split(os.fspath(images))),
         unit,
         lasso,
         pool,

@@ -27,9 +27,8 @@ def choose_value_range(
         ValueError: the source is empty, or none of its deep pictures is of
             use.
     """
-    path = workdir / run_directory.LIST_FILE
-    path.unlink(missing_ok=True)  # of a start that failed
-    kept = kept_list.KeptList(path)
+    kept = kept_list.KeptLists(workdir / run_directory.LIST_FILE)
+    kept.forget()
     pictures = open_source.open_pictures(config.data.images, kept.files_below)
     chosen = choose_range.choose(pictures)
     kept.save()

@@ -32,7 +32,7 @@ from mtssl_tf.process import lock
 from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
-LIST_FILE = "images.list"  # of a `KeptList`
+LIST_FILE = "images.list"  # of `KeptLists`; further ones have a number
 _FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
@@ -338,11 +338,13 @@ def _is_same_place(one: str, other: str) -> bool:
     if one == other:
         return True
     try:
-        return os.path.realpath(paths.expand(one)) == os.path.realpath(
-            paths.expand(other)
-        )
+        parts = [
+            [os.path.realpath(part) for part in paths.split(each)]
+            for each in (one, other)
+        ]
     except (OSError, ValueError):
         return False
+    return parts[0] == parts[1]
 
 
 def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
@@ -356,7 +358,8 @@ def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     It is then exported and evaluated like the run itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG_FILE, _CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE):
+    lists = [path.name for path in workdir.glob(f"{LIST_FILE}*")]
+    for name in (CONFIG_FILE, _CONTENT_FILE, _WEIGHTS_FILE, *lists):
         if (workdir / name).exists():
             shutil.copy2(workdir / name, folder)
     if (workdir / _FACTS_FOLDER).is_dir():
