@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 import contextlib
 import functools
 import importlib.util
+import logging
 import pathlib
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from mtssl_tf.process import paths
 EXTRA = "pip install 'mtssl_tf[remote]'"
 # ours: heads of records and of members of archives are read one by one.
 _BLOCK_BYTES = 2**16
+_TALKATIVE = ("fsspec", "gcsfs", "s3fs", "google.auth")
 
 
 def check(url: str) -> None:
@@ -150,6 +152,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
 def _filesystem_of(protocol: str) -> Any:
     import fsspec
 
+    for name in _TALKATIVE:  # tracebacks of what is told in one line here
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return fsspec.filesystem(protocol)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,19 @@ class TiffHead:
 
 def read_head(contents: bytes) -> TiffHead | None:
     """Returns the head of a TIFF's first page, or None where it has none."""
-    import tifffile  # only where there is a TIFF
-
     try:
-        with tifffile.TiffFile(io.BytesIO(contents)) as file:
+        with _opened(contents) as file:
             return _head(file.pages.first)
     except Exception:  # it raises whatever it trips on
         return None
+
+
+def _opened(contents: bytes) -> Any:
+    import tifffile  # only where there is a TIFF
+
+    # It talks of every tag that it does not understand.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(io.BytesIO(contents))
 
 
 def _head(page: Any) -> TiffHead:
@@ -120,10 +127,8 @@ def decode(contents: bytes) -> np.ndarray:
     Raises:
         ValueError: it cannot be read; says why.
     """
-    import tifffile
-
     try:
-        with tifffile.TiffFile(io.BytesIO(contents)) as file:
+        with _opened(contents) as file:
             page = file.pages.first
             # [planes, depth, H, W, samples]
             values = page.asarray().reshape(page.shaped)
