@@ -297,13 +297,16 @@ def begin(
         OSError: there are no such weights or pictures, or the directory
             cannot be written.
     """
+    # What reads pictures, and no mistake before here has to wait for.
+    from mtssl_tf.training import first_look
+
     run_directory.check_is_own(workdir)
     loaded = None
     if config.train.from_weights:
         from mtssl_tf import old_weights
 
         loaded = old_weights.load_for(config, workdir)
-    config = run_directory.find_value_range(
+    config = first_look.find_value_range(
         workdir, config
     ) or _decide_value_range(config, workdir, loaded)
     run_directory.prepare(workdir, config)

@@ -76,6 +76,20 @@ def join(parts: Iterable[str | os.PathLike]) -> str:
     return ",".join(map(os.fspath, parts))
 
 
+def is_same_place(one: str, other: str) -> bool:
+    """Returns whether two name the same folders, as `x` and `x/`."""
+    if one == other:
+        return True
+    try:
+        parts = [
+            [os.path.realpath(part) for part in split(each)]
+            for each in (one, other)
+        ]
+    except (OSError, ValueError):
+        return False
+    return parts[0] == parts[1]
+
+
 def is_url(text: str) -> bool:
     """Returns whether a place is reached through fsspec."""
     return bool(_URL.match(text))

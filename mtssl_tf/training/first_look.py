@@ -15,6 +15,30 @@ from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.training import run_directory
 
 
+def find_value_range(
+    workdir: pathlib.Path, config: config_lib.RunConfig
+) -> config_lib.RunConfig | None:
+    """Returns the settings with the value range that the run began with.
+
+    None where no run has begun there.
+
+    Raises:
+        OSError, ValueError: as `load_config`.
+    """
+    if not (workdir / run_directory.CONFIG_FILE).exists():
+        return None
+    old = run_directory.load_config(workdir)
+    if not old.tasks:  # imported weights
+        return None
+    is_free = (
+        config.contract.value_range is None
+        and old.data.value_range == config.data.value_range
+    )
+    if not is_free:
+        return config  # as it is: `prepare` compares
+    return config_lib.with_value_range(config, old.contract.value_range)
+
+
 def choose_value_range(
     config: config_lib.RunConfig, workdir: pathlib.Path
 ) -> value_range_lib.Range | None:

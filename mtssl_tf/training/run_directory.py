@@ -175,30 +175,6 @@ def _is_as_empty(workdir: pathlib.Path) -> bool:
     )
 
 
-def find_value_range(
-    workdir: pathlib.Path, config: config_lib.RunConfig
-) -> config_lib.RunConfig | None:
-    """Returns the settings with the value range that the run began with.
-
-    None where no run has begun there.
-
-    Raises:
-        OSError, ValueError: as `load_config`.
-    """
-    if not (workdir / CONFIG_FILE).exists():
-        return None
-    old = load_config(workdir)
-    if not old.tasks:  # imported weights
-        return None
-    is_free = (
-        config.contract.value_range is None
-        and old.data.value_range == config.data.value_range
-    )
-    if not is_free:
-        return config  # as it is: `prepare` compares
-    return config_lib.with_value_range(config, old.contract.value_range)
-
-
 def load_settings(workdir: pathlib.Path) -> dict[str, Any]:
     """Returns what `config.json` holds.
 
@@ -298,7 +274,7 @@ def check_content(
         return
     if isinstance(before, dict) and before.get("digest") != found["digest"]:
         counts = f"{before.get('count')} at the start, {len(names)} now"
-        if not _is_same_place(str(before.get("path")), where):
+        if not paths.is_same_place(str(before.get("path")), where):
             raise ValueError(
                 f"--{kind}={where} holds other files than the run started "
                 f"with in {before.get('path')} ({counts}). Name the same "
@@ -331,20 +307,6 @@ def _content_digest(where: str, names: Sequence[str]) -> str:
         text = "".join([f"{other}\0" for other in others])
         digest.update(os.fsencode(text))
     return digest.hexdigest()
-
-
-def _is_same_place(one: str, other: str) -> bool:
-    """Returns whether two paths are the same folder, as `x` and `x/`."""
-    if one == other:
-        return True
-    try:
-        parts = [
-            [os.path.realpath(part) for part in paths.split(each)]
-            for each in (one, other)
-        ]
-    except (OSError, ValueError):
-        return False
-    return parts[0] == parts[1]
 
 
 def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
@@ -431,7 +393,7 @@ def _may_change(
     kind = _DATA_SETTINGS.get(name)
     if kind is None:
         return False
-    if _is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
+    if paths.is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
         return True
     # `check_content` looks at it once the data is open.
     path = workdir / _CONTENT_FILE
