@@ -41,15 +41,13 @@ def define_flags() -> flags.FlagValues:
     values = command.define_shared_flags(
         protocol_lib.PRESETS, "tiny", ", or 'pixels' for no trunk at all"
     )
-    process_command.define_path(
+    process_command.define_images(
         "train",
-        None,
-        "Pictures to train the classifier on: a folder with a folder a "
-        "class, tfds:NAME:SPLIT, or tfrecord:GLOB with TF-Slim's keys.",
+        "Pictures to train the classifier on, with a folder a class",
         values,
     )
-    process_command.define_path(
-        "test", None, "Pictures to test with, of the same classes.", values
+    process_command.define_images(
+        "test", "Pictures to test with, of the same classes", values
     )
     flags.DEFINE_bool(
         "full",
@@ -178,6 +176,7 @@ def _evaluate_by(
         values.seed,
         data,
     )
+    data = data.in_range(trunk.value_range)
     if isinstance(protocol, protocol_lib.LinearProtocol):
         name = f"{protocol.id}-{trunk.identity.digest[:8]}-{values.seed}"
         folder = out / "checkpoints" / name

@@ -17,6 +17,7 @@ from mtssl_tf import settings
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf import train_settings
 from mtssl_tf import version
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
@@ -34,8 +35,11 @@ class DataConfig:
     """Where examples come from.
 
     Attributes:
-        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        images: as `open_source.open_pictures` takes it.
         videos: a folder.
+        value_range: black and white of pictures of more than 8 bits a value:
+            auto, dtype or MIN:MAX. What auto has chosen stands in the run's
+            `contract.value_range`.
         held_out_images: share of the pictures never trained on.
         held_out_videos: share of the clips never trained on.
         num_fit: examples that each task's `fit` looks at.
@@ -48,6 +52,7 @@ class DataConfig:
 
     images: str = ""
     videos: str = ""
+    value_range: str = value_range_lib.AUTO
     held_out_images: float = settings.ranged(0.05, at_least=0, below=1)
     held_out_videos: float = settings.ranged(0.2, at_least=0, below=1)
     # ours: the weight of a colour that is fitted on so many is 8% off in the
@@ -57,6 +62,9 @@ class DataConfig:
     cache_dir: str = "~/.cache/mtssl_tf"
     # ours: room for some parts of clips, and more than a disk has.
     cache_gib: float = settings.ranged(8.0, at_least=0.01, at_most=2.0**20)
+
+    def __post_init__(self) -> None:
+        value_range_lib.parse(self.value_range)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,6 +223,14 @@ def harmonize(config: RunConfig) -> RunConfig:
             for name, task in config.tasks.items()
         },
     )
+
+
+def with_value_range(
+    config: RunConfig, value_range: value_range_lib.Choice | None
+) -> RunConfig:
+    """Returns the settings with this black and white of deep pictures."""
+    contract = dataclasses.replace(config.contract, value_range=value_range)
+    return dataclasses.replace(config, contract=contract)
 
 
 def override(config: RunConfig, *assignments: str) -> RunConfig:

@@ -31,12 +31,13 @@ def check_parts(config: config_lib.RunConfig) -> None:
     parts = config.train.accumulate
     for name, task in config.tasks.items():
         least = 2 if tasks_lib.find_task(name).compares_examples else 1
-        if task.batch_size % parts or task.batch_size < least * parts:
+        pictures = task.pictures_per_batch
+        if pictures % parts or pictures < least * parts:
             raise ValueError(
                 f"train.accumulate={parts} cuts {name}.batch_size="
                 f"{task.batch_size} into parts, which must be whole and have "
-                f"at least {least} of its examples each. Choose a divisor, or "
-                f"set {name}.batch_size."
+                f"at least {least} of its {pictures} pictures each. Choose a "
+                f"divisor, or set {name}.batch_size."
             )
 
 

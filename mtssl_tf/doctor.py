@@ -27,6 +27,7 @@ from absl import logging
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 
@@ -36,13 +37,7 @@ NAME = "mtssl_tf.doctor"
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = flags.FlagValues()
-    command.define_path(
-        "images",
-        "",
-        "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
-        "tfrecord:GLOB.",
-        values,
-    )
+    command.define_images("images", "Pictures", values)
     command.define_path(
         "videos",
         "",
@@ -61,6 +56,12 @@ def define_flags() -> flags.FlagValues:
         "tiny",
         list(config_lib.PRESETS),
         "Scale of trunk and training.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "value_range",
+        value_range_lib.AUTO,
+        value_range_lib.HELP,
         flag_values=values,
     )
     flags.DEFINE_multi_string(
@@ -125,6 +126,7 @@ def _config(values: flags.FlagValues) -> config_lib.RunConfig:
         lasso=False,
         harmonize=False,
         steps=None,
+        value_range=values.value_range,
         precision="float32",
         probe="",
         assignments=values.set,

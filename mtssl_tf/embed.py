@@ -51,12 +51,12 @@ def define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     for name, text in (
         ("trunk", "A run directory, an export, hf://USER/NAME, or 'random'."),
-        ("images", "A folder, tfds:NAME:SPLIT or tfrecord:GLOB."),
         ("out", "File to write: .csv, .parquet or .npz; must not exist."),
         ("duplicates", "CSV file to list pictures in that are nearly alike."),
         ("projector", "Folder to write for TensorBoard's projector."),
     ):
         command.define_path(name, "", text, values)
+    command.define_images("images", "Pictures", values)
     for name, default, text in (
         ("format", "", "csv, parquet or npz, where --out does not say."),
         ("unit", "", "Unit to read, as unit_06; the last one by default."),
@@ -187,8 +187,8 @@ def _mapper(
         from mtssl_tf.distribute import cluster_map
         from mtssl_tf.distribute import hosts
 
-        is_dataset = paths.is_dataset(values.images)
-        data = {} if is_dataset else {"images": values.images}
+        folders = paths.local_folders(values.images)
+        data = [("images", folder) for folder in folders]
         hosts.check_hosts(out.absolute().parent, data)
         yield cluster_map.cluster_map
 

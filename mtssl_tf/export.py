@@ -26,6 +26,7 @@ from absl import flags
 
 from mtssl_tf import export_record
 from mtssl_tf import version
+from mtssl_tf.data import remote
 from mtssl_tf.files import hub
 from mtssl_tf.formats import registry
 from mtssl_tf.process import atomic_file
@@ -151,6 +152,12 @@ def _write_statistics(
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = flags.FlagValues()
+    flags.DEFINE_string(
+        "upload",
+        "",
+        "URL (gs://, s3://, ...) that --out is copied to as well.",
+        flag_values=values,
+    )
     command.define_path("workdir", "", "Run directory to export.", values)
     command.define_path(
         "out",
@@ -184,6 +191,13 @@ def _work(values: flags.FlagValues) -> None:
     if not values.workdir or not values.out:
         raise ValueError("Both --workdir and --out must be named.")
     registry.check(values.format)
+    if values.upload:
+        if hub.is_on_hub(values.out):
+            raise ValueError(
+                f"--upload={values.upload} copies a folder, and --out="
+                f"{values.out} is none. Leave one out."
+            )
+        remote.check(values.upload)
     if hub.is_on_hub(values.out):
         record = _export_to_hub(values)
     else:
@@ -192,6 +206,9 @@ def _work(values: flags.FlagValues) -> None:
         with lock.hold_name(out, command.end_at_lost_lock(NAME)):
             atomic_file.remove_partials(out)
             record = _export(values, out)
+        if values.upload:
+            remote.upload(out, values.upload, export_record.FILE)
+            print(f"Copied to {values.upload}.")
     print(
         f"Exported to {values.out}. Reloaded, each format gives the same "
         "numbers; the largest difference in parts of the largest feature: "

@@ -181,7 +181,7 @@ def _mapper() -> Iterator[parallel.MapAll]:
 
         out = pathlib.Path(_OUT.value)
         out.mkdir(parents=True, exist_ok=True)
-        hosts.check_hosts(out, {"videos": _VIDEOS.value})
+        hosts.check_hosts(out, [("videos", _VIDEOS.value)])
         yield cluster_map.cluster_map
 
 

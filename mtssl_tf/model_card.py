@@ -9,6 +9,7 @@ from typing import Any
 
 from mtssl_tf import export_record
 from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.formats import registry
 from mtssl_tf.frozen import rank
 from mtssl_tf.reports import metrics_log
@@ -34,7 +35,7 @@ _CARD = """{head}
 ## Input
 
 RGB in 0..255, `[B, H, W, 3]`, any size, uint8 or float32. What the weights
-expect, `(rgb - {means}) * {scale}`, is inside of every file.
+expect, `(rgb - {means}) * {scale}`, is inside of every file.{value_range}
 
 ## Output
 
@@ -139,10 +140,25 @@ def write_card(
         digest=pretrained.digest,
         means=list(pretrained.contract.means_rgb),
         scale=pretrained.contract.scale,
+        value_range=_describe_range(pretrained.contract.value_range),
         end_points=f"`{names[0]}` to `{names[-1]}`",
         channels=config.unit_channels(3),
         judgement=_table(lines),
         rank=_describe_rank(logged),
+    )
+
+
+def _describe_range(value_range: value_range_lib.Choice | None) -> str:
+    if value_range is None:
+        return ""
+    if isinstance(value_range, str):
+        text = "all that their type can be (0 to 1 of floats) was"
+    else:
+        text = f"{value_range_lib.shown(value_range)} (black:white) was"
+    return (
+        " Of training pictures of\nmore than 8 bits a value "
+        f"{text} mapped to 0..255;\n`python -m mtssl_tf.embed` and the "
+        "evaluations do the same."
     )
 
 

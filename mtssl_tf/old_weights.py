@@ -8,6 +8,7 @@ looks at the old weights again: they may be gone by then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 import pathlib
 
 from absl import logging
@@ -34,8 +35,12 @@ def load_for(
         return None
     loaded = pretrained_lib.load_pretrained(source)
     _check_shapes(source, loaded, config.trunk)
-    if loaded.contract != config.contract:
-        theirs = loaded.contract
+    theirs = loaded.contract
+    # Another black and white of deep pictures is a matter of the data.
+    same_range = dataclasses.replace(
+        theirs, value_range=config.contract.value_range
+    )
+    if same_range != config.contract:
         means = ",".join(f"{mean:g}" for mean in theirs.means_rgb)
         raise ValueError(
             f"--from_weights={source} expects (rgb - {theirs.means_rgb}) * "

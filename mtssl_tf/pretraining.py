@@ -18,6 +18,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import config_checks
 from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
@@ -25,6 +26,7 @@ from mtssl_tf.training import cost_table
 from mtssl_tf.training import run_directory
 
 if TYPE_CHECKING:
+    from mtssl_tf import pretrained as pretrained_lib
     from mtssl_tf.training import loop
 
 _THREADS = "train.intra_op_threads"
@@ -45,6 +47,7 @@ def pretrain(
     gpu_hours: float | None = None,
     costs: str | os.PathLike = "",
     snapshot_every: float = 0.0,
+    value_range: str = value_range_lib.AUTO,
     precision: str = "float32",
     remat: bool = False,
     probe: str | os.PathLike = "",
@@ -63,8 +66,8 @@ def pretrain(
     Args:
         workdir: run directory: checkpoints, metrics, TensorBoard's files.
         tasks: names in `mtssl_tf.TASKS`; None takes all that need no labels.
-        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`. With neither
-            images nor videos: the built-in sample set.
+        images: what the flag takes (docs/data.md). With neither images nor
+            videos: the built-in sample set.
         videos: a folder of video files and of folders of numbered frames.
         preset: scale of trunk and training: tiny, small or paper.
         recipe: ours, or paper for what is literally the paper's.
@@ -77,6 +80,9 @@ def pretrain(
         costs: a file of seconds per step, as `--calibrate` writes it, which
             the run's cost is counted with.
         snapshot_every: GPU hours between snapshots, which are kept.
+        value_range: black and white of pictures of more than 8 bits a value:
+            auto chooses by the pictures, dtype takes all that their type can
+            be, MIN:MAX is MIN and MAX. It stays with the run and its exports.
         precision: float32 or bfloat16, of activations.
         remat: less memory, more time: block 3's units are computed again for
             the backward pass.
@@ -117,6 +123,7 @@ def pretrain(
         gpu_hours=gpu_hours,
         costs=os.fspath(costs),
         snapshot_every=snapshot_every,
+        value_range=value_range,
         precision=precision,
         remat=remat,
         probe=os.fspath(probe),
@@ -168,6 +175,7 @@ def build_config(
     gpu_hours: float | None = None,
     costs: str = "",
     snapshot_every: float = 0.0,
+    value_range: str = value_range_lib.AUTO,
     precision: str,
     remat: bool = False,
     probe: str,
@@ -192,6 +200,7 @@ def build_config(
         gpu_hours: to train for in place of either, or None.
         costs: a file of seconds per step, or "".
         snapshot_every: GPU hours, or 0.
+        value_range: of deep pictures.
         precision: of activations.
         remat: whether units are computed again.
         probe: a labelled folder or "".
@@ -205,15 +214,18 @@ def build_config(
         ValueError: something is unknown or does not fit together.
     """
     _check_length(steps, hours, gpu_hours)
-    images, videos, costs, probe, from_weights = map(
-        paths.expand, (images, videos, costs, probe, from_weights)
+    images = paths.join(paths.split(images))
+    videos, costs, probe, from_weights = map(
+        paths.expand, (videos, costs, probe, from_weights)
     )
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
         config = config_lib.harmonize(config)
     config = dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, images=images, videos=videos),
+        data=dataclasses.replace(
+            config.data, images=images, videos=videos, value_range=value_range
+        ),
         train=dataclasses.replace(
             config.train,
             precision=precision,
@@ -297,10 +309,12 @@ def check_paths(config: config_lib.RunConfig) -> None:
                 f"The tasks {', '.join(config.tasks)} need --{kind}. Name a "
                 "folder, or choose --tasks that do without."
             )
-        if not paths.is_dataset(path) and not os.path.isdir(path):
-            raise FileNotFoundError(
-                f"--{kind}={path} is no folder that can be read."
-            )
+        folders = paths.local_folders(path) if kind == "images" else [path]
+        for folder in folders:
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(
+                    f"--{kind}={folder} is no folder that can be read."
+                )
 
 
 def _check_cache(folder: str) -> None:
@@ -342,22 +356,64 @@ def use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
     )
 
 
-def begin(config: config_lib.RunConfig, workdir: pathlib.Path) -> None:
+def begin(
+    config: config_lib.RunConfig, workdir: pathlib.Path
+) -> config_lib.RunConfig:
     """Prepares the run directory, and the trunk that the run begins with.
 
-    Raises:
-        ValueError: it holds another run, or the weights don't fit.
-        OSError: there are no such weights, or it cannot be written.
-    """
-    if not config.train.from_weights:
-        run_directory.prepare(workdir, config)
-        return
-    from mtssl_tf import old_weights
+    Returns:
+        The settings, with the value range that the run has.
 
-    loaded = old_weights.load_for(config, workdir)
+    Raises:
+        ValueError: it holds another run, the weights don't fit, or the
+            pictures are of no use.
+        OSError: there are no such weights or pictures, or the directory
+            cannot be written.
+    """
+    # What reads pictures, and no mistake before here has to wait for.
+    from mtssl_tf.training import first_look
+
+    run_directory.check_is_own(workdir)
+    loaded = None
+    if config.train.from_weights:
+        from mtssl_tf import old_weights
+
+        loaded = old_weights.load_for(config, workdir)
+    config = first_look.find_value_range(
+        workdir, config
+    ) or _decide_value_range(config, workdir, loaded)
     run_directory.prepare(workdir, config)
     if loaded is not None:
         old_weights.put_into(workdir, loaded)
+    return config
+
+
+def begins_with_tensorflow(config: config_lib.RunConfig) -> bool:
+    """Returns whether `begin` imports TensorFlow."""
+    return bool(config.train.from_weights) or paths.needs_tensorflow(
+        config.data.images
+    )
+
+
+def _decide_value_range(
+    config: config_lib.RunConfig,
+    workdir: pathlib.Path,
+    loaded: pretrained_lib.Pretrained | None,
+) -> config_lib.RunConfig:
+    """Returns the settings with the value range that the run begins with."""
+    asked = value_range_lib.parse(config.data.value_range)
+    chosen = config.contract.value_range
+    if chosen is not None:  # by --set
+        return config
+    if asked != value_range_lib.AUTO:
+        chosen = asked
+    elif loaded is not None and loaded.contract.value_range is not None:
+        chosen = loaded.contract.value_range
+    elif "images" in config.sources():
+        from mtssl_tf.training import first_look
+
+        chosen = first_look.choose_value_range(config, workdir)
+    return config_lib.with_value_range(config, chosen)
 
 
 def build_trainer(
@@ -373,7 +429,7 @@ def build_trainer(
         ValueError: it holds another run, or the data is of no use.
         OSError: data is missing, or the directory cannot be written.
     """
-    begin(config, workdir)
+    config = begin(config, workdir)
     from mtssl_tf.training import environment
     from mtssl_tf.training import loop
     from mtssl_tf.training import run

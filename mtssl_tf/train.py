@@ -22,9 +22,11 @@ from absl import logging
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
 from mtssl_tf import train_flags
+from mtssl_tf.data import remote
 from mtssl_tf.distribute import launch
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.process import command
+from mtssl_tf.process import lock
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import run_directory
 
@@ -59,6 +61,9 @@ def _work(values: flags.FlagValues) -> int:
     pretraining.check_paths(config)
     if not train_flags.CALIBRATE.value:
         cost_table.check(config)
+    upload = train_flags.UPLOAD.value
+    if upload:
+        remote.check(upload)
     cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
     config = pretraining.use_sample_set(config)
@@ -69,10 +74,17 @@ def _work(values: flags.FlagValues) -> int:
     workdir = pathlib.Path(train_flags.WORKDIR.value)
     with run_directory.hold(workdir, command.end_at_lost_lock(NAME)):
         if cluster is not None:
-            if not config.train.from_weights:  # which need TensorFlow
-                run_directory.prepare(workdir, config)
-            return _train_on_cluster(config, workdir, cluster)
-        return _train(_build_trainer(config, workdir))
+            if not pretraining.begins_with_tensorflow(config):
+                config = pretraining.begin(config, workdir)
+            code = _train_on_cluster(config, workdir, cluster)
+        else:
+            code = _train(_build_trainer(config, workdir))
+        if upload and not code:
+            remote.upload(
+                workdir, upload, run_directory.CONFIG_FILE, {lock.FILE}
+            )
+            logging.info("%s is copied to %s.", workdir, upload)
+    return code
 
 
 def _tell(config: config_lib.RunConfig) -> int:
@@ -111,8 +123,8 @@ def _train_on_cluster(
         from mtssl_tf.distribute import run
         from mtssl_tf.process import stop_signal
 
-        if config.train.from_weights:
-            pretraining.begin(config, workdir)
+        if pretraining.begins_with_tensorflow(config):
+            config = pretraining.begin(config, workdir)
         # After Ray, which has a handler of its own.
         stop = stop_signal.StopSignal(workdir / run.STOP_FILE)
         message = run.ClusterRun(config, workdir, options).train(stop)

@@ -13,6 +13,7 @@ from mtssl_tf import recipes
 from mtssl_tf import tasks
 from mtssl_tf import train_settings
 from mtssl_tf.distribute import options
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.process import command
 
 FLAGS = flags.FlagValues()  # the command's, apart from any other program's
@@ -23,11 +24,9 @@ TASKS = flags.DEFINE_list(
     f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
     flag_values=FLAGS,
 )
-IMAGES = command.define_path(
+IMAGES = command.define_images(
     "images",
-    "",
-    "Pictures: a folder, searched recursively, tfds:NAME:SPLIT, or "
-    "tfrecord:GLOB. With neither --images nor --videos: the sample set.",
+    "Pictures (with neither --images nor --videos: the sample set)",
     FLAGS,
 )
 VIDEOS = command.define_path(
@@ -36,11 +35,23 @@ VIDEOS = command.define_path(
     "A folder of video files and of folders of numbered frames.",
     FLAGS,
 )
+VALUE_RANGE = flags.DEFINE_string(
+    "value_range",
+    value_range_lib.AUTO,
+    f"{value_range_lib.HELP} Kept with the run and its exports.",
+    flag_values=FLAGS,
+)
 WORKDIR = command.define_path(
     "workdir",
     "",
     "Run directory. The same command again goes on from it.",
     FLAGS,
+)
+UPLOAD = flags.DEFINE_string(
+    "upload",
+    "",
+    "URL (gs://, s3://, ...) that the run directory is copied to at the end.",
+    flag_values=FLAGS,
 )
 PRESET = flags.DEFINE_enum(
     "preset",
@@ -254,6 +265,7 @@ def config_from_flags() -> config_lib.RunConfig:
         gpu_hours=GPU_HOURS.value,
         costs=COSTS.value,
         snapshot_every=SNAPSHOT_EVERY.value,
+        value_range=VALUE_RANGE.value,
         precision=PRECISION.value,
         remat=REMAT.value,
         probe=PROBE.value,

@@ -38,8 +38,8 @@ _ALLOWED = (ValueError, OSError)
 _PICTURE = np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3)
 
 
-def _encode(suffix: str) -> bytes:
-    is_made, data = cv2.imencode(suffix, _PICTURE)
+def _encode(suffix: str, dtype: type = np.uint8) -> bytes:
+    is_made, data = cv2.imencode(suffix, _PICTURE.astype(dtype))
     return data.tobytes() if is_made else b""
 
 
@@ -72,8 +72,9 @@ class Picture(Target):
     """Both decoders, as a source uses them."""
 
     def seeds(self):
-        kinds = (".jpg", ".png", ".bmp", ".webp", ".tiff", ".jp2")
-        return [_encode(kind) for kind in kinds]
+        kinds = (".jpg", ".png", ".bmp", ".webp", ".tiff", ".jp2", ".avif")
+        deep = [_encode(kind, np.uint16) for kind in (".png", ".tiff", ".ppm")]
+        return [*map(_encode, kinds), *deep]
 
     def read(self, data):
         import tensorflow as tf

@@ -7,9 +7,11 @@ from typing import Any
 
 from evaluation.classification import metrics
 from evaluation.classification import protocol as protocol_lib
+from mtssl_tf.data import choose_range
 from mtssl_tf.data import open_source
 from mtssl_tf.data import pictures
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.frozen import views
 from mtssl_tf.lazy_imports import tf
 
@@ -29,6 +31,17 @@ class LabelledData:
     skipped: skipped_lib.SkippedExamples = dataclasses.field(
         default_factory=skipped_lib.SkippedExamples
     )
+
+    def in_range(self, value_range: value_range_lib.Choice | None):
+        """Returns the same pictures with a trunk's black and white.
+
+        Args:
+            value_range: of its contract; None chooses one by the training
+                pictures, where they have more than 8 bits.
+        """
+        train = choose_range.settled(self.train, value_range)
+        test = self.test.in_range(train.value_range)
+        return dataclasses.replace(self, train=train, test=test)
 
     def describe(self) -> dict[str, Any]:
         """Counts and digests, for `result.json`."""

@@ -14,6 +14,7 @@ from evaluation.classification import data as data_lib
 from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import raw_pixels
 from mtssl_tf import pretrained
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import config as model_config
 
@@ -30,12 +31,15 @@ class FrozenTrunk:
         extract: uint8 [B, H, W, 3] -> float32 [B, N, D], pooled features.
         read_units: uint8 or float [B, H, W, 3] -> list of N float
             [B, h, w, C]; None for raw pixels.
+        value_range: black and white of the pictures that have more than 8
+            bits a value.
     """
 
     identity: result.EvaluatedTrunk
     unit_names: tuple[str, ...]
     extract: Callable[[tf.Tensor], tf.Tensor]
     read_units: Callable[[tf.Tensor], list[tf.Tensor]] | None
+    value_range: value_range_lib.Choice | None
 
 
 def build_frozen_trunk(
@@ -64,10 +68,12 @@ def build_frozen_trunk(
                 "--trunk=pixels has no units to mix. Leave --lasso out."
             )
         pixels = raw_pixels.RawPixels()
-        return FrozenTrunk(pixels, (PIXELS,), pixels.extract, None)
+        value_range = data.in_range(None).train.value_range
+        return FrozenTrunk(pixels, (PIXELS,), pixels.extract, None, value_range)
     loaded = pretrained.load_pretrained(
         source, protocol.output_stride, random_config, seed
     )
+    data = data.in_range(loaded.contract.value_range)
     if protocol.batch_norm == "reestimated":
         _reestimate(loaded, protocol, data, seed)
     names = tuple(sorted(loaded.trunk.output))
@@ -80,7 +86,9 @@ def build_frozen_trunk(
         return [units[name] for name in names]
 
     extract = features.build_extractor(loaded.trunk, loaded.contract, names)
-    return FrozenTrunk(loaded, names, extract, read_units)
+    return FrozenTrunk(
+        loaded, names, extract, read_units, data.train.value_range
+    )
 
 
 def _reestimate(

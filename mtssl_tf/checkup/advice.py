@@ -17,7 +17,7 @@ _MANY = 0.25
 _SMALL_QUANTILE = 0.1  # ours: of the sides, which a setting is lowered to
 _LONG_H = 48.0  # ours: hours of training after which a smaller one is advised
 # Formats that cameras and phones write, and nothing here reads.
-_CAMERA_ENDINGS = (".heic", ".heif", ".avif", ".tif", ".tiff", ".cr2", ".nef")
+_CAMERA_ENDINGS = (".heic", ".heif", ".cr2", ".nef", ".dng", ".arw")
 
 
 def on_pictures(

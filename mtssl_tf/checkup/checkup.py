@@ -17,6 +17,7 @@ from mtssl_tf.checkup import findings
 from mtssl_tf.checkup import pace as pace_lib
 from mtssl_tf.checkup import picture_facts as picture_facts_lib
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.training import devices
 from mtssl_tf.training import out_of_memory
 
@@ -52,7 +53,12 @@ def check(
     if "images" in needed:
         sides = config.needed_sides("images").values()
         pictures = picture_facts_lib.look(
-            config.data.images, share, _PICTURES_S, max(sides, default=None)
+            config.data.images,
+            share,
+            _PICTURES_S,
+            max(sides, default=None),
+            config.contract.value_range
+            or value_range_lib.parse(config.data.value_range),
         )
     if "videos" in needed:
         clips = clip_facts_lib.look(

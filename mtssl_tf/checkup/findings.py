@@ -15,6 +15,7 @@ from mtssl_tf.checkup import clip_facts as clip_facts_lib
 from mtssl_tf.checkup import pace as pace_lib
 from mtssl_tf.checkup import picture_facts as picture_facts_lib
 from mtssl_tf.files import names as names_lib
+from mtssl_tf.files import value_range as value_range_lib
 
 _MAX_LISTED = 8  # ours: of each kind, on the terminal; JSON has all
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -81,6 +82,12 @@ def _picture_lines(
     if facts.other_endings:
         endings = [f"{e} {n:,}" for e, n in facts.other_endings.items()]
         lines.append(f"  not read, by ending: {names_lib.some(endings)}")
+    value_range = _value_range(facts)
+    if value_range is not None:
+        lines.append(
+            "  black and white of what has more than 8 bits: "
+            f"--value_range={value_range}"
+        )
     if num_usable:
         lines.append(f"  short side, px: {_quantiles(facts.short_sides)}")
         for name, side in config.needed_sides("images").items():
@@ -94,6 +101,11 @@ def _picture_lines(
         )
         lines += _listed([names_lib.some(group) for group in facts.groups])
     return lines
+
+
+def _value_range(facts: picture_facts_lib.PictureFacts) -> str | None:
+    found = facts.source.value_range
+    return value_range_lib.shown(found) if isinstance(found, tuple) else found
 
 
 def _clip_lines(facts: clip_facts_lib.ClipFacts) -> list[str]:
@@ -162,6 +174,7 @@ def _picture_json(facts: picture_facts_lib.PictureFacts) -> dict[str, Any]:
         "num_found": len(facts.source),
         "num_seen": facts.num_seen,
         "num_usable": len(facts.names),
+        "value_range": _value_range(facts),
         "unusable": dict(facts.unusable),
         "left_out": {names_lib.shown(p): why for p, why in facts.left_out},
         "other_endings": facts.other_endings,

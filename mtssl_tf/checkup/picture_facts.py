@@ -14,8 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from mtssl_tf.checkup import near_duplicates
+from mtssl_tf.data import choose_range
 from mtssl_tf.data import color
 from mtssl_tf.data import folder as folder_lib
+from mtssl_tf.data import listing
 from mtssl_tf.data import open_source
 from mtssl_tf.data import order
 from mtssl_tf.data import pictures as pictures_lib
@@ -23,7 +25,9 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture_head
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.files import walk
+from mtssl_tf.process import paths
 
 _THUMBNAIL_PX = 16  # ours: 768 bytes a picture
 _COLORS_AT_ONCE = 1024
@@ -45,6 +49,8 @@ class PictureFacts:
         groups: names of those that are nearly the same, a list a group.
         seconds: that reading and decoding them took.
         problem: '' or why training would stop at them.
+
+    Pictures of more than 8 bits a value have `source.value_range`.
     """
 
     source: pictures_lib.PictureSource
@@ -66,7 +72,11 @@ class PictureFacts:
 
 
 def look(
-    spec: str, share: float | None, max_s: float, smallest_side_px: int | None
+    spec: str,
+    share: float | None,
+    max_s: float,
+    smallest_side_px: int | None,
+    value_range: value_range_lib.Choice = value_range_lib.AUTO,
 ) -> PictureFacts:
     """Looks at pictures in the random order of training's first pass.
 
@@ -77,6 +87,7 @@ def look(
         max_s: for that case.
         smallest_side_px: the short side that the tasks need, as
             `Source.stream` has it.
+        value_range: of pictures of more than 8 bits a value.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -85,10 +96,19 @@ def look(
     walks: list[walk.Found] = []
 
     def files_below(folder: str, suffixes: tuple[str, ...]) -> walk.Found:
-        walks.append(walk.files_below(folder, suffixes))
+        walks.append(listing.files_below(folder, suffixes))
         return walks[-1]
 
     source = open_source.open_pictures(spec, files_below)
+    no_range = ""
+    try:
+        source = source.in_range(
+            choose_range.choose(source)
+            if value_range == value_range_lib.AUTO
+            else value_range
+        )
+    except ValueError as error:
+        no_range = str(error)
     count = len(source)
     if share is not None:
         count = max(1, round(share * count))
@@ -107,14 +127,14 @@ def look(
         source=source,
         num_seen=len(seen) + len(skipped),
         left_out=[found for each in walks for found in each.problems],
-        other_endings=_other_endings(spec) if walks else {},
+        other_endings=_other_endings(paths.local_folders(spec)),
         unusable=skipped.items(),
         names=[each.name for each in seen],
         sizes=np.array([each.size for each in seen]).reshape(-1, 2),
         is_grey=_are_grey(_stacked([each.thumbnail for each in seen])),
         groups=[[seen[n].name for n in group] for group in groups],
         seconds=seconds,
-        problem=problem,
+        problem=no_range or problem,
     )
 
 
@@ -190,10 +210,13 @@ def _are_grey(thumbnails: np.ndarray) -> np.ndarray:
     return is_grey
 
 
-def _other_endings(folder: str) -> dict[str, int]:
-    """Counts the files below a folder that are not read as pictures."""
-    names = walk.files_below(folder, ("",)).names
-    endings = [os.path.splitext(name)[1].lower() for name in names]
+def _other_endings(folders: Sequence[str]) -> dict[str, int]:
+    """Counts the files below folders that are not read as pictures."""
+    endings = [
+        os.path.splitext(name)[1].lower()
+        for folder in folders
+        for name in walk.files_below(folder, ("",)).names
+    ]
     return dict(
         collections.Counter(
             names_lib.shown(ending) or "no ending"

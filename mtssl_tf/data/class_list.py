@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import pathlib
 
+from mtssl_tf.data import remote
+from mtssl_tf.process import paths
+
 FILE = "labels.txt"
 
 
@@ -20,11 +23,15 @@ def load_class_list(folder: str | os.PathLike) -> dict[int, str]:
     Raises:
         ValueError: a line is something else, or a number comes twice.
     """
-    path = pathlib.Path(folder) / FILE
-    if not path.is_file():
-        return {}
+    path = f"{os.fspath(folder)}/{FILE}"
+    if paths.is_url(path):
+        contents = remote.read(path) if remote.exists(path) else b""
+    else:
+        contents = (
+            pathlib.Path(path).read_bytes() if os.path.isfile(path) else b""
+        )
     found: dict[int, str] = {}
-    for line in path.read_text(errors="backslashreplace").splitlines():
+    for line in contents.decode(errors="backslashreplace").splitlines():
         number, colon, name = line.partition(":")
         is_number = number.strip().isdecimal()
         if not (colon and is_number) or int(number) in found:

@@ -1,8 +1,9 @@
 """Bytes of a picture to pixels in the graph.
 
-Ordinary pictures are decoded here. What TensorFlow's decoders refuse is given
-to OpenCV (`files/picture.py`), which reads more (palette BMP, JPEG 2000, TIFF,
-truncated files with a usable part, large JPEGs at a fraction of their size).
+Ordinary pictures are decoded here. TIFF, AVIF, Netpbm and what has more than 8
+bits a value go to `files/picture.py`; so does, at a second attempt, what
+TensorFlow's decoders refuse (palette BMP, truncated files with a usable part,
+JPEGs that are too large at a fraction of their size).
 What neither can read is named in the log once, counted, and replaced by
 another picture of the same source.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from mtssl_tf.files import picture
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import tf
 
 # ours: of a JPEG that is cut off, so many of its lines must be there.
@@ -20,31 +22,45 @@ JPEG_RATIOS = (8, 4, 2)  # that libjpeg decodes at less cost than whole
 
 
 def decode_in_graph(
-    contents: tf.Tensor, smallest_side_px: int | None = None
+    contents: tf.Tensor,
+    smallest_side_px: int | None = None,
+    value_range: value_range_lib.Choice | None = None,
 ) -> tf.Tensor:
-    """Decodes a JPEG, PNG, GIF, BMP or WebP; of an animation its first frame.
+    """Decodes a picture; of an animation or several pages the first.
 
     Args:
         contents: string [], the file's bytes; the name's suffix is not used.
         smallest_side_px: a JPEG comes at the smallest of its size, a half, a
             quarter or an eighth of it whose short side is not under this.
             None takes its size.
+        value_range: as `picture.decode_rgb` takes it.
 
     Returns:
         uint8 [H, W, 3] RGB. Reading it raises `InvalidArgumentError` where
         the bytes are broken or the picture is outside of the bounds of
         `files/picture.py`; such a one is not decoded.
     """
-    short_side = tf.ensure_shape(
-        tf.numpy_function(_short_side, [contents], tf.int32, stateful=False),
-        [],
+    short_side, is_tensorflows = tf.numpy_function(
+        _look, [contents], [tf.int32, tf.bool], stateful=False
     )
+    short_side = tf.ensure_shape(short_side, [])
+    is_tensorflows = tf.ensure_shape(is_tensorflows, [])
     with tf.control_dependencies(
         [tf.debugging.Assert(short_side > 0, ["The picture is out of bounds."])]
     ):
         contents = tf.identity(contents)
+
+    def decode_elsewhere() -> tf.Tensor:
+        return tf.numpy_function(
+            lambda raw: picture.decode_rgb(_bytes(raw), value_range),
+            [contents],
+            tf.uint8,
+            stateful=False,
+        )
+
     image = tf.case(
         [
+            (~is_tensorflows, decode_elsewhere),
             (
                 _holds(contents, 0, b"\xff\xd8"),
                 lambda: _jpeg(contents, short_side, smallest_side_px),
@@ -58,15 +74,22 @@ def decode_in_graph(
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _short_side(contents: bytes | np.ndarray) -> np.int32:
-    """Returns a picture's short side; 0 where it is outside of the bounds."""
-    # Outside of a graph TensorFlow gives the bytes in an array.
-    raw = contents.item() if isinstance(contents, np.ndarray) else contents
+def _look(contents: bytes | np.ndarray) -> tuple[np.int32, np.bool_]:
+    """Returns a picture's short side, and whether TensorFlow decodes it.
+
+    The side is 0 where the picture is outside of the bounds.
+    """
     try:
-        head = picture.check(raw)
+        head = picture.check(_bytes(contents))
     except picture.UnusablePictureError:
-        return np.int32(0)
-    return np.int32(min(head.width, head.height))
+        return np.int32(0), np.bool_(True)
+    side = np.int32(min(head.width, head.height))
+    return side, np.bool_(head.is_tensorflows)
+
+
+def _bytes(contents: bytes | np.ndarray) -> bytes:
+    # Outside of a graph TensorFlow gives the bytes in an array.
+    return contents.item() if isinstance(contents, np.ndarray) else contents
 
 
 def _holds(contents: tf.Tensor, position: int, mark: bytes) -> tf.Tensor:

@@ -1,4 +1,7 @@
-"""Reads pictures from a folder, with a class a folder where there are any."""
+"""Reads pictures that are files: of a folder, a URL or a list of paths.
+
+A class is a folder, where there are any.
+"""
 
 from __future__ import annotations
 
@@ -9,44 +12,61 @@ import pathlib
 import numpy as np
 
 from mtssl_tf.data import large_constant
+from mtssl_tf.data import listing
 from mtssl_tf.data import pictures
+from mtssl_tf.data import remote
+from mtssl_tf.data import remote_reads
 from mtssl_tf.files import names
 from mtssl_tf.files import walk
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import paths
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp"),
+    *(".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".avif"),
+)
+_NUM_CHECKED = 16  # ours: paths of a list that are looked at before
 
 
 def open_folder(
     folder: str,
-    files_below: Callable[..., walk.Found] = walk.files_below,
+    files_below: Callable[..., walk.Found] = listing.files_below,
 ) -> pictures.PictureSource:
-    """Opens all pictures in and below a folder.
+    """Opens all pictures in and below a folder, or those of a list.
 
     Folders in it may be classes; only who asks for classes needs to know.
 
     Args:
-        folder: where they are.
+        folder: where they are; or list:FILE.
         files_below: finds them; who keeps lists has one of its own.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: there is no such folder, or nothing of a list.
         ValueError: there is no picture in it.
     """
-    if not os.path.isdir(folder):
+    is_list = folder.startswith(paths.LIST)
+    if not (is_list or paths.is_url(folder) or os.path.isdir(folder)):
         raise FileNotFoundError(
-            f"--images={folder} is no folder. Name a folder of pictures, "
-            "tfds:NAME:SPLIT or tfrecord:GLOB."
+            f"--images={folder} is no folder. Name {paths.IMAGES_HELP}"
         )
     found = files_below(folder, PICTURE_SUFFIXES)
-    if not found.names:
+    if is_list:
+        _check_list(folder, found.names)
+    elif not found.names:
         raise ValueError(
             f"--images={folder} holds no picture. Expected files ending in "
             f"{', '.join(PICTURE_SUFFIXES)}, in it or in folders below it. "
             f"{found.describe_problems()}"
         )
     found.log_problems()
-    tops = [name.partition("/")[0] for name in found.names]
+    if is_list:  # of any folders: a class is the one right above
+        above = [name.rpartition("/")[0] for name in found.names]
+        tops = [
+            each.rpartition("/")[2] or name
+            for each, name in zip(above, found.names)
+        ]
+    else:
+        tops = [name.partition("/")[0] for name in found.names]
     class_names = sorted(set(tops))
     # A picture outside of them is its own top.
     if not set(class_names).isdisjoint(found.names):
@@ -54,6 +74,28 @@ def open_folder(
     number = {name: index for index, name in enumerate(class_names)}
     classes = np.fromiter(map(number.__getitem__, tops), np.int32, len(tops))
     return _files(folder, found.names, tuple(class_names), classes)
+
+
+def _check_list(place: str, file_names: Sequence[str]) -> None:
+    """Looks at some paths of a list, since each on its own is only skipped.
+
+    Raises:
+        ValueError: it is empty.
+        FileNotFoundError: nothing is under any of some paths.
+    """
+    if not file_names:
+        raise ValueError(
+            f"--images={place} is empty. Write the path of a picture in each "
+            "line."
+        )
+    stride = max(1, len(file_names) // _NUM_CHECKED)
+    some = listing.paths_of(place, file_names[::stride])
+    if not any(paths.is_url(path) or os.path.exists(path) for path in some):
+        raise FileNotFoundError(
+            f"--images={place}: nothing is at {names.shown(some[0])}, nor at "
+            f"{len(some) - 1} others of its {len(file_names)} paths. What does "
+            "not begin with / is looked for from the list's own folder."
+        )
 
 
 def open_class_folders(folder: str) -> pictures.PictureSource:
@@ -109,27 +151,42 @@ def _files(
     classes: np.ndarray | None,
 ) -> pictures.PictureSource:
     """Returns the source of these files; `classes` has a number for each."""
-    start = os.path.join(folder, "")
 
-    def path(index: int) -> pathlib.Path:
-        return pathlib.Path(start + file_names[index])
+    def path(index: int) -> str:
+        return listing.paths_of(folder, [file_names[index]])[0]
+
+    is_far = paths.is_url(folder) or (
+        folder.startswith(paths.LIST) and any(map(paths.is_url, file_names))
+    )
 
     def fingerprint(index: int) -> str:
         parent = "" if classes is None else class_names[classes[index]]
-        return f"{parent}/{path(index).name} {path(index).stat().st_size}"
+        base = file_names[index].rpartition("/")[2]
+        return f"{parent}/{base} {_size(path(index))}"
 
-    paths_in_graph = large_constant.LargeConstant(
-        lambda: [names.as_bytes(start + name) for name in file_names]
-    )
     numbers = None
     if classes is not None:
         numbers = large_constant.LargeConstant(lambda: classes.astype(np.int32))
+    read = far = None
+    if is_far:
+        far = remote_reads.RemoteReads(lambda index: _read(path(index)))
+        read = far.read
+    paths_in_graph = large_constant.LargeConstant(
+        lambda: [
+            names.as_bytes(each)
+            for each in listing.paths_of(folder, file_names)
+        ]
+    )
     return pictures.PictureSource(
         description=names.as_text(folder),
         names=names.all_as_text(file_names),
-        read=lambda index: path(index).read_bytes(),
-        read_in_graph=lambda index: tf.io.read_file(
-            tf.gather(paths_in_graph(), index)
+        read=read or (lambda index: _read(path(index))),
+        read_in_graph=(
+            pictures.in_graph(read)
+            if read
+            else lambda index: tf.io.read_file(
+                tf.gather(paths_in_graph(), index)
+            )
         ),
         fingerprint=fingerprint,
         class_names=tuple(map(names.as_text, class_names)),
@@ -138,4 +195,21 @@ def _files(
             if numbers is None
             else lambda index: tf.gather(numbers(), index)
         ),
+        read_ahead=far and far.read_ahead,
     )
+
+
+def _size(path: str) -> str:
+    # Of a far one it would cost a question over the network each.
+    if paths.is_url(path):
+        return "far"
+    try:
+        return str(os.path.getsize(path))
+    except OSError:  # it is skipped, and named then
+        return "gone"
+
+
+def _read(path: str) -> bytes:
+    if paths.is_url(path):
+        return remote.read(path)
+    return pathlib.Path(path).read_bytes()

@@ -18,6 +18,7 @@ import pathlib
 from absl import logging
 import numpy as np
 
+from mtssl_tf.data import listing
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import walk
@@ -40,11 +41,12 @@ class KeptList:
         self._unsaved: walk.Found | None = None
         self._gone: tuple[str, ...] = ()
         self._hashes: np.ndarray | None = None
+        self.num_names = 0
 
     def files_below(
         self, folder: str | os.PathLike, suffixes: tuple[str, ...]
     ) -> walk.Found:
-        """Does what `walk.files_below` does, at the first start.
+        """Does what `listing.files_below` does, at the first start.
 
         Later it returns what was found then, with a word in the log on what
         is new in the folder and what is gone.
@@ -55,14 +57,16 @@ class KeptList:
         """
         folder = os.fspath(folder)
         if not self._path.exists():
-            self._unsaved = walk.files_below(folder, suffixes)
+            self._unsaved = listing.files_below(folder, suffixes)
+            self.num_names = len(self._unsaved.names)
             return self._unsaved
         found, place = self._load(folder)
-        is_moved = place != os.path.realpath(folder)
+        self.num_names = len(found.names)
+        is_moved = place != listing.identity(folder)
         if is_moved:  # times tell nothing of another disk
             unsure = (walk.UNSURE,) * len(found.folders)
             found = dataclasses.replace(found, folder_times=unsure)
-        changes = walk.changes_since(found, suffixes)
+        changes = listing.changes_since(found, suffixes)
         lost = sorted(set(changes.gone) - set(self._gone))
         if is_moved and lost:
             raise ValueError(
@@ -97,7 +101,7 @@ class KeptList:
         np.savez(
             buffer,
             format=np.array(FORMAT),
-            place=_pack([os.path.realpath(found.folder)]),
+            place=_pack([listing.identity(found.folder)]),
             names=_pack(found.names),
             gone=_pack(self._gone),
             folders=_pack([path[start:] for path in found.folders]),
@@ -137,6 +141,52 @@ class KeptList:
             os.path.join(folder, each) if each else folder for each in folders
         ]
         return walk.Found(folder, names, tuple(paths), times, ()), place
+
+
+class KeptLists:
+    """A list for each place of pictures that a run has."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        """Reads nothing yet; `path` is that of the first list."""
+        self._path = path
+        self._lists: dict[str, KeptList] = {}
+
+    def files_below(
+        self, folder: str | os.PathLike, suffixes: tuple[str, ...]
+    ) -> walk.Found:
+        """Does what `KeptList.files_below` does, for any of the places.
+
+        They are known by the order in which they are asked for first.
+        """
+        place, number = os.fspath(folder), len(self._lists)
+        if place not in self._lists:
+            path = self._path
+            if number:
+                path = path.with_name(f"{path.name}.{number}")
+            self._lists[place] = KeptList(path)
+        return self._lists[place].files_below(place, suffixes)
+
+    def hash_names(self, names: Sequence[str]) -> np.ndarray:
+        """Returns `source.hash_names` of the names of all pictures."""
+        if len(self._lists) == 1:
+            (kept,) = self._lists.values()
+            if kept.num_names == len(names):
+                return kept.hash_names(names)
+        return source_lib.hash_names(names)
+
+    def save(self) -> None:
+        """Keeps all lists.
+
+        Raises:
+            OSError: one cannot be written.
+        """
+        for kept in self._lists.values():
+            kept.save()
+
+    def forget(self) -> None:
+        """Removes what a start has kept that failed."""
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink()
 
 
 def _log_changes(folder: str, changes: walk.Changes) -> None:

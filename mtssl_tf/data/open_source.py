@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mtssl_tf.data import folder
+from mtssl_tf.data import joined
+from mtssl_tf.data import listing
 from mtssl_tf.data import pictures
+from mtssl_tf.data import tar_shards
 from mtssl_tf.data import tfds_splits
 from mtssl_tf.data import tfrecords
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import walk
+from mtssl_tf.process import paths
 
 # Where classes come from, by the kind of source that need not have them.
 _OF_CLASSES = {
@@ -19,44 +23,69 @@ _OF_CLASSES = {
 
 
 def open_pictures(
-    spec: str, files_below: Callable[..., walk.Found] = walk.files_below
+    spec: str, files_below: Callable[..., walk.Found] = listing.files_below
 ) -> pictures.PictureSource:
     """Opens what `--images` names.
 
     Args:
-        spec: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
-        files_below: finds the files of a folder.
+        spec: a folder, a URL of one, `tfds:NAME:SPLIT`, `tfrecord:GLOB`,
+            `webdataset:GLOB`, `list:FILE`, or several with commas between.
+        files_below: finds the files of a folder, a URL or a list.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: there is no picture in it.
+        ValueError: there is no picture in it, or a URL's package is missing.
+        OSError: a URL cannot be reached.
     """
-    kind, _, rest = spec.partition(":")
-    if kind == "tfds":
-        return tfds_splits.open_split(rest)
-    if kind == "tfrecord":
-        return tfrecords.open_tfrecords(rest)
-    return folder.open_folder(spec, files_below)
+    parts = paths.split(spec)
+    if len(parts) == 1:
+        return _open_one(parts[0], files_below)
+    sources = [_open_one(part, files_below) for part in parts]
+    return joined.join(spec, list(zip(_starts(parts), sources)))
 
 
 def open_labelled(spec: str) -> pictures.PictureSource:
     """Opens pictures of which each has a class.
 
     Args:
-        spec: a folder with a folder a class, `tfds:NAME:SPLIT`, or
-            `tfrecord:GLOB` with TF-Slim's keys and labels.txt.
+        spec: as `open_pictures` takes it; a folder has a folder a class.
 
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: there is no class, or one has no picture.
     """
-    remedy = _OF_CLASSES.get(spec.partition(":")[0])
-    if remedy is None:
+    if paths.local_folders(spec) == [spec]:
         return folder.open_class_folders(spec)
     source = open_pictures(spec)
     if not source.num_classes:
+        kind = spec.partition(":")[0]
+        remedy = _OF_CLASSES.get(kind, "Sort them into a folder a class.")
         raise ValueError(f"{spec}: its pictures have no classes. {remedy}")
     return source
+
+
+def _open_one(
+    spec: str, files_below: Callable[..., walk.Found]
+) -> pictures.PictureSource:
+    if spec.startswith(paths.TFDS):
+        return tfds_splits.open_split(spec.removeprefix(paths.TFDS))
+    if spec.startswith(paths.RECORDS):
+        return tfrecords.open_tfrecords(spec.removeprefix(paths.RECORDS))
+    if spec.startswith(paths.SHARDS) or paths.is_shard(spec):
+        return tar_shards.open_shards(spec)
+    return folder.open_folder(spec, files_below)
+
+
+def _starts(parts: Sequence[str]) -> list[str]:
+    """Returns what names of pictures begin with, one for each of the parts.
+
+    The last part of a path, which stays when the data moves.
+    """
+    starts = [f"{part.rstrip('/').rpartition('/')[2]}/" for part in parts]
+    return [
+        start if starts.count(start) == 1 else f"{number}:{start}"
+        for number, start in enumerate(starts)
+    ]
 
 
 def check_same_classes(

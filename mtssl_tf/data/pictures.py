@@ -20,6 +20,7 @@ from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import picture
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import plain_graphs
 
@@ -27,6 +28,7 @@ from mtssl_tf.process import plain_graphs
 _MAX_ATTEMPTS = 16
 # A prime, so that the substitutes of neighbours are not neighbours.
 _ATTEMPT_STRIDE = 1_000_003
+_NUM_READ_AHEAD = 64  # ours: pictures of a source that takes long to read
 _NUM_INTERLEAVED = 8  # ours: pictures that are decoded at a time
 
 
@@ -44,6 +46,10 @@ class PictureSource:
         class_names: name of each class, where pictures have one.
         read_class_in_graph: int64 [] -> int32 [], the number of a picture's
             class; None where there are no classes.
+        read_ahead: numbers of pictures, int64 [n] -> None; reads them, many
+            at once, so that `read` finds them. None where that takes no time.
+        value_range: what is black and white in pictures of more than 8 bits
+            a value; None takes all that their type can be.
     """
 
     description: str
@@ -53,6 +59,8 @@ class PictureSource:
     fingerprint: Callable[[int], str]
     class_names: tuple[str, ...] = ()
     read_class_in_graph: Callable[[tf.Tensor], tf.Tensor] | None = None
+    read_ahead: Callable[[np.ndarray], None] | None = None
+    value_range: value_range_lib.Choice | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,6 +69,24 @@ class PictureSource:
     def num_classes(self) -> int:
         """K; 0 where pictures have no class."""
         return len(self.class_names)
+
+    def in_range(
+        self, value_range: value_range_lib.Choice | None
+    ) -> PictureSource:
+        """Returns the same pictures with another black and white.
+
+        Args:
+            value_range: as a trunk's `InputContract` has it.
+        """
+        return dataclasses.replace(self, value_range=value_range)
+
+    def decode(self, number: int) -> np.ndarray:
+        """Returns a picture, uint8 [H, W, 3] RGB.
+
+        Raises:
+            UnusablePictureError, OSError: it cannot be read.
+        """
+        return picture.decode_rgb(self.read(number), self.value_range)
 
     def digest(self) -> str:
         """Returns a digest that changes when pictures come, go or change."""
@@ -72,6 +98,7 @@ class PictureSource:
     def subset(self, numbers: np.ndarray) -> PictureSource:
         """Returns the source of only the pictures `numbers`, int64 [n]."""
         read_class = self.read_class_in_graph
+        read_ahead = self.read_ahead
         in_graph = large_constant.LargeConstant(lambda: numbers)
         return dataclasses.replace(
             self,
@@ -83,6 +110,8 @@ class PictureSource:
             fingerprint=lambda index: self.fingerprint(int(numbers[index])),
             read_class_in_graph=read_class
             and (lambda index: read_class(tf.gather(in_graph(), index))),
+            read_ahead=read_ahead
+            and (lambda indices: read_ahead(numbers[indices])),
         )
 
     def numbered(self) -> PictureSource:
@@ -160,6 +189,10 @@ class PictureSource:
                 )
             )
 
+        positions = self._read_ahead(
+            positions,
+            lambda batch: order.example_index(batch, len(self), seed),
+        )
         return _interleaved(positions, first_usable)
 
     @plain_graphs.traces_as_written
@@ -180,9 +213,41 @@ class PictureSource:
         if shuffle_seed is not None:
             np.random.default_rng(shuffle_seed).shuffle(numbers)
         return _interleaved(
-            tf.data.Dataset.from_tensor_slices(numbers),
+            self._read_ahead(
+                tf.data.Dataset.from_tensor_slices(numbers), lambda batch: batch
+            ),
             lambda number: self._decoded(lambda _: number, 1, skipped).take(1),
         )
+
+    def _read_ahead(
+        self,
+        positions: tf.data.Dataset,
+        index_of: Callable[[tf.Tensor], tf.Tensor],
+    ) -> tf.data.Dataset:
+        """Returns the same positions, with their pictures read already.
+
+        Args:
+            positions: int64 [].
+            index_of: positions, int64 [n] -> numbers of pictures, int64 [n].
+        """
+        if self.read_ahead is None:
+            return positions
+
+        def read(batch: tf.Tensor) -> tf.Tensor:
+            done = tf.numpy_function(
+                self._read_numbers, [index_of(batch)], tf.int64
+            )
+            with tf.control_dependencies([done]):
+                return tf.identity(batch)
+
+        # The next ones are read while these are decoded.
+        ahead = positions.batch(_NUM_READ_AHEAD).map(read).prefetch(1)
+        return ahead.unbatch()
+
+    def _read_numbers(self, numbers: np.ndarray) -> np.int64:
+        if self.read_ahead is not None:
+            self.read_ahead(numbers)
+        return np.int64(len(numbers))
 
     def _decoded(
         self,
@@ -202,7 +267,7 @@ class PictureSource:
 
         def decode_with_opencv(index: np.int64) -> np.ndarray:
             try:
-                return picture.decode_rgb(self.read(int(index)))
+                return self.decode(int(index))
             except (picture.UnusablePictureError, OSError) as error:
                 skipped.add(self.names[index], str(error))
                 raise
@@ -216,7 +281,9 @@ class PictureSource:
             image = tf.cond(
                 attempt % 2 == 0,
                 lambda: decode.decode_in_graph(
-                    self.read_in_graph(index), smallest_side_px
+                    self.read_in_graph(index),
+                    smallest_side_px,
+                    self.value_range,
                 ),
                 lambda: fall_back(index),
             )
@@ -226,6 +293,23 @@ class PictureSource:
 
         attempts = tf.data.Dataset.range(2 * num_attempts)
         return attempts.map(load).ignore_errors()
+
+
+def in_graph(
+    read: Callable[[int], bytes],
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a reader of bytes by number as graph code."""
+
+    def read_in_graph(number: tf.Tensor) -> tf.Tensor:
+        contents = tf.numpy_function(
+            lambda each: np.array(read(int(each)), object),
+            [number],
+            tf.string,
+            stateful=False,
+        )
+        return tf.ensure_shape(contents, [])
+
+    return read_in_graph
 
 
 def _interleaved(

@@ -11,8 +11,9 @@ import numpy as np
 
 from mtssl_tf.data import class_list
 from mtssl_tf.data import pictures
+from mtssl_tf.data import remote_reads
+from mtssl_tf.data import shard_index
 from mtssl_tf.data import tfrecord_index
-from mtssl_tf.files import patterns
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
 
@@ -31,7 +32,7 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
         ValueError: a file is no TFRecord file, there is no record, or the
             first one's class is not in the list.
     """
-    paths = tuple(patterns.matching_files(pattern))
+    paths = tuple(shard_index.matching_files(pattern))
     if not paths:
         raise FileNotFoundError(
             f"--images=tfrecord:{pattern}: no file matches {pattern!r}. Quote "
@@ -63,7 +64,7 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
 
 
 def _class_of(
-    index: tfrecord_index.TFRecordIndex, number: int, known: list[int]
+    index: shard_index.ShardIndex, number: int, known: list[int]
 ) -> np.int32:
     """Returns which of `known`, ascending, a record's class is."""
     labels = _feature(index, number, _SLIM_CLASS_KEY).int64_list.value
@@ -79,7 +80,7 @@ def _class_of(
 
 def open_records(
     description: str,
-    index: tfrecord_index.TFRecordIndex,
+    index: shard_index.ShardIndex,
     numbers: np.ndarray,
     key: str,
 ) -> pictures.PictureSource:
@@ -101,29 +102,23 @@ def open_records(
         values = _feature(index, int(numbers[position]), key).bytes_list.value
         return values[0] if values else b""
 
-    def read_in_graph(position: tf.Tensor) -> tf.Tensor:
-        contents = tf.numpy_function(
-            lambda number: np.array(read(int(number)), object),
-            [position],
-            tf.string,
-            stateful=False,
-        )
-        return tf.ensure_shape(contents, [])
-
+    far = remote_reads.RemoteReads(read) if index.is_far else None
+    reader = far.read if far else read
     return pictures.PictureSource(
         description=description,
         names=tuple(index.name(int(number)) for number in numbers),
-        read=read,
-        read_in_graph=read_in_graph,
+        read=reader,
+        read_in_graph=pictures.in_graph(reader),
         fingerprint=lambda position: (
             f"record {numbers[position]} of "
             f"{index.lengths[numbers[position]]} bytes"
         ),
+        read_ahead=far and far.read_ahead,
     )
 
 
 def read_int_in_graph(
-    index: tfrecord_index.TFRecordIndex,
+    index: shard_index.ShardIndex,
     numbers: np.ndarray,
     key: str,
     position: tf.Tensor,
@@ -139,7 +134,7 @@ def read_int_in_graph(
 
 
 def _feature(
-    index: tfrecord_index.TFRecordIndex, number: int, key: str
+    index: shard_index.ShardIndex, number: int, key: str
 ) -> tf.train.Feature:
     try:
         example = tf.train.Example.FromString(index.read(number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 import pathlib
 import socket
 import uuid
@@ -15,12 +15,12 @@ from mtssl_tf import version
 TOKEN_FILE = "cluster_run"
 
 
-def check_hosts(folder: pathlib.Path, data: Mapping[str, str]) -> None:
+def check_hosts(folder: pathlib.Path, data: Sequence[tuple[str, str]]) -> None:
     """Raises where a host lacks what a command needs.
 
     Args:
         folder: what the command writes; must be the same on all hosts.
-        data: flag -> folder that must be there on all hosts.
+        data: (flag, folder) of what must be there on all hosts.
 
     Raises:
         ValueError: names the host and what to do.
@@ -33,7 +33,7 @@ def check_hosts(folder: pathlib.Path, data: Mapping[str, str]) -> None:
             scheduling_strategy=scheduling_strategies.NodeAffinitySchedulingStrategy(
                 node["NodeID"], soft=False
             )
-        ).remote(str(folder.resolve()), token, dict(data))
+        ).remote(str(folder.resolve()), token, list(data))
         for node in ray.nodes()
         if node["Alive"]
     ]
@@ -51,7 +51,7 @@ def check_hosts(folder: pathlib.Path, data: Mapping[str, str]) -> None:
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _describe_host(
-    folder: str, token: str, data: Mapping[str, str]
+    folder: str, token: str, data: Sequence[tuple[str, str]]
 ) -> dict[str, str]:
     """Returns a host's `version` of this package, and what is `lacking`."""
     return {
@@ -60,7 +60,9 @@ def _describe_host(
     }
 
 
-def _find_lacking(folder: str, token: str, data: Mapping[str, str]) -> str:
+def _find_lacking(
+    folder: str, token: str, data: Sequence[tuple[str, str]]
+) -> str:
     host = socket.gethostname()
     try:
         is_same = (pathlib.Path(folder) / TOKEN_FILE).read_text() == token
@@ -71,7 +73,7 @@ def _find_lacking(folder: str, token: str, data: Mapping[str, str]) -> str:
             f"Host {host} does not see the folder {folder} that this command "
             "writes. Put it on a disk that all hosts share."
         )
-    for flag, path in data.items():
+    for flag, path in data:
         if not pathlib.Path(path).is_dir():
             return (
                 f"Host {host} has no folder --{flag}={path}. The data must "

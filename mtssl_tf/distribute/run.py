@@ -31,6 +31,7 @@ from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.distribute import worker
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
@@ -73,11 +74,11 @@ class ClusterRun:
         self._workdir = workdir
         self._options = options
         tf.config.set_visible_devices([], "GPU")
-        data = {
-            kind: getattr(config.data, kind)
-            for kind in config.sources()
-            if ":" not in getattr(config.data, kind)
-        }
+        data = [
+            (kind, folder)
+            for kind in sorted(config.sources())
+            for folder in paths.local_folders(getattr(config.data, kind))
+        ]
         hosts.check_hosts(workdir, data)
         environment.record(workdir)
         self._run = run_lib.build_run(

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf.data import choose_range
 from mtssl_tf.data import open_source
 from mtssl_tf.data import pictures as pictures_lib
 from mtssl_tf.data import skipped as skipped_lib
@@ -55,6 +56,7 @@ class Embedder:
             "version": _VERSION,
             "trunk": self.loaded.digest,
             "contract": dataclasses.asdict(self.loaded.contract),
+            "value_range": self.source.value_range,
             "view": dataclasses.asdict(self.view),
             "reading": dataclasses.asdict(self.reading),
             "pool": self.request.pool,
@@ -175,6 +177,7 @@ def open_embedder(
         random_config=config_lib.PRESETS[shape].trunk,
         seed=request.seed,
     )
+    source = choose_range.settled(source, loaded.contract.value_range)
     view = request.view(shape if is_random else loaded.preset)
     reading = _choose_reading(request, loaded)
     if reading.is_mix:

@@ -100,6 +100,8 @@ def _training_pictures(
     data = config.data
     if not data.images:
         raise ValueError("the run has no --images")
-    source = open_source.open_pictures(data.images)
+    source = open_source.open_pictures(data.images).in_range(
+        config.contract.value_range
+    )
     split = source_lib.split_source(source, data.held_out_images)
     return typing.cast(pictures_lib.PictureSource, split.training)

@@ -92,7 +92,7 @@ def embed(
 
     Args:
         trunk: a run directory, an export, hf://USER/NAME or 'random'.
-        images: a folder, `tfds:NAME:SPLIT` or `tfrecord:GLOB`.
+        images: as `--images` of training (docs/data.md).
         out: file to write, .csv, .parquet or .npz; the same call goes on
             where an earlier one stopped. None writes none.
         unit: 'unit_NN'; "" reads the last one.
@@ -109,7 +109,7 @@ def embed(
     """
     request = request_lib.Request(
         paths.expand(os.fspath(trunk)),
-        paths.expand(os.fspath(images)),
+        paths.join(paths.split(os.fspath(images))),
         unit,
         lasso,
         pool,
@@ -160,7 +160,7 @@ def run(
                 f"--out={out} exists. Name a new file, or remove that one."
             )
         source = open_source.open_pictures(request.images)
-        made, numbers = _make_all(request, source, folder, map_all)
+        made, numbers, source = _make_all(request, source, folder, map_all)
         _write(made, numbers, out, kind, outputs, source)
         atomic_file.remove(folder)
     return made
@@ -171,8 +171,13 @@ def _make_all(
     source: pictures_lib.PictureSource,
     folder: pathlib.Path,
     map_all: MapAll | None,
-) -> tuple[Embeddings, np.ndarray]:
-    """Makes all parts; returns what is in them, and numbers of pictures."""
+) -> tuple[Embeddings, np.ndarray, pictures_lib.PictureSource]:
+    """Makes all parts.
+
+    Returns:
+        What is in them, the numbers of their pictures, and the pictures as
+        the trunk saw them.
+    """
     # TensorFlow, once there is work.
     from mtssl_tf.embedding import embedder as embedder_lib
     from mtssl_tf.embedding import parts as parts_lib
@@ -199,7 +204,8 @@ def _make_all(
     vectors = np.concatenate([each.vectors for each in used])
     ranked = vectors[rank_lib.choose(source_lib.hash_names(names))]
     figures = rank_lib.measure(ranked)
-    return Embeddings(names, vectors, skipped, statistics, figures), numbers
+    made = Embeddings(names, vectors, skipped, statistics, figures)
+    return made, numbers, embedder.source
 
 
 def _follow(

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from mtssl_tf.data import pictures as pictures_lib
-from mtssl_tf.files import picture
 
 
 def thumbnail(
@@ -17,7 +16,7 @@ def thumbnail(
     Raises:
         UnusablePictureError, OSError: the picture has gone since.
     """
-    image = picture.decode_rgb(source.read(number))
+    image = source.decode(number)
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

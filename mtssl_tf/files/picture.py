@@ -16,11 +16,17 @@ import numpy as np
 
 from mtssl_tf.files import names
 from mtssl_tf.files import picture_head
+from mtssl_tf.files import tiff
+from mtssl_tf.files import value_range as value_range_lib
 
 # ours: a smaller picture has nothing to learn from once it is scaled up.
 MIN_SIDE_PX = 8
 # ours: 8192 x 8192, 0.2 GB of uint8. Several are decoded at a time.
 MAX_PIXELS = 2**26
+# ours: of what more than 8 bits a value take: 64 million pixels of 16-bit RGB
+# with some room.
+MAX_DEEP_BYTES = 2**29
+MAX_CHANNELS = 4
 # ours: a strip's long side grows with the short one as that is scaled up.
 MAX_ASPECT = 32
 # ours: what is read of a JPEG at an eighth: 65,500 x 65,500, the most it can.
@@ -36,6 +42,10 @@ class UnusablePictureError(ValueError):
     """No decoder here gets a picture worth training on out of the bytes."""
 
 
+class UnusableDeepError(UnusablePictureError):
+    """A picture of more than 8 bits, or of too many channels, is of no use."""
+
+
 def check(contents: bytes) -> picture_head.PictureHead:
     """Returns the head of a picture that can be decoded as it is.
 
@@ -49,11 +59,20 @@ def check(contents: bytes) -> picture_head.PictureHead:
             f"it claims {_size(head)}, above the {MAX_PIXELS} that are "
             "decoded; make it smaller"
         )
+    num_bytes = head.num_pixels * head.bytes_a_pixel
+    if head.is_deep and num_bytes > MAX_DEEP_BYTES:
+        raise UnusablePictureError(
+            f"it is {_size(head)} of {num_bytes} bytes, above the "
+            f"{MAX_DEEP_BYTES} that are decoded; make it smaller"
+        )
     return head
 
 
 def decode(contents: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """Decodes whatever OpenCV can read, as it is stored.
+
+    In colour, values of more than 8 bits become 8 by all that their type can
+    be (`files/value_range.py`).
 
     Args:
         contents: the file's bytes.
@@ -65,12 +84,21 @@ def decode(contents: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     Raises:
         UnusablePictureError: not a picture, or outside of the bounds.
     """
-    check(contents)
+    head = check(contents)
+    if head.is_deep and flags == cv2.IMREAD_COLOR:
+        return _deep_rgb(contents, head, None)[..., ::-1]
     return _decode(contents, flags)
 
 
-def decode_rgb(contents: bytes) -> np.ndarray:
+def decode_rgb(
+    contents: bytes, value_range: value_range_lib.Choice | None = None
+) -> np.ndarray:
     """Decodes a picture to learn from; a JPEG too large for it, reduced.
+
+    Args:
+        contents: the file's bytes.
+        value_range: what becomes 0 and 255 where values have more than 8
+            bits; None takes all that their type can be.
 
     Returns:
         uint8 [H, W, 3] RGB.
@@ -91,7 +119,58 @@ def decode_rgb(contents: bytes) -> np.ndarray:
         )
     else:
         check(contents)
+    if head.is_deep:
+        return _deep_rgb(contents, head, value_range)
     return cv2.cvtColor(_decode(contents, flags), cv2.COLOR_BGR2RGB)
+
+
+def decode_values(contents: bytes) -> np.ndarray | None:
+    """Decodes a picture of more than 8 bits a value.
+
+    Returns:
+        The values as they are stored, [H, W, 3] or [H, W, 1]; None of a
+        picture of 8 bits.
+
+    Raises:
+        UnusablePictureError: not a picture, outside of the bounds, or with
+            values that are not finite.
+    """
+    head = check(contents)
+    return _deep_values(contents, head) if head.is_deep else None
+
+
+def _deep_rgb(
+    contents: bytes,
+    head: picture_head.PictureHead,
+    value_range: value_range_lib.Choice | None,
+) -> np.ndarray:
+    values = _deep_values(contents, head)
+    try:
+        image = value_range_lib.to_bytes(values, value_range)
+    except value_range_lib.NoContrastError as error:
+        raise UnusableDeepError(str(error)) from error
+    if head.tiff is not None and head.tiff.is_white_zero:
+        image = 255 - image
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def _deep_values(contents: bytes, head: picture_head.PictureHead) -> np.ndarray:
+    """Returns a picture's values, [H, W, 3] RGB or [H, W, 1]."""
+    if head.tiff is not None and not head.tiff.is_for_opencv:
+        try:
+            values = tiff.decode(contents)
+        except ValueError as error:
+            raise UnusableDeepError(str(error)) from error
+    else:
+        values = np.atleast_3d(_decode(contents, cv2.IMREAD_UNCHANGED))
+        if values.shape[2] > 2:
+            values = values[..., 2::-1]  # from BGR
+    values = values[..., : 3 if values.shape[2] > 2 else 1]  # without alpha
+    try:
+        value_range_lib.check_finite(values)
+    except ValueError as error:
+        raise UnusableDeepError(str(error)) from error
+    return values
 
 
 def save(
@@ -120,6 +199,13 @@ def _readable_head(contents: bytes) -> picture_head.PictureHead:
     head = picture_head.read_head(contents)
     if head is None:
         raise UnusablePictureError("its bytes are no picture that can be read")
+    if head.num_channels > MAX_CHANNELS:
+        raise UnusableDeepError(
+            f"it has {head.num_channels} channels, above {MAX_CHANNELS}; save "
+            "three of them (or one) as a picture of its own"
+        )
+    if head.problem:
+        raise UnusableDeepError(head.problem)
     sides = sorted((head.width, head.height))
     if sides[0] < MIN_SIDE_PX:
         raise UnusablePictureError(

@@ -1,23 +1,30 @@
 """How large a picture says it is, before anything of it is decoded.
 
 A few bytes can claim gigabytes of pixels. So the size is read from the head:
-of the kinds that TensorFlow decodes by the code here, of what only OpenCV
-decodes by Pillow, which does not touch the pixels to do so.
+of the kinds that TensorFlow decodes by the code here, of TIFF by tifffile, of
+what else OpenCV decodes by Pillow; neither touches the pixels to do so.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import PIL.Image
+
+from mtssl_tf.files import tiff as tiff_lib
 
 _MAX_MARKERS = 10_000  # ours: of a JPEG before its size; cameras write tens
 # SOF0 to SOF15 without DHT, JPG and DAC, whose numbers lie between them.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BASELINE = {0xC0, 0xC1}
 _JPEG_LONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # no length follows
-_OTHER_KINDS = ("TIFF", "JPEG2000", "PPM", "SUN", "AVIF")
+_OTHER_KINDS = ("JPEG2000", "PPM", "SUN", "AVIF")
+_MAX_PIXMAP_HEAD = 1024  # ours: bytes, with the comments in it
+# The largest value follows width and height (Netpbm's P2, P3, P5 and P6).
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+_PIXMAP = re.compile(_GAP.join([rb"P[2356]", rb"\d+", rb"\d+", rb"(\d+)\s"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +37,24 @@ class PictureHead:
         num_pixels: of all frames together: decoders unpack more than one.
         is_baseline_jpeg: can be decoded at a half, a quarter or an eighth
             without the memory of the whole.
+        num_channels: with alpha; 3 where decoders make three of any.
+        bytes_a_pixel: of the decoded picture in memory.
+        is_deep: whether values have more than 8 bits, or do not count from 0.
+        is_tensorflows: whether it is of a kind that TensorFlow decodes.
+        tiff: more of a TIFF.
+        problem: '' or why nothing here decodes it.
     """
 
     width: int
     height: int
     num_pixels: int
     is_baseline_jpeg: bool = False
+    num_channels: int = 3
+    bytes_a_pixel: int = 3
+    is_deep: bool = False
+    is_tensorflows: bool = True
+    tiff: tiff_lib.TiffHead | None = None
+    problem: str = ""
 
 
 def read_head(contents: bytes) -> PictureHead | None:
@@ -43,13 +62,15 @@ def read_head(contents: bytes) -> PictureHead | None:
     if contents.startswith(b"\xff\xd8"):
         return _jpeg(contents)
     if contents.startswith(b"\x89PNG\r\n\x1a\n"):
-        return _still(_big(contents[16:20]), _big(contents[20:24]))
+        return _png(contents)
     if contents.startswith((b"GIF87a", b"GIF89a")):
         return _gif(contents)
     if contents.startswith(b"BM"):
         return _bmp(contents)
     if contents.startswith(b"RIFF") and contents[8:12] == b"WEBP":
         return _webp(contents)
+    if contents.startswith(tiff_lib.MARKS):
+        return _tiff(contents)
     return _other(contents)
 
 
@@ -91,6 +112,16 @@ def _jpeg(contents: bytes) -> PictureHead | None:
             return None
         position += length
     return None
+
+
+def _png(contents: bytes) -> PictureHead | None:
+    head = _still(_big(contents[16:20]), _big(contents[20:24]))
+    if head is None or contents[24:25] != b"\x10":
+        return head
+    # 8 bytes: OpenCV makes four channels of two.
+    return dataclasses.replace(
+        head, bytes_a_pixel=8, is_deep=True, is_tensorflows=False
+    )
 
 
 def _bmp(contents: bytes) -> PictureHead | None:
@@ -149,13 +180,40 @@ def _count_webp_frames(contents: bytes) -> int:
     return count
 
 
+def _tiff(contents: bytes) -> PictureHead | None:
+    head = tiff_lib.read_head(contents)
+    if head is None or not head.width or not head.height:
+        return None
+    return PictureHead(
+        head.width,
+        head.height,
+        head.num_pixels,
+        num_channels=head.num_channels,
+        bytes_a_pixel=max(head.bytes_a_pixel, 3),
+        is_deep=head.is_deep,
+        is_tensorflows=False,
+        tiff=head,
+        problem=head.problem,
+    )
+
+
 def _other(contents: bytes) -> PictureHead | None:
     try:
         with PIL.Image.open(io.BytesIO(contents), formats=_OTHER_KINDS) as head:
-            return _still(*head.size)
+            found = _still(*head.size)
     except PIL.Image.DecompressionBombError:
         # Pillow tells no size; its limit is above any that is accepted here.
         limit = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0)
         return PictureHead(limit, limit, limit**2)
     except Exception:  # Pillow's readers raise whatever they trip on
         return None
+    if found is None:
+        return None
+    pixmap = _PIXMAP.match(contents[:_MAX_PIXMAP_HEAD])
+    is_deep = pixmap is not None and int(pixmap[1]) > 255
+    return dataclasses.replace(
+        found,
+        bytes_a_pixel=6 if is_deep else 3,
+        is_deep=is_deep,
+        is_tensorflows=False,
+    )

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from typing import Any
 
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import keras
 
 # release: google-deepmind/multiself, README; also TF-Slim's vgg_preprocessing.
@@ -23,10 +24,15 @@ class InputContract:
     Attributes:
         means_rgb: subtracted from red, green and blue, in 0..255.
         scale: multiplied afterwards.
+        value_range: (black, white) of pictures of more than 8 bits a value,
+            which `files/value_range.py` maps to 0..255 before all else;
+            'dtype' takes all that their type can be. None of weights that
+            have seen no such picture.
     """
 
     means_rgb: tuple[float, float, float] = VGG_MEANS
     scale: float = 1.0
+    value_range: tuple[float, float] | str | None = None
 
     def __post_init__(self):
         # A list is what a JSON file gives.
@@ -37,6 +43,10 @@ class InputContract:
                 "means_rgb must hold three values in 0..255 (red, green, "
                 f"blue), got {means}."
             )
+        if isinstance(self.value_range, (tuple, list)):
+            value_range = tuple(float(each) for each in self.value_range)
+            object.__setattr__(self, "value_range", value_range)
+        value_range_lib.check(self.value_range)
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise ValueError(
                 f"scale must be positive and finite, got {self.scale}."

@@ -112,6 +112,21 @@ def define_path(
     return flags.DEFINE(_PathParser(), name, default, text, flag_values=values)
 
 
+class _ImagesParser(flags.ArgumentParser):
+    """Reads sets of data with commas between, as `paths.split` does."""
+
+    def parse(self, argument: Any) -> Any:
+        return paths.join(paths.split(argument)) if argument else argument
+
+
+def define_images(
+    name: str, text: str, values: flags.FlagValues
+) -> flags.FlagHolder:
+    """Defines a flag that names pictures, wherever they are."""
+    text = f"{text}: {paths.IMAGES_HELP}"
+    return flags.DEFINE(_ImagesParser(), name, "", text, flag_values=values)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's, with a mistake as an error for `call` to show.
 

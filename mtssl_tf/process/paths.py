@@ -1,31 +1,43 @@
-"""Paths as people type them."""
+"""Paths, and sets of data, as people type them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import os
 import pathlib
+import re
 
 _PATTERN = frozenset("*?[]{}\\")
-_DATASET = "tfds:"
-_RECORDS = "tfrecord:"
+TFDS = "tfds:"
+RECORDS = "tfrecord:"
+SHARDS = "webdataset:"
+LIST = "list:"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+# What `--images` and its like take, for every --help.
+IMAGES_HELP = (
+    "a folder, searched recursively; a URL of one (gs://, s3://, ...); "
+    "tfds:NAME:SPLIT; tfrecord:GLOB; webdataset:GLOB of tar files; or "
+    "list:FILE of paths; several with commas between (docs/data.md)."
+)
 
 
 def expand(text: str) -> str:
     """Returns a path with `~` and `~user` replaced, and all else as it is.
 
     Shells leave the `~` of `--flag=~/x` alone. Brackets, `*` and `$` are part
-    of a name. `tfds:NAME:SPLIT` names no path, `tfrecord:PATH` does behind
-    the colon.
+    of a name. `tfds:NAME:SPLIT` names no path; `tfrecord:PATH`,
+    `webdataset:PATH` and `list:PATH` do behind the colon.
 
     Raises:
         ValueError: there is no such home.
     """
-    if text.startswith(_DATASET):
+    if text.startswith(TFDS):
         return text
-    if text.startswith(_RECORDS):
-        return _RECORDS + expand(text.removeprefix(_RECORDS))
+    for start in (RECORDS, SHARDS, LIST):
+        if text.startswith(start):
+            return start + expand(text.removeprefix(start))
     if not text.startswith("~"):
         return text
     # An empty HOME would make a path of the root folder.
@@ -42,9 +54,65 @@ def expand(text: str) -> str:
     return expanded
 
 
-def is_dataset(text: str) -> bool:
-    """Returns whether `tfds:` or `tfrecord:` is named, and not a folder."""
-    return text.startswith((_DATASET, _RECORDS))
+def split(text: str) -> list[str]:
+    """Returns the sets of data that a list with commas names, `~` replaced.
+
+    What is there under the very name typed is meant by it, commas and all.
+
+    Raises:
+        ValueError: there is no such home, or one is named twice.
+    """
+    if "," not in text or os.path.lexists(text.removeprefix(LIST)):
+        return [expand(text)] if text else []
+    parts = [expand(part.strip()) for part in text.split(",") if part.strip()]
+    twice = [part for part in parts if parts.count(part) > 1]
+    if twice:
+        raise ValueError(f"{text} names {twice[0]} twice. Leave one out.")
+    return parts
+
+
+def join(parts: Iterable[str | os.PathLike]) -> str:
+    """Returns what `split` splits."""
+    return ",".join(map(os.fspath, parts))
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Returns whether two name the same folders, as `x` and `x/`."""
+    if one == other:
+        return True
+    try:
+        parts = [
+            [os.path.realpath(part) for part in split(each)]
+            for each in (one, other)
+        ]
+    except (OSError, ValueError):
+        return False
+    return parts[0] == parts[1]
+
+
+def is_url(text: str) -> bool:
+    """Returns whether a place is reached through fsspec."""
+    return bool(_URL.match(text))
+
+
+def needs_tensorflow(text: str) -> bool:
+    """Returns whether a set of data is opened by TensorFlow's own code."""
+    return any(part.startswith((TFDS, RECORDS)) for part in split(text))
+
+
+def local_folders(text: str) -> list[str]:
+    """Returns the folders of this machine among the sets of data named."""
+    starts = (TFDS, RECORDS, SHARDS, LIST)
+    return [
+        part
+        for part in split(text)
+        if not (part.startswith(starts) or is_url(part) or is_shard(part))
+    ]
+
+
+def is_shard(text: str) -> bool:
+    """Returns whether a path is that of a tar file, or a pattern of such."""
+    return text.endswith(".tar") and not os.path.isdir(text)
 
 
 def check_parent(path: pathlib.Path, what: str) -> None:

@@ -11,6 +11,7 @@ from absl import logging
 import cv2
 import numpy as np
 
+from mtssl_tf import config as config_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import rank
 from mtssl_tf.process import memory
@@ -55,7 +56,7 @@ class Examiner:
         train = run.config.train
         self._judges = _build_judges(run)
         self._rank = trunk_rank.TrunkRank(run) if train.rank_every else None
-        self._probe = _open_probe(train.probe)
+        self._probe = _open_probe(run.config)
         self._last_rank: rank.RankFigures | None = None
 
     def examine(self, step: int, is_last: bool) -> None:
@@ -146,15 +147,17 @@ def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
     return judges
 
 
-def _open_probe(folder: str) -> Any:
+def _open_probe(config: config_lib.RunConfig) -> Any:
     """Returns the probe on a labelled folder, or None where none is named."""
-    if not folder:
+    if not config.train.probe:
         return None
     from mtssl_tf.training import (
         probe,  # SciPy, and only where it is asked for.
     )
 
-    return probe.Probe(folder)
+    return probe.Probe(
+        config.train.probe, value_range=config.contract.value_range
+    )
 
 
 def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:

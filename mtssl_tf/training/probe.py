@@ -10,10 +10,12 @@ import pathlib
 
 import numpy as np
 
+from mtssl_tf.data import choose_range
 from mtssl_tf.data import open_source
 from mtssl_tf.data import pictures as pictures_lib
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.frozen import accuracy
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import knn
@@ -35,6 +37,7 @@ class Probe:
         image_px: int = 96,
         max_per_class: int = 40,
         seed: int = 0,
+        value_range: value_range_lib.Choice | None = None,
     ) -> None:
         """Decodes the pictures.
 
@@ -45,6 +48,7 @@ class Probe:
             max_per_class: pictures of a class that are used, training and
                 test each.
             seed: of which these are.
+            value_range: of the trunk's contract.
 
         Raises:
             FileNotFoundError: there is no such folder.
@@ -53,8 +57,9 @@ class Probe:
         train, test = open_train_and_test(folder, max_per_class, seed)
         self._num_classes = train.num_classes
         self._image_px = image_px
+        train = choose_range.settled(train, value_range)
         self._train = self._decode(train)
-        self._test = self._decode(test)
+        self._test = self._decode(test.in_range(train.value_range))
 
     def measure(
         self, trunk: keras.Model, contract: input_contract.InputContract

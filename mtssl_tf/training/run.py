@@ -14,11 +14,11 @@ import tensorflow as tf
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.data import kept_list
+from mtssl_tf.data import listing
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
-from mtssl_tf.files import walk
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.process import paths
 from mtssl_tf.tasks import base
@@ -77,7 +77,7 @@ def figures(run: Run) -> list[str]:
 
 def open_sources(
     config: config_lib.RunConfig,
-    kept: kept_list.KeptList | None = None,
+    kept: kept_list.KeptLists | None = None,
 ) -> dict[str, source_lib.SplitSource]:
     """Opens the folders and datasets that the tasks need.
 
@@ -105,8 +105,8 @@ def open_sources(
     sources = {}
     if "images" in needed:
         pictures = open_source.open_pictures(
-            data.images, kept.files_below if kept else walk.files_below
-        )
+            data.images, kept.files_below if kept else listing.files_below
+        ).in_range(config.contract.value_range)
         sources["images"] = source_lib.split_source(
             pictures,
             data.held_out_images,
@@ -133,7 +133,7 @@ def open_own_sources(
         FileNotFoundError: one is missing.
         ValueError: one is empty, or is not the same as at the start.
     """
-    kept = kept_list.KeptList(workdir / run_directory.LIST_FILE)
+    kept = kept_list.KeptLists(workdir / run_directory.LIST_FILE)
     sources = open_sources(config, kept)
     for kind, source in sources.items():
         run_directory.check_content(

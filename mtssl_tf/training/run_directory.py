@@ -32,7 +32,7 @@ from mtssl_tf.process import lock
 from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
-LIST_FILE = "images.list"  # of a `KeptList`
+LIST_FILE = "images.list"  # of `KeptLists`; further ones have a number
 SECONDS_FILE = "seconds_per_step.json"  # of a `cost_table`
 SNAPSHOTS_FOLDER = "snapshots"
 FACTS_FOLDER = "facts"
@@ -69,14 +69,6 @@ _FREE_OF_TASKS = {"learning_rate", "weight"}
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
 _CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
-# Beside the facts: all that makes a directory that of a run, but for its state.
-IDENTITY_FILES = (
-    CONFIG_FILE,
-    _CONTENT_FILE,
-    LIST_FILE,
-    SECONDS_FILE,
-    _WEIGHTS_FILE,
-)
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
@@ -151,11 +143,7 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
                 }
             )
             logging.info("Goes on with %s.", "; ".join(changes))
-    elif workdir.exists() and not _is_as_empty(workdir):
-        raise ValueError(
-            f"--workdir={workdir} is not empty and holds no {CONFIG_FILE}. "
-            "Name an empty or a new directory."
-        )
+    check_is_own(workdir)
     try:
         atomic_file.write_text(
             path,
@@ -170,10 +158,25 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
         raise _unwritable(workdir, error) from error
 
 
+def check_is_own(workdir: pathlib.Path) -> None:
+    """Checks that a directory holds a run, or nothing of anybody's.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if (workdir / CONFIG_FILE).exists() or not workdir.exists():
+        return
+    if not _is_as_empty(workdir):
+        raise ValueError(
+            f"--workdir={workdir} is not empty and holds no {CONFIG_FILE}. "
+            "Name an empty or a new directory."
+        )
+
+
 def _is_as_empty(workdir: pathlib.Path) -> bool:
     """Returns whether there is nothing but what a failed start leaves."""
     return all(
-        path.name.startswith((lock.FILE, CONFIG_FILE))
+        path.name.startswith((lock.FILE, CONFIG_FILE, LIST_FILE))
         for path in workdir.iterdir()
     )
 
@@ -277,7 +280,7 @@ def check_content(
         return
     if isinstance(before, dict) and before.get("digest") != found["digest"]:
         counts = f"{before.get('count')} at the start, {len(names)} now"
-        if not _is_same_place(str(before.get("path")), where):
+        if not paths.is_same_place(str(before.get("path")), where):
             raise ValueError(
                 f"--{kind}={where} holds other files than the run started "
                 f"with in {before.get('path')} ({counts}). Name the same "
@@ -312,16 +315,15 @@ def _content_digest(where: str, names: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _is_same_place(one: str, other: str) -> bool:
-    """Returns whether two paths are the same folder, as `x` and `x/`."""
-    if one == other:
-        return True
-    try:
-        return os.path.realpath(paths.expand(one)) == os.path.realpath(
-            paths.expand(other)
-        )
-    except (OSError, ValueError):
-        return False
+def identity_files(workdir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns all that makes a directory that of a run, but for its state.
+
+    The facts that tasks fitted come on top, in a folder of their own.
+    """
+    names = (CONFIG_FILE, _CONTENT_FILE, SECONDS_FILE, _WEIGHTS_FILE)
+    files = (workdir / name for name in names)
+    lists = sorted(workdir.glob(f"{LIST_FILE}*"))
+    return [path for path in (*files, *lists) if path.exists()]
 
 
 def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
@@ -359,7 +361,10 @@ def _check_same_run(
 ) -> None:
     if not old.tasks:
         # Imported weights: only what they are must stay.
-        old = dataclasses.replace(new, trunk=old.trunk, contract=old.contract)
+        old = config_lib.with_value_range(
+            dataclasses.replace(new, trunk=old.trunk, contract=old.contract),
+            new.contract.value_range,
+        )
     changed = [
         line
         for line in config_lib.differences(old, new)
@@ -387,7 +392,7 @@ def _may_change(
     kind = _DATA_SETTINGS.get(name)
     if kind is None:
         return False
-    if _is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
+    if paths.is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
         return True
     # `check_content` looks at it once the data is open.
     path = workdir / _CONTENT_FILE

@@ -61,9 +61,10 @@ def copy_identity(
         step: after which nothing of the metrics is taken.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*run_directory.IDENTITY_FILES, environment.FILE):
-        if (workdir / name).exists():
-            shutil.copy2(workdir / name, folder)
+    for path in run_directory.identity_files(workdir):
+        shutil.copy2(path, folder)
+    if (workdir / environment.FILE).exists():
+        shutil.copy2(workdir / environment.FILE, folder)
     facts = workdir / run_directory.FACTS_FOLDER
     if facts.is_dir():
         shutil.copytree(facts, folder / facts.name, dirs_exist_ok=True)

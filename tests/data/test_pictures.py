@@ -35,10 +35,46 @@ def test_every_format_decodes_in_the_graph(suffix):
     )
 
 
-def test_sixteen_bits_become_eight():
-    image = _picture().astype(np.uint16) * 257
-    contents = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
-    np.testing.assert_array_equal(decode.decode_in_graph(contents), _picture())
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm"])
+def test_sixteen_bits_become_eight_by_the_range(suffix):
+    image = _picture().astype(np.uint16)
+    for factor, value_range in ((257, None), (257, "dtype"), (16, (0, 4080))):
+        contents = cv2.imencode(suffix, factor * image[..., ::-1])[1].tobytes()
+        decoded = decode.decode_in_graph(contents, None, value_range)
+        np.testing.assert_array_equal(decoded, _picture())
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".tif", ".ppm"])
+def test_kinds_that_tensorflow_does_not_know_decode_in_the_graph(suffix):
+    contents = _encode(_picture(), suffix)
+    decoded = decode.decode_in_graph(tf.constant(contents))
+    tolerance = 12 if suffix == ".avif" else 0
+    np.testing.assert_allclose(
+        decoded.numpy().astype(int), _picture(), atol=tolerance
+    )
+
+
+def test_a_source_of_deep_pictures_has_one_black_and_white(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        image = rng.integers(0, 4096, (24, 32), np.uint16)
+        cv2.imwrite(str(tmp_path / f"{number}.tif"), image)
+        np.save(tmp_path / f"{number}.npy", image)
+    flat = np.full((24, 32), 700, np.uint16)
+    cv2.imwrite(str(tmp_path / "flat.png"), flat)
+    source = open_source.open_pictures(str(tmp_path)).in_range((0, 4095))
+    skipped = skipped_lib.SkippedExamples()
+    images = [image for image, _ in source.stream_once(None, skipped)]
+    for number, image in enumerate(images):
+        stored = np.load(tmp_path / f"{number}.npy")
+        expected = np.rint(stored * (255 / 4095))[..., None]
+        np.testing.assert_array_equal(image, np.tile(expected, 3))
+        np.testing.assert_array_equal(image, source.decode(number))
+    assert len(images) == 3
+    assert skipped.items() == [("flat.png", "all its values are 700")]
+    # In all of 16 bits these would be black without a word.
+    assert not list(source.in_range(None).stream_once(None, skipped))
+    assert "would all look alike" in dict(skipped.items())["0.tif"]
 
 
 def test_a_large_jpeg_comes_at_the_fraction_that_is_needed():

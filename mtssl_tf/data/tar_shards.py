@@ -1,0 +1,165 @@
+"""Reads pictures from tar files, as webdataset writes them.
+
+Members are not unpacked: where each lies is looked up once, so that pictures
+come in any order, and a run goes on at any position. A class is what a
+picture's `.cls` beside it says, or its folder within the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import os
+import tarfile
+from typing import BinaryIO
+
+import numpy as np
+
+from mtssl_tf.data import folder
+from mtssl_tf.data import pictures
+from mtssl_tf.data import remote_reads
+from mtssl_tf.data import shard_index
+from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import paths as paths_lib
+
+_CLASS_SUFFIX = ".cls"
+
+
+def open_shards(spec: str) -> pictures.PictureSource:
+    """Opens all pictures in the tar files that a pattern means.
+
+    Args:
+        spec: `webdataset:GLOB`, or a pattern that ends in `.tar`; a path or a
+            URL.
+
+    Raises:
+        FileNotFoundError: no file matches.
+        ValueError: a file is no tar file, or there is no picture.
+    """
+    pattern = spec.removeprefix(paths_lib.SHARDS)
+    files = shard_index.matching_files(pattern)
+    if not files:
+        raise FileNotFoundError(
+            f"--images={spec}: no file matches {pattern!r}. Quote the "
+            "pattern, and check its folder."
+        )
+    members: dict[str, list[str]] = {}
+
+    def spans(path: str, file: BinaryIO, _: int) -> list[tuple[int, int]]:
+        found = _members(path, file)
+        members[path] = [member.name for member in found]
+        return [(member.offset_data, member.size) for member in found]
+
+    index = shard_index.build_index(files, spans)
+    names = [name for path in files for name in members[path]]
+    is_picture = np.array(
+        [name.lower().endswith(folder.PICTURE_SUFFIXES) for name in names], bool
+    )
+    if not is_picture.any():
+        raise ValueError(
+            f"--images={spec}: none of the {len(names)} members is a picture. "
+            f"Expected names ending in {', '.join(folder.PICTURE_SUFFIXES)}."
+        )
+    return _source(spec, index, names, np.flatnonzero(is_picture))
+
+
+def _members(path: str, file: BinaryIO) -> list[tarfile.TarInfo]:
+    """Returns the files of an archive that is not compressed."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            found = [member for member in archive if member.isreg()]
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(
+            f"{path} is cut off or no tar file that is not compressed: "
+            f"{error}. Write it again, or leave it out of the pattern."
+        ) from error
+    return [
+        member
+        for member in found
+        if not (member.issparse() or os.path.basename(member.name)[:1] == ".")
+    ]
+
+
+def _source(
+    spec: str,
+    index: shard_index.ShardIndex,
+    names: Sequence[str],
+    numbers: np.ndarray,
+) -> pictures.PictureSource:
+    """Returns the source of the members `numbers`, int64 [n]."""
+
+    def read_number(position: int) -> bytes:
+        return index.read(int(numbers[position]))
+
+    far = remote_reads.RemoteReads(read_number) if index.is_far else None
+    read = far.read if far else read_number
+    classes = _find_classes(index, names, numbers)
+    class_names = tuple(sorted(set(classes), key=_class_order))
+    of_class = {name: number for number, name in enumerate(class_names)}
+    class_numbers = np.array([of_class[name] for name in classes], np.int32)
+    shard_names = _shard_names(index.paths)
+    return pictures.PictureSource(
+        description=spec,
+        names=tuple(
+            [
+                f"{shard_names[index.file_numbers[number]]}/{names[number]}"
+                for number in numbers.tolist()
+            ]
+        ),
+        read=read,
+        read_in_graph=pictures.in_graph(read),
+        fingerprint=lambda position: (
+            f"{names[numbers[position]]} {index.lengths[numbers[position]]}"
+        ),
+        class_names=class_names,
+        read_class_in_graph=(
+            (lambda position: tf.gather(tf.constant(class_numbers), position))
+            if class_names
+            else None
+        ),
+        read_ahead=far and far.read_ahead,
+    )
+
+
+def _find_classes(
+    index: shard_index.ShardIndex, names: Sequence[str], numbers: np.ndarray
+) -> list[str]:
+    """Returns a class's name for each picture; none where one has no class."""
+    labels = {
+        (index.file_numbers[number], name.removesuffix(_CLASS_SUFFIX)): number
+        for number, name in enumerate(names)
+        if name.endswith(_CLASS_SUFFIX)
+    }
+    keys = [
+        (index.file_numbers[number], _key(names[number]))
+        for number in numbers.tolist()
+    ]
+    if labels and all(key in labels for key in keys):
+        reads = remote_reads.RemoteReads(index.read)
+        wanted = np.array([labels[key] for key in keys])
+        if index.is_far:
+            reads.read_ahead(wanted)
+        return [reads.read(int(each)).decode().strip() for each in wanted]
+    tops = [
+        names[number].lstrip("./").split("/") for number in numbers.tolist()
+    ]
+    return [top[0] for top in tops] if all(map(_has_folder, tops)) else []
+
+
+def _key(name: str) -> str:
+    """Returns a name up to the first dot of its last part (webdataset)."""
+    start, slash, base = name.rpartition("/")
+    return f"{start}{slash}{base.partition('.')[0]}"
+
+
+def _has_folder(parts: Sequence[str]) -> bool:
+    return len(parts) > 1
+
+
+def _class_order(name: str) -> tuple[int, str]:
+    return (int(name) if name.isdigit() else -1, name)
+
+
+def _shard_names(files: Sequence[str]) -> list[str]:
+    """Returns a name for each shard that does not tell where it lies."""
+    names = [path.rpartition("/")[2] for path in files]
+    return names if len(set(names)) == len(names) else list(files)

@@ -1,0 +1,274 @@
+"""Lists, several sets at once, tar shards and URLs are all one source.
+
+Far files lie in fsspec's memory file system.
+"""
+
+import io
+import tarfile
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtssl_tf.data import kept_list
+from mtssl_tf.data import open_source
+from mtssl_tf.data import remote_reads
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.process import paths
+
+fsspec = pytest.importorskip("fsspec")
+
+
+def _png(value):
+    image = np.full((24, 32, 3), value, np.uint8)
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def _folder(folder, values):
+    folder.mkdir(parents=True)
+    for value in values:
+        (folder / f"{value}.png").write_bytes(_png(value))
+    return folder
+
+
+def _values(source, count, seed=1):
+    stream = source.stream(
+        tf.data.Dataset.range(count), seed, skipped_lib.SkippedExamples()
+    )
+    return [int(example["image"][0, 0, 0]) for example in stream]
+
+
+def _read_both_ways(source):
+    for number in range(len(source)):
+        in_graph = source.read_in_graph(tf.constant(number, tf.int64))
+        assert in_graph.numpy() == source.read(number)
+    return [
+        int(source.decode(number)[0, 0, 0]) for number in range(len(source))
+    ]
+
+
+def test_several_sets_are_one(tmp_path):
+    one = _folder(tmp_path / "one", (10, 11))
+    two = _folder(tmp_path / "two", (20, 21, 22))
+    source = open_source.open_pictures(f"{one},{two}")
+    assert source.names[0] == "one/10.png" and source.names[-1] == "two/22.png"
+    assert _read_both_ways(source) == [10, 11, 20, 21, 22]
+    assert sorted(_values(source, 5)) == [10, 11, 20, 21, 22]
+    some = source.subset(np.array([4, 1]))
+    assert _read_both_ways(some) == [22, 11]
+
+
+def test_names_stay_apart_and_when_the_data_moves(tmp_path):
+    names = []
+    for place in ("here", "there"):
+        one = _folder(tmp_path / place / "a" / "x", (1,))
+        two = _folder(tmp_path / place / "b" / "x", (1,))
+        source = open_source.open_pictures(f"{one},{two}")
+        names.append(source.names)
+    assert names[0] == names[1] == ("0:x/1.png", "1:x/1.png")
+
+
+def test_a_folder_with_a_comma_is_that_folder(tmp_path):
+    comma = _folder(tmp_path / "a,b", (5,))
+    assert paths.split(str(comma)) == [str(comma)]
+    assert len(open_source.open_pictures(str(comma))) == 1
+    with pytest.raises(ValueError, match="/x twice"):
+        paths.split("/x,/y,/x")
+
+
+def test_classes_of_several_sets_are_joined(tmp_path):
+    for side, names in (("one", "ab"), ("two", "bc")):
+        for name in names:
+            _folder(tmp_path / side / name, (ord(name),))
+    source = open_source.open_labelled(f"{tmp_path}/one,{tmp_path}/two")
+    assert source.class_names == ("a", "b", "c")
+    read = source.read_class_in_graph
+    found = [int(read(tf.constant(n, tf.int64))) for n in range(4)]
+    assert found == [0, 1, 1, 2]
+
+
+def test_a_list_of_paths(tmp_path):
+    _folder(tmp_path / "cat", (1, 2))
+    far = _folder(tmp_path / "else" / "dog", (3,))
+    text = f"cat/2.png\n\ncat/1.png\r\n{far}/3.png\ncat/2.png\ncat/gone.png\n"
+    (tmp_path / "a.txt").write_text(text)
+    source = open_source.open_pictures(f"list:{tmp_path}/a.txt")
+    assert source.names[:2] == ("cat/2.png", "cat/1.png")
+    assert source.class_names == ("cat", "dog")
+    skipped = skipped_lib.SkippedExamples()
+    images = [int(i[0, 0, 0]) for i, _ in source.stream_once(None, skipped)]
+    assert images == [2, 1, 3]
+    assert [name for name, _ in skipped.items()] == ["cat/gone.png"]
+    assert source.digest() == source.digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "is empty"),
+        (b"a.png\nb.png\n", "nothing is at .*a.png, nor at 1 others of its 2"),
+        (b"\x89PNG\0", "is no text"),
+    ],
+)
+def test_a_list_of_nothing_is_named(tmp_path, text, said):
+    (tmp_path / "a.txt").write_bytes(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        open_source.open_pictures(f"list:{tmp_path}/a.txt")
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        open_source.open_pictures(f"list:{tmp_path}/none.txt")
+
+
+def test_a_run_keeps_the_lists_of_all_its_places(tmp_path):
+    one = _folder(tmp_path / "one", (10,))
+    two = _folder(tmp_path / "two", (20,))
+    (tmp_path / "a.txt").write_text("one/10.png\n")
+    spec = f"{one},{two},list:{tmp_path}/a.txt"
+
+    def open_kept():
+        kept = kept_list.KeptLists(tmp_path / "images.list")
+        source = open_source.open_pictures(spec, kept.files_below)
+        hashes = kept.hash_names(source.names)
+        kept.save()
+        return source.names, hashes.tolist()
+
+    first = open_kept()
+    (two / "21.png").write_bytes(_png(21))
+    (tmp_path / "a.txt").write_text("one/10.png\ntwo/20.png\n")
+    assert open_kept() == first
+    assert len(list(tmp_path.glob("images.list*"))) == 3
+
+
+def _tar(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, contents in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(contents)
+            archive.addfile(info, io.BytesIO(contents))
+
+
+def _shards(folder):
+    _tar(
+        folder / "0.tar",
+        {
+            "a.png": _png(10),
+            "a.cls": b"7\n",
+            "b.x.png": _png(11),
+            "b.cls": b"12",
+        },
+    )
+    long_name = f"{'n' * 120}.png"  # beyond the header of a member
+    _tar(
+        folder / "1.tar",
+        {"._a.png": b"macOS", long_name: _png(20), f"{'n' * 120}.cls": b"7"},
+    )
+
+
+@pytest.mark.parametrize("form", ["webdataset:{}/?.tar", "{}/*.tar"])
+def test_tar_shards_are_read_in_any_order(tmp_path, form):
+    _shards(tmp_path)
+    source = open_source.open_labelled(form.format(tmp_path))
+    assert source.names[:2] == ("0.tar/a.png", "0.tar/b.x.png")
+    assert _read_both_ways(source) == [10, 11, 20]
+    assert source.class_names == ("7", "12")
+    classes = source.read_class_in_graph(tf.constant([0, 1, 2], tf.int64))
+    np.testing.assert_array_equal(classes, [0, 1, 0])
+
+
+def test_folders_in_a_tar_are_classes(tmp_path):
+    _tar(tmp_path / "a.tar", {"./x/1.png": _png(1), "./y/2.png": _png(2)})
+    source = open_source.open_pictures(f"{tmp_path}/a.tar")
+    assert source.class_names == ("x", "y")
+
+
+def test_what_is_no_tar_is_named(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"no archive" * 100)
+    with pytest.raises(ValueError, match="a.tar is cut off or no tar"):
+        open_source.open_pictures(f"{tmp_path}/a.tar")
+    _tar(tmp_path / "b.tar", {"a.txt": b"text"})
+    with pytest.raises(ValueError, match="none of the 1 members is a picture"):
+        open_source.open_pictures(f"{tmp_path}/b.tar")
+    with pytest.raises(FileNotFoundError, match="no file matches"):
+        open_source.open_pictures(f"webdataset:{tmp_path}/c*.tar")
+
+
+@pytest.fixture
+def far(tmp_path):
+    """Puts a local folder into memory:// and gives its URL."""
+    system = fsspec.filesystem("memory")
+
+    def put(folder, name):
+        system.put(str(folder), f"/{tmp_path.name}/{name}", recursive=True)
+        return f"memory://{tmp_path.name}/{name}"
+
+    return put
+
+
+def test_a_far_folder_is_what_it_is_here(tmp_path, far):
+    near = tmp_path / "near"
+    _folder(near / "a", range(10, 50))
+    _folder(near / "b", range(50, 90))
+    (near / "a" / ".hidden.png").write_bytes(_png(0))
+    url = far(near, "far")
+    here, there = map(open_source.open_pictures, (str(near), url))
+    assert here.names == there.names
+    assert here.class_names == there.class_names == ("a", "b")
+    assert _values(here, 200) == _values(there, 200)
+    part = there.subset(np.arange(20, 60))
+    assert _values(part, 70) == _values(here.subset(np.arange(20, 60)), 70)
+    skipped = skipped_lib.SkippedExamples()
+    assert len(list(part.stream_once(None, skipped))) == 40
+
+
+def test_far_shards_and_records(tmp_path, far):
+    near = tmp_path / "near"
+    _shards(near)
+    with tf.io.TFRecordWriter(str(near / "a.records")) as writer:
+        for value in (1, 2, 3):
+            feature = tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=[_png(value)])
+            )
+            features = tf.train.Features(feature={"image/encoded": feature})
+            writer.write(
+                tf.train.Example(features=features).SerializeToString()
+            )
+    url = far(near, "far")
+    shards = open_source.open_pictures(f"webdataset:{url}/*.tar")
+    assert _read_both_ways(shards) == [10, 11, 20]
+    records = open_source.open_pictures(f"tfrecord:{url}/a.*")
+    assert _read_both_ways(records) == [1, 2, 3]
+    assert sorted(_values(records, 3)) == [1, 2, 3]
+    _folder(tmp_path / "beside", (9,))
+    both = open_source.open_pictures(f"{tmp_path}/beside,{url}/0.tar")
+    assert sorted(_values(both, 3)) == [9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("memory://nowhere", "memory://nowhere: nothing is there"),
+        ("nobody://x/y", "nobody://x/y: Protocol not known: nobody"),
+    ],
+)
+def test_what_is_not_reached_is_named(url, said):
+    with pytest.raises((ValueError, OSError), match=said):
+        open_source.open_pictures(url)
+
+
+def test_reads_ahead_are_bounded_and_change_nothing():
+    asked = []
+
+    def read(number):
+        asked.append(number)
+        if number == 3:
+            raise OSError("gone")
+        return bytes([number]) * 100
+
+    reads = remote_reads.RemoteReads(read, max_bytes=250)
+    reads.read_ahead(np.arange(6))
+    assert sorted(asked) == list(range(6))
+    assert [reads.read(n) for n in (0, 5)] == [b"\0" * 100, b"\5" * 100]
+    with pytest.raises(OSError, match="gone"):
+        reads.read(3)
+    assert len(reads._kept) == 2
