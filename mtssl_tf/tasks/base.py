@@ -14,6 +14,7 @@ from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.models import input_contract
+from mtssl_tf.tasks import words as words_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Task(abc.ABC):
     Attributes:
         name: as in `--tasks`.
         source: 'images' or 'videos'.
+        words: what reports say of it.
         Config: its options, a `TaskConfig`.
         presets: preset name -> its options at that scale.
         recipes: recipe name -> those of its options that the recipe sets.
@@ -68,6 +70,7 @@ class Task(abc.ABC):
 
     name: ClassVar[str]
     source: ClassVar[str]
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords()
     Config: ClassVar[type[TaskConfig]]
     presets: ClassVar[Mapping[str, TaskConfig]]
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

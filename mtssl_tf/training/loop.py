@@ -33,7 +33,6 @@ from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import steps_under_way
 from mtssl_tf.training import time_budget
 
-PICTURES_FOLDER = "pictures"
 LAST_BATCH_FILE = "non_finite_batch.npz"
 
 _NUM_DRAWN = 8
@@ -291,7 +290,7 @@ class Trainer:
 
     def _draw(self) -> None:
         """Shows what each task sees and predicts, and the mixes."""
-        folder = self._workdir / PICTURES_FOLDER
+        folder = self._workdir / run_directory.PICTURES_FOLDER
         folder.mkdir(exist_ok=True)
         for name, judge in self._judges.items():
             picture = judge.draw(_NUM_DRAWN)

@@ -33,6 +33,8 @@ from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of a `KeptList`
+CONTENT_FILE = "data.json"
+PICTURES_FOLDER = "pictures"  # what tasks see and predict, mixes
 _FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
@@ -60,7 +62,6 @@ _FREE_SETTINGS = {
 _FREE_OF_TASKS = {"learning_rate", "weight"}
 # Free where `check_content` can tell that it is the same.
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
-_CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
@@ -234,7 +235,11 @@ def _has_changed_weights(workdir: pathlib.Path) -> bool:
 
 
 def check_content(
-    workdir: pathlib.Path, kind: str, where: str, names: Sequence[str]
+    workdir: pathlib.Path,
+    kind: str,
+    where: str,
+    names: Sequence[str],
+    num_held_out: int,
 ) -> None:
     """Checks that data that was moved is the same files, and notes them.
 
@@ -243,12 +248,13 @@ def check_content(
         kind: 'images' or 'videos'.
         where: what the user named.
         names: of all examples.
+        num_held_out: of them that are never trained on.
 
     Raises:
         ValueError: it lies elsewhere than at the last start, and is not the
             same.
     """
-    path = workdir / _CONTENT_FILE
+    path = workdir / CONTENT_FILE
     known = {}
     if path.exists():
         remedy = "Remove it, and name the data where it lay at the start."
@@ -256,6 +262,7 @@ def check_content(
     found = {
         "path": where,
         "count": len(names),
+        "held_out": num_held_out,
         "digest": _content_digest(where, names),
     }
     before = known.get(kind)
@@ -321,7 +328,7 @@ def copy_identity(workdir: pathlib.Path, folder: pathlib.Path) -> None:
     It is then exported and evaluated like the run itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG_FILE, _CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE):
+    for name in (CONFIG_FILE, CONTENT_FILE, LIST_FILE, _WEIGHTS_FILE):
         if (workdir / name).exists():
             shutil.copy2(workdir / name, folder)
     if (workdir / _FACTS_FOLDER).is_dir():
@@ -393,7 +400,7 @@ def _may_change(
     if _is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
         return True
     # `check_content` looks at it once the data is open.
-    path = workdir / _CONTENT_FILE
+    path = workdir / CONTENT_FILE
     return path.exists() and kind in json_file.load_object(
         path, "Remove it, and name the data where it lay at the start."
     )

@@ -1,0 +1,150 @@
+"""A task's losses as SVG: training, held-out, and a blind guess's.
+
+Colours are the page's (`style.css`), so that they follow light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import itertools
+import math
+
+from mtssl_tf.pages import task_record
+
+# ours, all of them; units of the SVG, about pixels on a laptop.
+WIDTH, HEIGHT = 420, 250
+LEFT, RIGHT, TOP, BOTTOM = 44, 24, 12, 34
+_ROOM_ABOVE = 1.12
+# What lies above so many times a blind guess's loss is drawn at the top: a
+# run that diverged once would hide all else.
+_CEILING = 2.0
+_MAX_POINTS = 400  # of a line; a long run has logged more
+_SMOOTH_OVER = 25  # parts of a run that a mean goes over
+_NUM_TICKS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """A number at an axis, `at` its place."""
+
+    at: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Dot:
+    """A held-out loss; `is_above` where it is off the top."""
+
+    x: float
+    y: float
+    text: str
+    is_above: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """What the template draws, in units of the SVG.
+
+    Attributes:
+        raw: 'x,y x,y ...' of the training losses as they were logged.
+        smooth: the same of their running mean.
+        dots: held-out losses.
+        chance: y of a blind guess's loss.
+        x_ticks: steps.
+        y_ticks: losses.
+        is_cut: whether some training losses are off the top.
+    """
+
+    raw: str
+    smooth: str
+    dots: tuple[Dot, ...]
+    chance: float
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    is_cut: bool
+
+
+class _Axes:
+    """From steps and losses to places."""
+
+    def __init__(self, last_step: int, top: float) -> None:
+        self.last_step = max(last_step, 1)
+        self.top = top
+
+    def x(self, step: float) -> float:
+        share = step / self.last_step
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(self, loss: float) -> float:
+        share = min(max(loss, 0.0) / self.top, 1.0)
+        return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 1)
+
+    def line(self, points: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{self.x(x):g},{self.y(y):g}" for x, y in points)
+
+
+def draw(record: task_record.TaskRecord, last_step: int) -> Curve:
+    """Returns the curve of a task, over the steps of the whole run."""
+    training = [(point.step, point.loss) for point in record.training]
+    losses = [point.loss for point in (*record.training, *record.held_out)]
+    ceiling = _CEILING * record.chance
+    highest = max(record.chance, *(min(loss, ceiling) for loss in losses))
+    axes = _Axes(last_step, _ROOM_ABOVE * highest)
+    return Curve(
+        raw=axes.line(thinned(training)),
+        smooth=axes.line(thinned(smoothed(training))),
+        dots=tuple(
+            Dot(
+                axes.x(point.step),
+                axes.y(point.loss),
+                f"step {point.step:,}: held out {point.loss:.3f}",
+                point.loss > axes.top,
+            )
+            for point in record.held_out
+        ),
+        chance=axes.y(record.chance),
+        x_ticks=tuple(
+            Tick(axes.x(step), f"{step:,.0f}") for step in ticks(last_step)
+        ),
+        y_ticks=tuple(
+            Tick(axes.y(loss), f"{loss:g}") for loss in ticks(axes.top)
+        ),
+        is_cut=any(loss > axes.top for _, loss in training),
+    )
+
+
+def smoothed(
+    points: Sequence[tuple[float, float]],
+) -> list[tuple[float, float]]:
+    """Returns each point with the mean of those around it.
+
+    Over a share of the whole, and less at the ends, so that it is centred
+    everywhere.
+    """
+    reach = len(points) // (2 * _SMOOTH_OVER)
+    sums = [0.0, *itertools.accumulate(loss for _, loss in points)]
+    means = []
+    for index, (step, _) in enumerate(points):
+        own = min(reach, index, len(points) - 1 - index)
+        first, end = index - own, index + own + 1
+        means.append((step, (sums[end] - sums[first]) / (end - first)))
+    return means
+
+
+def thinned(
+    points: Sequence[tuple[float, float]],
+) -> Sequence[tuple[float, float]]:
+    """Returns at most some hundred points, the last one among them."""
+    spacing = math.ceil(len(points) / _MAX_POINTS) or 1
+    return points[::-1][::spacing][::-1]
+
+
+def ticks(top: float) -> list[float]:
+    """Returns round numbers from 0 up to `top`: multiples of 1, 2 or 5."""
+    rough = top / _NUM_TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    spacing = next(n * power for n in (1, 2, 5, 10) if n * power >= rough)
+    return [
+        round(n * spacing, 10) for n in range(math.floor(top / spacing) + 1)
+    ]

@@ -1,0 +1,156 @@
+"""What a task has learned, in words: for the page, and for the terminal.
+
+A task is judged by the loss on examples that it was never trained on, beside
+what a blind guess gets. What its loss fell by on training examples is what it
+learned in all; the share of it that is there on held-out ones as well holds
+for new examples, and the rest was learned by heart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from mtssl_tf.pages import task_record
+from mtssl_tf.reports import words
+from mtssl_tf.tasks import words as words_lib
+
+LEARNS = "learns"
+IN_PART = "learns, and overfits"
+BY_HEART = "overfits"
+LEVEL = "level with a blind guess"
+WORSE = "worse than a blind guess"
+UNJUDGED = "not judged"
+
+# ours: of a blind guess's loss. A mean over some hundred held-out examples
+# that is nearer to it than this may be chance.
+_BAND = 0.03
+_MOST = 0.75  # ours: of what was learned, if it holds a task generalises
+_SURE = 3.0  # ours: standard errors
+# ours: of what held-out examples were judged to have learned at the best time.
+_FALLEN = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A judgement on one task.
+
+    Attributes:
+        kind: one of this module's, for people and programs.
+        result: the last judgement's figures in a sentence; '' for none.
+        reason: why it is of that kind, in sentences.
+    """
+
+    kind: str
+    result: str
+    reason: str
+
+
+def judge(
+    record: task_record.TaskRecord,
+    told: words_lib.TaskWords,
+    noun: str,
+    trained_on: int | None,
+    num_judged: int,
+) -> Verdict:
+    """Returns the verdict on a task.
+
+    Args:
+        record: of the task.
+        told: its words.
+        noun: what one of its examples comes from, 'picture' or 'clip'.
+        trained_on: how many of them were trained on, if that is known.
+        num_judged: examples that each judgement is a mean over.
+    """
+    if not record.held_out:
+        return Verdict(UNJUDGED, "", _unjudged(record))
+    last = record.held_out[-1]
+    result = told.tell(last.metrics, record.metrics_chance)
+    gain, kept = _gain(record), _kept(record)
+    seen = (
+        f"its {words.counted(trained_on, noun)}"
+        if trained_on is not None
+        else f"its {noun}s"
+    )
+    figures = (
+        f"Its loss is {record.training_loss():.3f} on what it trains on and "
+        f"{last.loss:.3f} on what was held out; a blind guess gets "
+        f"{record.chance:.3f}."
+    )
+    if gain < _BAND:
+        kind = LEVEL if last.loss <= (1 + _BAND) * record.chance else WORSE
+        reason = f"{figures} It has not begun to learn."
+    elif kept >= _MOST:
+        kind = LEARNS
+        reason = f"{figures} {_share(kept)} of what it learned holds for new ones."
+    elif last.loss < (1 - _BAND) * record.chance:
+        kind = IN_PART
+        reason = (
+            f"{figures} {_share(kept)} of what it learned holds for new "
+            f"{noun}s; the rest is {seen} learned by heart."
+        )
+    else:
+        kind = BY_HEART
+        reason = (
+            f"{figures} It has learned {seen} by heart, and nothing that "
+            f"makes the loss on new ones better than a guess."
+            + _but_right(record, told, num_judged)
+        )
+    return Verdict(kind, result, reason + _best_time(record, kind))
+
+
+def _gain(record: task_record.TaskRecord) -> float:
+    """Returns the loss that training took away, as a share of chance."""
+    return 1 - record.training_loss() / record.chance
+
+
+def _kept(record: task_record.TaskRecord) -> float:
+    """Returns which share of that is gone on held-out examples too."""
+    held_out = 1 - record.held_out[-1].loss / record.chance
+    return held_out / _gain(record) if _gain(record) > 0 else 0.0
+
+
+def _share(kept: float) -> str:
+    return "All" if kept >= 1 else f"{kept:.0%}"
+
+
+def _unjudged(record: task_record.TaskRecord) -> str:
+    return (
+        f"Its loss is {record.training_loss():.3f} on what it trains on; a "
+        f"blind guess gets {record.chance:.3f}. Nothing has been judged on "
+        "held-out examples so far, so that nobody knows what of it holds."
+    )
+
+
+def _but_right(
+    record: task_record.TaskRecord,
+    told: words_lib.TaskWords,
+    num_judged: int,
+) -> str:
+    """Returns a sentence where it is right more often than by chance."""
+    share = record.held_out[-1].metrics.get(told.share_right)
+    chance = record.metrics_chance.get(told.share_right)
+    if share is None or chance is None or not num_judged:
+        return ""
+    error = math.sqrt(max(chance * (1 - chance), 0.0) / num_judged)
+    if share <= chance + _SURE * error:
+        return ""
+    return (
+        f" It is right more often than a guess ({share:.1%} against "
+        f"{chance:.1%}), but far too sure where it is wrong."
+    )
+
+
+def _best_time(record: task_record.TaskRecord, kind: str) -> str:
+    """Returns a sentence where held-out examples were better before."""
+    best = min(record.held_out, key=lambda point: point.loss)
+    now = record.chance - record.held_out[-1].loss
+    then = record.chance - best.loss
+    if kind not in (IN_PART, BY_HEART) or then < _BAND * record.chance:
+        return ""
+    if now >= _FALLEN * then:
+        return ""
+    return (
+        f" It was best at step {best.step:,}, with {best.loss:.3f}: since then "
+        "it gets worse on new ones."
+    )
