@@ -23,10 +23,10 @@ _FLOORS = (
     ("frozen", "tasks"),
     ("config", "export_record", "recipes"),
     ("training",),
-    ("checkup", "distribute", "pretrained"),
+    ("checkup", "distribute", "pages", "pretrained"),
     ("embedding", "formats", "old_weights", "slim_checkpoint"),
     ("model_card", "pretraining"),
-    ("doctor", "embed", "export", "masks", "train_flags"),
+    ("doctor", "embed", "export", "masks", "report", "train_flags"),
     ("scripts", "train"),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),

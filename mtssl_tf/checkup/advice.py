@@ -145,8 +145,9 @@ def _on_groups(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
     if not facts.groups:
         return
     more = sum(len(group) - 1 for group in facts.groups)
+    groups = words.counted(len(facts.groups), "group")
     yield (
-        f"{words.counted(more, 'picture')} of {words.counted(len(facts.groups), 'group')} "
+        f"{words.counted(more, 'picture')} of {groups} "
         "of nearly the same could go: keep one of each. Where one is trained "
         "on and another is held out, what is measured looks better than it is."
     )

@@ -15,7 +15,10 @@ from mtssl_tf.pages import task_record
 # ours, all of them; units of the SVG, about pixels on a laptop.
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 24, 12, 34
-_ROOM_ABOVE = 1.12
+_ROOM = 0.08  # of the height, above the highest and below the lowest
+# Of a blind guess's loss, that the axis spans at least: less would make
+# mountains of noise.
+_MIN_SPAN = 0.3
 # What lies above so many times a blind guess's loss is drawn at the top: a
 # run that diverged once would hide all else.
 _CEILING = 2.0
@@ -68,16 +71,17 @@ class Curve:
 class _Axes:
     """From steps and losses to places."""
 
-    def __init__(self, last_step: int, top: float) -> None:
+    def __init__(self, last_step: int, bottom: float, top: float) -> None:
         self.last_step = max(last_step, 1)
-        self.top = top
+        self.bottom, self.top = bottom, top
 
     def x(self, step: float) -> float:
         share = step / self.last_step
         return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, loss: float) -> float:
-        share = min(max(loss, 0.0) / self.top, 1.0)
+        share = (loss - self.bottom) / (self.top - self.bottom)
+        share = min(max(share, 0.0), 1.0)
         return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 1)
 
     def line(self, points: Sequence[tuple[float, float]]) -> str:
@@ -88,9 +92,7 @@ def draw(record: task_record.TaskRecord, last_step: int) -> Curve:
     """Returns the curve of a task, over the steps of the whole run."""
     training = [(point.step, point.loss) for point in record.training]
     losses = [point.loss for point in (*record.training, *record.held_out)]
-    ceiling = _CEILING * record.chance
-    highest = max(record.chance, *(min(loss, ceiling) for loss in losses))
-    axes = _Axes(last_step, _ROOM_ABOVE * highest)
+    axes = _Axes(last_step, *_range(losses, record.chance))
     return Curve(
         raw=axes.line(thinned(training)),
         smooth=axes.line(thinned(smoothed(training))),
@@ -105,10 +107,11 @@ def draw(record: task_record.TaskRecord, last_step: int) -> Curve:
         ),
         chance=axes.y(record.chance),
         x_ticks=tuple(
-            Tick(axes.x(step), f"{step:,.0f}") for step in ticks(last_step)
+            Tick(axes.x(step), f"{step:,.0f}") for step in ticks(0, last_step)
         ),
         y_ticks=tuple(
-            Tick(axes.y(loss), f"{loss:g}") for loss in ticks(axes.top)
+            Tick(axes.y(loss), f"{loss:g}")
+            for loss in ticks(axes.bottom, axes.top)
         ),
         is_cut=any(loss > axes.top for _, loss in training),
     )
@@ -140,11 +143,20 @@ def thinned(
     return points[::-1][::spacing][::-1]
 
 
-def ticks(top: float) -> list[float]:
-    """Returns round numbers from 0 up to `top`: multiples of 1, 2 or 5."""
-    rough = top / _NUM_TICKS
+def _range(losses: Sequence[float], chance: float) -> tuple[float, float]:
+    """Returns the lowest and the highest loss that is drawn."""
+    shown = [min(loss, _CEILING * chance) for loss in (*losses, chance)]
+    low, high = min(shown), max(shown)
+    span = max(high - low, _MIN_SPAN * chance)
+    middle = (high + low) / 2
+    reach = (0.5 + _ROOM) * span
+    return max(0.0, middle - reach), middle + reach
+
+
+def ticks(bottom: float, top: float) -> list[float]:
+    """Returns round numbers between two: multiples of 1, 2 or 5."""
+    rough = (top - bottom) / _NUM_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     spacing = next(n * power for n in (1, 2, 5, 10) if n * power >= rough)
-    return [
-        round(n * spacing, 10) for n in range(math.floor(top / spacing) + 1)
-    ]
+    first, last = math.ceil(bottom / spacing), math.floor(top / spacing)
+    return [round(n * spacing, 10) for n in range(first, last + 1)]

@@ -62,8 +62,12 @@ def _on_number(
     examples, noun = run.examples[kind], NOUNS[kind]
     number = examples.trained_on or examples.count
     if number is not None and number < _FEW[kind]:
-        seen = max(_visits(run, name, number, kind, sources) for name in sources)
-        often = f", each of them seen some {seen:,.0f} times" if seen > 1 else ""
+        seen = max(
+            _visits(run, name, number, kind, sources) for name in sources
+        )
+        often = (
+            f", each of them seen some {seen:,.0f} times" if seen > 1 else ""
+        )
         yield (
             f"{words.counted(number, noun)} to learn from{often}: what can be "
             f"learned by heart, is. What holds for any {noun} takes "

@@ -60,9 +60,9 @@ def _more_pictures(
             steps,
         )
     return NextStep(
-        f"More pictures or clips, not more steps, is what {_listed(overfitted)} "
-        "needs. A run stays with the pictures that it began with: start a new "
-        "one, from this one's trunk.",
+        "More pictures or clips, not more steps, is what "
+        f"{_listed(overfitted)} needs. A run stays with the pictures that it "
+        "began with: start a new one, from this one's trunk.",
         (*steps[:1], f"{steps[1]} --from_weights={_quoted(run)}"),
     )
 

@@ -23,10 +23,10 @@ _TEMPLATE = "run.html"
 _MIX = "mixing_weights"
 # Of `RunRecord.measured`: how to read what is told by name and number alone.
 _ABOUT = {
-    "probe": "How many of the labelled pictures of --probe a nearest-neighbour "
-    "or linear reading of the trunk gets right.",
-    "gradient_cosines": "Cosines of the tasks' gradients on the trunk, the last "
-    "ones: near 0 they do not disturb each other, below -0.5 they pull in "
+    "probe": "Which share of the labelled pictures of --probe is told right by "
+    "reading the trunk alone.",
+    "gradient_cosines": "Cosines of the tasks' gradients on the trunk, as last "
+    "measured: near 0 they do not disturb each other, below -0.5 they pull in "
     "opposite directions.",
 }
 
@@ -208,11 +208,9 @@ def _part(
     run: run_record.RunRecord, record: task_record.TaskRecord
 ) -> TaskPart:
     name = record.name
-    told = (
-        tasks_lib.TASKS[name].words
-        if _is_known(name)
-        else words_lib.TaskWords()
-    )
+    told = words_lib.TaskWords()
+    if _is_known(name):
+        told = tasks_lib.TASKS[name].words
     kind = source_of(name)
     batches = run.setting("train", "judge_batches", int) or 0
     return TaskPart(
@@ -232,12 +230,10 @@ def _part(
 
 def _described(run: run_record.RunRecord, kind: str) -> str:
     noun, examples = limits_lib.NOUNS[kind], run.examples[kind]
-    where = run.setting("data", kind, str)
-    named = f" of {names_lib.shown(where)}" if where else ""
     if examples.count is None:
-        return f"the {noun}s{named}"
+        return f"{noun}s"
     if examples.trained_on is None:
-        return f"{words.counted(examples.count, noun)}{named}"
+        return words.counted(examples.count, noun)
     return (
         f"{words.counted(examples.trained_on, noun)} (and judged on "
         f"{examples.held_out:,} more)"

@@ -16,6 +16,9 @@ from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import time_budget
 
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -172,4 +175,13 @@ def _planned(folder: pathlib.Path, settings: Mapping[str, Any]) -> int | None:
 
 def _pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     drawn = folder / run_directory.PICTURES_FOLDER
-    return {path.stem: path for path in sorted(drawn.glob("*.png"))}
+    return {
+        path.stem: path
+        for path in sorted(drawn.glob("*.png"))
+        if path.is_file() and _is_whole_png(path.read_bytes())
+    }
+
+
+def _is_whole_png(contents: bytes) -> bool:
+    """Returns whether a PNG was written to its end: kills tore older ones."""
+    return contents.startswith(_PNG_START) and contents.endswith(_PNG_END)

@@ -91,6 +91,7 @@ def _is_whole(line: Mapping[str, Any]) -> bool:
         and line.get("split") in ("train", "held_out")
         and is_number(line.get(metrics_record.LOSS))
         and is_number(line.get("chance"))
+        and line["chance"] > 0
     )
 
 
@@ -100,7 +101,8 @@ def _record(name: str, lines: list[Mapping[str, Any]]) -> TaskRecord:
         values = numbers(line.get("metrics"))
         points[line["split"]].append(Point(line["step"], line["loss"], values))
     last = lines[-1]
-    num_steps, walls = last.get("task_step"), [l.get("wall_s") for l in lines]
+    num_steps = last.get("task_step")
+    walls = [line.get("wall_s") for line in lines]
     return TaskRecord(
         name,
         num_steps if isinstance(num_steps, int) else 0,

@@ -65,38 +65,52 @@ def judge(
     if not record.held_out:
         return Verdict(UNJUDGED, "", _unjudged(record))
     last = record.held_out[-1]
-    result = told.tell(last.metrics, record.metrics_chance)
-    gain, kept = _gain(record), _kept(record)
-    seen = (
-        f"its {words.counted(trained_on, noun)}"
-        if trained_on is not None
-        else f"its {noun}s"
-    )
-    figures = (
+    kind = _kind(record)
+    reason = (
         f"Its loss is {record.training_loss():.3f} on what it trains on and "
         f"{last.loss:.3f} on what was held out; a blind guess gets "
-        f"{record.chance:.3f}."
+        f"{record.chance:.3f}. {_meaning(record, kind, noun, trained_on)}"
     )
-    if gain < _BAND:
-        kind = LEVEL if last.loss <= (1 + _BAND) * record.chance else WORSE
-        reason = f"{figures} It has not begun to learn."
-    elif kept >= _MOST:
-        kind = LEARNS
-        reason = f"{figures} {_share(kept)} of what it learned holds for new ones."
-    elif last.loss < (1 - _BAND) * record.chance:
-        kind = IN_PART
-        reason = (
-            f"{figures} {_share(kept)} of what it learned holds for new "
-            f"{noun}s; the rest is {seen} learned by heart."
+    if kind == BY_HEART:
+        reason += _but_right(record, told, num_judged)
+    if kind in (IN_PART, BY_HEART):
+        reason += _best_time(record)
+    result = told.tell(last.metrics, record.metrics_chance)
+    return Verdict(kind, result, reason)
+
+
+def _kind(record: task_record.TaskRecord) -> str:
+    held_out = record.held_out[-1].loss / record.chance
+    if _gain(record) < _BAND:
+        return LEVEL if held_out <= 1 + _BAND else WORSE
+    if _kept(record) >= _MOST:
+        return LEARNS
+    return IN_PART if held_out < 1 - _BAND else BY_HEART
+
+
+def _meaning(
+    record: task_record.TaskRecord,
+    kind: str,
+    noun: str,
+    trained_on: int | None,
+) -> str:
+    """Returns what the losses mean, in a sentence."""
+    seen = f"its {noun}s"
+    if trained_on is not None:
+        seen = f"its {words.counted(trained_on, noun)}"
+    if kind in (LEVEL, WORSE):
+        return "It has not begun to learn."
+    if kind == BY_HEART:
+        return (
+            f"It has learned {seen} by heart, and nothing that makes the loss "
+            "on new ones better than a guess."
         )
-    else:
-        kind = BY_HEART
-        reason = (
-            f"{figures} It has learned {seen} by heart, and nothing that "
-            f"makes the loss on new ones better than a guess."
-            + _but_right(record, told, num_judged)
-        )
-    return Verdict(kind, result, reason + _best_time(record, kind))
+    kept = _kept(record)
+    share = "All" if kept >= 1 else f"{kept:.0%}"
+    told = f"{share} of what it learned holds for new {noun}s"
+    if kind == LEARNS:
+        return f"{told}."
+    return f"{told}; the rest is {seen} learned by heart."
 
 
 def _gain(record: task_record.TaskRecord) -> float:
@@ -108,10 +122,6 @@ def _kept(record: task_record.TaskRecord) -> float:
     """Returns which share of that is gone on held-out examples too."""
     held_out = 1 - record.held_out[-1].loss / record.chance
     return held_out / _gain(record) if _gain(record) > 0 else 0.0
-
-
-def _share(kept: float) -> str:
-    return "All" if kept >= 1 else f"{kept:.0%}"
 
 
 def _unjudged(record: task_record.TaskRecord) -> str:
@@ -141,14 +151,12 @@ def _but_right(
     )
 
 
-def _best_time(record: task_record.TaskRecord, kind: str) -> str:
+def _best_time(record: task_record.TaskRecord) -> str:
     """Returns a sentence where held-out examples were better before."""
     best = min(record.held_out, key=lambda point: point.loss)
     now = record.chance - record.held_out[-1].loss
     then = record.chance - best.loss
-    if kind not in (IN_PART, BY_HEART) or then < _BAND * record.chance:
-        return ""
-    if now >= _FALLEN * then:
+    if then < _BAND * record.chance or now >= _FALLEN * then:
         return ""
     return (
         f" It was best at step {best.step:,}, with {best.loss:.3f}: since then "

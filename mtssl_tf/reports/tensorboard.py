@@ -7,7 +7,8 @@ import contextlib
 import pathlib
 
 import numpy as np
-import tensorflow as tf
+
+from mtssl_tf.lazy_imports import tf
 
 FOLDER = "tensorboard"
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.motion import labeller
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
@@ -384,4 +385,7 @@ def _open_probe(folder: str) -> Any:
 
 
 def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(path.suffix, bgr)[1]
+    with atomic_file.open_new(path) as file:
+        file.write(encoded.tobytes())

@@ -107,7 +107,9 @@ def test_other_files_elsewhere_are_refused(tmp_path):
 def test_the_digest_of_many_files_is_as_it_always_was(tmp_path):
     """Each name, and the size of every third file: runs of 0.1.0 go on."""
     names = _pictures(tmp_path / "pics", range(800))
-    run_directory.check_content(tmp_path, "images", f"{tmp_path}/pics", names, 0)
+    run_directory.check_content(
+        tmp_path, "images", f"{tmp_path}/pics", names, 0
+    )
     noted = json.loads((tmp_path / "data.json").read_text())["images"]
     assert noted["count"] == 800 and noted["held_out"] == 0
     digest = hashlib.sha256()
