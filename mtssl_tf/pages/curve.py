@@ -1,4 +1,4 @@
-"""A task's losses as SVG: training, held-out, and a blind guess's.
+"""A task's measure as SVG: training, held-out, and a blind guess's.
 
 Colours are the page's (`style.css`), so that they follow light and dark.
 """
@@ -16,10 +16,10 @@ from mtssl_tf.pages import task_record
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 24, 12, 34
 _ROOM = 0.08  # of the height, above the highest and below the lowest
-# Of a blind guess's loss, that the axis spans at least: less would make
+# Of a blind guess's, that the axis spans at least: less would make
 # mountains of noise.
 _MIN_SPAN = 0.3
-# What lies above so many times a blind guess's loss is drawn at the top: a
+# What lies above so many times a blind guess's is drawn at the top: a
 # run that diverged once would hide all else.
 _CEILING = 2.0
 _MAX_POINTS = 400  # of a line; a long run has logged more
@@ -37,7 +37,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Dot:
-    """A held-out loss; `is_above` where it is off the top."""
+    """A held-out value; `is_above` where it is off the top."""
 
     x: float
     y: float
@@ -50,13 +50,13 @@ class Curve:
     """What the template draws, in units of the SVG.
 
     Attributes:
-        raw: 'x,y x,y ...' of the training losses as they were logged.
+        raw: 'x,y x,y ...' of the training values as they were logged.
         smooth: the same of their running mean.
-        dots: held-out losses.
-        chance: y of a blind guess's loss.
+        dots: held-out values.
+        chance: y of a blind guess's.
         x_ticks: steps.
-        y_ticks: losses.
-        is_cut: whether some training losses are off the top.
+        y_ticks: values.
+        is_cut: whether some training values are off the top.
     """
 
     raw: str
@@ -69,7 +69,7 @@ class Curve:
 
 
 class _Axes:
-    """From steps and losses to places."""
+    """From steps and values to places."""
 
     def __init__(self, last_step: int, bottom: float, top: float) -> None:
         self.last_step = max(last_step, 1)
@@ -79,8 +79,8 @@ class _Axes:
         share = step / self.last_step
         return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
-    def y(self, loss: float) -> float:
-        share = (loss - self.bottom) / (self.top - self.bottom)
+    def y(self, value: float) -> float:
+        share = (value - self.bottom) / (self.top - self.bottom)
         share = min(max(share, 0.0), 1.0)
         return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 1)
 
@@ -88,32 +88,31 @@ class _Axes:
         return " ".join(f"{self.x(x):g},{self.y(y):g}" for x, y in points)
 
 
-def draw(record: task_record.TaskRecord, last_step: int) -> Curve:
-    """Returns the curve of a task, over the steps of the whole run."""
-    training = [(point.step, point.loss) for point in record.training]
-    losses = [point.loss for point in (*record.training, *record.held_out)]
-    axes = _Axes(last_step, *_range(losses, record.chance))
+def draw(measure: task_record.Measure, last_step: int) -> Curve:
+    """Returns the curve of a measure, over the steps of the whole run."""
+    values = [value for _, value in (*measure.training, *measure.held_out)]
+    axes = _Axes(last_step, *_range(values, measure.chance))
     return Curve(
-        raw=axes.line(thinned(training)),
-        smooth=axes.line(thinned(smoothed(training))),
+        raw=axes.line(thinned(measure.training)),
+        smooth=axes.line(thinned(smoothed(measure.training))),
         dots=tuple(
             Dot(
-                axes.x(point.step),
-                axes.y(point.loss),
-                f"step {point.step:,}: held out {point.loss:.3f}",
-                point.loss > axes.top,
+                axes.x(step),
+                axes.y(value),
+                f"step {step:,}: held out {value:.3f}",
+                value > axes.top,
             )
-            for point in record.held_out
+            for step, value in measure.held_out
         ),
-        chance=axes.y(record.chance),
+        chance=axes.y(measure.chance),
         x_ticks=tuple(
             Tick(axes.x(step), f"{step:,.0f}") for step in ticks(0, last_step)
         ),
         y_ticks=tuple(
-            Tick(axes.y(loss), f"{loss:g}")
-            for loss in ticks(axes.bottom, axes.top)
+            Tick(axes.y(value), f"{value:g}")
+            for value in ticks(axes.bottom, axes.top)
         ),
-        is_cut=any(loss > axes.top for _, loss in training),
+        is_cut=any(value > axes.top for _, value in measure.training),
     )
 
 
@@ -126,7 +125,7 @@ def smoothed(
     everywhere.
     """
     reach = len(points) // (2 * _SMOOTH_OVER)
-    sums = [0.0, *itertools.accumulate(loss for _, loss in points)]
+    sums = [0.0, *itertools.accumulate(value for _, value in points)]
     means = []
     for index, (step, _) in enumerate(points):
         own = min(reach, index, len(points) - 1 - index)
@@ -143,9 +142,9 @@ def thinned(
     return points[::-1][::spacing][::-1]
 
 
-def _range(losses: Sequence[float], chance: float) -> tuple[float, float]:
-    """Returns the lowest and the highest loss that is drawn."""
-    shown = [min(loss, _CEILING * chance) for loss in (*losses, chance)]
+def _range(values: Sequence[float], chance: float) -> tuple[float, float]:
+    """Returns the lowest and the highest value that is drawn."""
+    shown = [min(value, _CEILING * chance) for value in (*values, chance)]
     low, high = min(shown), max(shown)
     span = max(high - low, _MIN_SPAN * chance)
     middle = (high + low) / 2

@@ -39,7 +39,7 @@ class TaskPart:
         record: of the task.
         told: its words.
         verdict: on it.
-        curve: of its losses.
+        curve: of its measure over time.
         picture: of what it sees and predicts; None where none was drawn.
     """
 
@@ -53,6 +53,11 @@ class TaskPart:
     def title(self) -> str:
         """The task's name, as a title."""
         return self.record.name.replace("_", " ").capitalize()
+
+    @property
+    def measure(self) -> str:
+        """What the curve shows, in words."""
+        return verdict_lib.shown(self.record.measure(self.told.measure).name)
 
     @property
     def figures(self) -> list[tuple[str, float, float | None]]:
@@ -223,7 +228,7 @@ def _part(
             run.examples[kind].trained_on,
             batches * limits_lib.batch_size(run, name),
         ),
-        curve_lib.draw(record, run.step),
+        curve_lib.draw(record.measure(told.measure), run.step),
         run.pictures.get(name),
     )
 

@@ -33,6 +33,29 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measure:
+    """One number of a task over time; less is better.
+
+    Attributes:
+        name: 'loss', or a metric's.
+        chance: what a blind guess gets.
+        training: (step of all tasks, value) on training examples.
+        held_out: the same on held-out ones.
+    """
+
+    name: str
+    chance: float
+    training: tuple[tuple[int, float], ...]
+    held_out: tuple[tuple[int, float], ...]
+
+    def last_training(self) -> float:
+        """Returns the mean of the last training values; NaN for none."""
+        count = max(_MIN_LAST, math.ceil(_LAST_SHARE * len(self.training)))
+        values = [value for _, value in self.training[-count:]]
+        return sum(values) / len(values) if values else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
 class TaskRecord:
     """One task of a run.
 
@@ -54,11 +77,30 @@ class TaskRecord:
     held_out: tuple[Point, ...]
     seconds: float
 
-    def training_loss(self) -> float:
-        """Returns the mean loss of the last training lines; NaN for none."""
-        count = max(_MIN_LAST, math.ceil(_LAST_SHARE * len(self.training)))
-        losses = [point.loss for point in self.training[-count:]]
-        return sum(losses) / len(losses) if losses else math.nan
+    def measure(self, metric: str = "") -> Measure:
+        """Returns a metric over time, or the loss where there is none such.
+
+        Args:
+            metric: by name, with a blind guess's value above 0; '' is the
+                loss.
+        """
+        chance = self.metrics_chance.get(metric, 0.0)
+        training, held_out = (
+            tuple(
+                (point.step, point.metrics[metric])
+                for point in points
+                if metric in point.metrics
+            )
+            for points in (self.training, self.held_out)
+        )
+        if chance > 0 and (training or held_out):
+            return Measure(metric, chance, training, held_out)
+        return Measure(
+            metrics_record.LOSS,
+            self.chance,
+            tuple((point.step, point.loss) for point in self.training),
+            tuple((point.step, point.loss) for point in self.held_out),
+        )
 
 
 def load_task_records(

@@ -1,9 +1,10 @@
 """What a task has learned, in words: for the page, and for the terminal.
 
-A task is judged by the loss on examples that it was never trained on, beside
-what a blind guess gets. What its loss fell by on training examples is what it
-learned in all; the share of it that is there on held-out ones as well holds
-for new examples, and the rest was learned by heart.
+A task is judged by its loss, or the measure that its words name, on examples
+that it was never trained on, beside what a blind guess gets. What that fell by
+on training examples is what it learned in all; the share of it that is there
+on held-out ones as well holds for new examples, and the rest was learned by
+heart.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LEVEL = "level with a blind guess"
 WORSE = "worse than a blind guess"
 UNJUDGED = "not judged"
 
-# ours: of a blind guess's loss. A mean over some hundred held-out examples
+# ours: of what a blind guess gets. A mean over some hundred held-out examples
 # that is nearer to it than this may be chance.
 _BAND = 0.03
 _MOST = 0.75  # ours: of what was learned, if it holds a task generalises
@@ -62,39 +63,47 @@ def judge(
         trained_on: how many of them were trained on, if that is known.
         num_judged: examples that each judgement is a mean over.
     """
-    if not record.held_out:
-        return Verdict(UNJUDGED, "", _unjudged(record))
-    last = record.held_out[-1]
-    kind = _kind(record)
+    measure = record.measure(told.measure)
+    if not measure.held_out:
+        return Verdict(UNJUDGED, "", _unjudged(measure))
+    kind = _kind(measure)
     reason = (
-        f"Its loss is {record.training_loss():.3f} on what it trains on and "
-        f"{last.loss:.3f} on what was held out; a blind guess gets "
-        f"{record.chance:.3f}. {_meaning(record, kind, noun, trained_on)}"
+        f"Its {shown(measure.name)} is {measure.last_training():.3f} on what "
+        f"it trains on and {measure.held_out[-1][1]:.3f} on what was held "
+        f"out; a blind guess gets {measure.chance:.3f}. "
+        f"{_meaning(measure, kind, noun, trained_on)}"
     )
     if kind == BY_HEART:
         reason += _but_right(record, told, num_judged)
     if kind in (IN_PART, BY_HEART):
-        reason += _best_time(record)
-    result = told.tell(last.metrics, record.metrics_chance)
-    return Verdict(kind, result, reason)
+        reason += _best_time(measure)
+    last = record.held_out[-1]
+    return Verdict(kind, told.tell(last.metrics, record.metrics_chance), reason)
 
 
-def _kind(record: task_record.TaskRecord) -> str:
-    held_out = record.held_out[-1].loss / record.chance
-    if _gain(record) < _BAND:
-        return LEVEL if held_out <= 1 + _BAND else WORSE
-    if _kept(record) >= _MOST:
+def shown(name: str) -> str:
+    """Returns a measure's name in words."""
+    return name.replace("_", " ")
+
+
+def _kind(measure: task_record.Measure) -> str:
+    held_out = measure.held_out[-1][1] / measure.chance
+    if held_out > 1 + _BAND:
+        return BY_HEART if _gain(measure) > 0 else WORSE
+    if _gain(measure) < _BAND:
+        return LEVEL
+    if _kept(measure) >= _MOST:
         return LEARNS
     return IN_PART if held_out < 1 - _BAND else BY_HEART
 
 
 def _meaning(
-    record: task_record.TaskRecord,
+    measure: task_record.Measure,
     kind: str,
     noun: str,
     trained_on: int | None,
 ) -> str:
-    """Returns what the losses mean, in a sentence."""
+    """Returns what the numbers mean, in a sentence."""
     seen = f"its {noun}s"
     if trained_on is not None:
         seen = f"its {words.counted(trained_on, noun)}"
@@ -102,10 +111,10 @@ def _meaning(
         return "It has not begun to learn."
     if kind == BY_HEART:
         return (
-            f"It has learned {seen} by heart, and nothing that makes the loss "
-            "on new ones better than a guess."
+            f"What it has learned of {seen} holds for these alone: on new ones "
+            f"its {shown(measure.name)} is no better than a guess's."
         )
-    kept = _kept(record)
+    kept = _kept(measure)
     share = "All" if kept >= 1 else f"{kept:.0%}"
     told = f"{share} of what it learned holds for new {noun}s"
     if kind == LEARNS:
@@ -113,22 +122,23 @@ def _meaning(
     return f"{told}; the rest is {seen} learned by heart."
 
 
-def _gain(record: task_record.TaskRecord) -> float:
-    """Returns the loss that training took away, as a share of chance."""
-    return 1 - record.training_loss() / record.chance
+def _gain(measure: task_record.Measure) -> float:
+    """Returns what training took away, as a share of a blind guess's."""
+    return 1 - measure.last_training() / measure.chance
 
 
-def _kept(record: task_record.TaskRecord) -> float:
+def _kept(measure: task_record.Measure) -> float:
     """Returns which share of that is gone on held-out examples too."""
-    held_out = 1 - record.held_out[-1].loss / record.chance
-    return held_out / _gain(record) if _gain(record) > 0 else 0.0
+    held_out = 1 - measure.held_out[-1][1] / measure.chance
+    return held_out / _gain(measure) if _gain(measure) > 0 else 0.0
 
 
-def _unjudged(record: task_record.TaskRecord) -> str:
+def _unjudged(measure: task_record.Measure) -> str:
     return (
-        f"Its loss is {record.training_loss():.3f} on what it trains on; a "
-        f"blind guess gets {record.chance:.3f}. Nothing has been judged on "
-        "held-out examples so far, so that nobody knows what of it holds."
+        f"Its {shown(measure.name)} is {measure.last_training():.3f} on what "
+        f"it trains on; a blind guess gets {measure.chance:.3f}. Nothing has "
+        "been judged on held-out examples so far, so that nobody knows what "
+        "of it holds."
     )
 
 
@@ -151,14 +161,14 @@ def _but_right(
     )
 
 
-def _best_time(record: task_record.TaskRecord) -> str:
+def _best_time(measure: task_record.Measure) -> str:
     """Returns a sentence where held-out examples were better before."""
-    best = min(record.held_out, key=lambda point: point.loss)
-    now = record.chance - record.held_out[-1].loss
-    then = record.chance - best.loss
-    if then < _BAND * record.chance or now >= _FALLEN * then:
+    step, best = min(measure.held_out, key=lambda pair: pair[1])
+    now = measure.chance - measure.held_out[-1][1]
+    then = measure.chance - best
+    if then < _BAND * measure.chance or now >= _FALLEN * then:
         return ""
     return (
-        f" It was best at step {best.step:,}, with {best.loss:.3f}: since then "
-        "it gets worse on new ones."
+        f" It was best at step {step:,}, with {best:.3f}: since then it gets "
+        "worse on new ones."
     )

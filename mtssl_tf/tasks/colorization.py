@@ -87,6 +87,9 @@ class Colorization(base.Task):
             "better), those that are frequent anyhow "
             "{chance_cross_entropy:.2f}."
         ),
+        # The loss is 0 for grey pictures, of which there may be more among
+        # those that are held out.
+        measure="cross_entropy",
     )
     side_setting: ClassVar[str | None] = "short_side_px"
     learns_from_color: ClassVar[bool] = True

@@ -15,12 +15,15 @@ class TaskWords:
         shows: what `Task.draw` draws in a row, as 'frame, what moves'.
         result: a sentence on a judgement, to be formatted with the metrics
             by name, and with a blind guess's as `chance_NAME`.
+        measure: the metric that tells what was learned where the loss does
+            not, less being better; the loss if it is left out.
         share_right: the metric that is a share of right answers.
     """
 
     question: str = ""
     shows: str = ""
     result: str = ""
+    measure: str = ""
     share_right: str = ""
 
     def tell(

@@ -10,7 +10,7 @@ from mtssl_tf.pages import task_record
 def _draw(training, held_out, last_step=100):
     lines = written_run.lines(training, held_out)
     record = task_record.load_task_records(lines)[written_run.TASK]
-    return curve.draw(record, last_step)
+    return curve.draw(record.measure(), last_step)
 
 
 def test_places_are_those_of_the_axes():

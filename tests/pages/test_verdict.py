@@ -35,11 +35,17 @@ def _judge(training, held_out, trained_on=100, accuracy=0.25):
         ((1.0,), (1.1,), verdict.LEARNS, "90% of what it learned holds"),
         ((1.0,), (0.9,), verdict.LEARNS, "All of what it learned holds"),
         ((1.0,), (1.6,), verdict.IN_PART, "40% .* its 100 pictures .*heart"),
-        ((1.0,), (2.4,), verdict.BY_HEART, "learned its 100 pictures by heart"),
+        (
+            (1.0,),
+            (2.4,),
+            verdict.BY_HEART,
+            "100 pictures holds for these alone",
+        ),
         ((1.0,), (1.99,), verdict.BY_HEART, "2.000"),
         ((1.99,), (2.01,), verdict.LEVEL, "not begun to learn"),
         ((4e13,), (4e13,), verdict.WORSE, "not begun to learn"),
-        ((1.99,), (2.3,), verdict.WORSE, "2.300"),
+        ((1.99,), (2.3,), verdict.BY_HEART, "2.300"),
+        ((2.01,), (2.3,), verdict.WORSE, "2.300"),
     ],
 )
 def test_a_verdict_is_by_what_holds_for_new_ones(
@@ -71,14 +77,29 @@ def test_a_better_time_before_is_named():
 
 def test_an_unknown_number_of_pictures_is_not_said():
     reason = _judge((1.0,), (2.4,), trained_on=None).reason
-    assert "learned its pictures by heart" in reason
+    assert "learned of its pictures holds for these alone" in reason
 
 
 def test_the_last_tenth_of_training_counts():
     record = _record([2.0] * 60 + [1.0] * 5, ())
     # 7 of 65 lines: five of 1.0 and two of 2.0.
-    assert record.training_loss() == pytest.approx(9 / 7)
+    assert record.measure().last_training() == pytest.approx(9 / 7)
 
 
 def test_numbers_that_a_version_lacks_leave_the_sentence_out():
     assert _WORDS.tell({"accuracy": 0.5}, {}) == ""
+
+
+def test_a_task_is_judged_by_the_measure_that_it_names():
+    told = words.TaskWords(measure="entropy")
+    lines = written_run.lines((1.0,), (0.5,), "t")
+    record = task_record.load_task_records(lines)["t"]
+    found = verdict.judge(record, told, "picture", 100, 256)
+    assert found.kind == verdict.LEARNS and "Its loss is" in found.reason
+    for line, value in zip(lines, (1.5, 3.5)):
+        line["metrics"] = {"entropy": value}
+        line["metrics_chance"] = {"entropy": 3.0}
+    record = task_record.load_task_records(lines)["t"]
+    found = verdict.judge(record, told, "picture", 100, 256)
+    assert found.kind == verdict.BY_HEART
+    assert "Its entropy is 1.500" in found.reason
