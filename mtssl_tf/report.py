@@ -78,7 +78,14 @@ def write_report(
     if out is not None:
         paths.check_parent(path, f"--out={path}")
     built = run_page.build(workdir)
-    atomic_file.write_text(path, run_page.as_html(built))
+    page = run_page.as_html(built)
+    try:
+        atomic_file.write_text(path, page)
+    except OSError as error:
+        raise type(error)(
+            f"{path} cannot be written: {error.strerror}. Name a file that "
+            "can be, with --out."
+        ) from error
     return f"{run_page.as_text(built)}\n\nWrote {path}: open it in a browser."
 
 

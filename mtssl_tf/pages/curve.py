@@ -25,6 +25,7 @@ _CEILING = 2.0
 _MAX_POINTS = 400  # of a line; a long run has logged more
 _SMOOTH_OVER = 25  # parts of a run that a mean goes over
 _NUM_TICKS = 4
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,5 +158,7 @@ def ticks(bottom: float, top: float) -> list[float]:
     rough = (top - bottom) / _NUM_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     spacing = next(n * power for n in (1, 2, 5, 10) if n * power >= rough)
-    first, last = math.ceil(bottom / spacing), math.floor(top / spacing)
+    # An end that is round itself is one of them, whatever its last bits.
+    first = math.ceil(bottom / spacing - _ROUNDING)
+    last = math.floor(top / spacing + _ROUNDING)
     return [round(n * spacing, 10) for n in range(first, last + 1)]
