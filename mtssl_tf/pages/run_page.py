@@ -23,6 +23,9 @@ _TEMPLATE = "run.html"
 _MIX = "mixing_weights"
 # Of `RunRecord.measured`: how to read what is told by name and number alone.
 _ABOUT = {
+    "rank": "How many directions the vectors of pictures use (RankMe), of at "
+    "most so many: near 1 the trunk says the same of every picture. Spread 0 "
+    "and cosine 1 are collapse.",
     "probe": "Which share of the labelled pictures of --probe is told right by "
     "reading the trunk alone.",
     "gradient_cosines": "Cosines of the tasks' gradients on the trunk, as last "
