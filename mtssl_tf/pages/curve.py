@@ -107,7 +107,8 @@ def draw(measure: task_record.Measure, last_step: int) -> Curve:
         ),
         chance=axes.y(measure.chance),
         x_ticks=tuple(
-            Tick(axes.x(step), f"{step:,.0f}") for step in ticks(0, last_step)
+            Tick(axes.x(step), f"{step:,.0f}")
+            for step in ticks(0, axes.last_step)
         ),
         y_ticks=tuple(
             Tick(axes.y(value), f"{value:g}")

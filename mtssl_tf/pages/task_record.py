@@ -15,6 +15,8 @@ from mtssl_tf.reports import metrics_record
 # ours: of the training lines, whose mean is what a task has come to.
 _LAST_SHARE = 0.1
 _MIN_LAST = 3
+_MAX = 3.4e38  # float32's: what is trained writes no larger number
+_MIN_CHANCE = 1e-6  # ours: of no guess is less expected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +95,7 @@ class TaskRecord:
             )
             for points in (self.training, self.held_out)
         )
-        if chance > 0 and (training or held_out):
+        if chance >= _MIN_CHANCE and (training or held_out):
             return Measure(metric, chance, training, held_out)
         return Measure(
             metrics_record.LOSS,
@@ -122,9 +124,9 @@ def numbers(values: Any) -> dict[str, float]:
 
 
 def is_number(value: Any) -> bool:
-    """Returns whether a value of JSON is a finite number."""
+    """Returns whether a value of JSON is a number that training writes."""
     is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)
+    return is_real and abs(value) <= _MAX
 
 
 def _is_whole(line: Mapping[str, Any]) -> bool:
@@ -133,7 +135,7 @@ def _is_whole(line: Mapping[str, Any]) -> bool:
         and line.get("split") in ("train", "held_out")
         and is_number(line.get(metrics_record.LOSS))
         and is_number(line.get("chance"))
-        and line["chance"] > 0
+        and line["chance"] >= _MIN_CHANCE
     )
 
 

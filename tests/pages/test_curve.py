@@ -39,6 +39,11 @@ def test_a_flat_line_is_no_mountain():
     assert abs(first - second) < 1
 
 
+def test_a_run_at_its_start_is_drawn():
+    drawn = _draw((2.0,), (2.0,), last_step=0)
+    assert drawn.x_ticks[0].text == "0" and drawn.dots
+
+
 def test_a_mean_is_centred_and_over_a_part():
     points = [(step, float(step % 2)) for step in range(500)]
     means = curve.smoothed(points)

@@ -31,6 +31,8 @@ def test_lines_become_points():
         {"loss": "low"},
         {"loss": json.loads("NaN")},
         {"loss": True},
+        {"loss": 1e300},
+        {"chance": 1e-300},
         {"chance": 0.0},
         {"chance": [2.0]},
     ],
