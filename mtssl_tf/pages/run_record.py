@@ -168,7 +168,7 @@ def _planned(folder: pathlib.Path, settings: Mapping[str, Any]) -> int | None:
     train = settings.get("train")
     train = train if isinstance(train, Mapping) else {}
     steps, hours = train.get("steps"), train.get("hours", 0.0)
-    if not task_record.is_number(steps) or not task_record.is_number(hours):
+    if not isinstance(steps, int) or not task_record.is_number(hours):
         return None
     return time_budget.TimeBudget(folder, steps, hours).num_steps
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 import dataclasses
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from mtssl_tf.reports import metrics_record
 
@@ -123,7 +123,7 @@ def numbers(values: Any) -> dict[str, float]:
     return {key: value for key, value in values.items() if is_number(value)}
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Returns whether a value of JSON is a number that training writes."""
     is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_real and abs(value) <= _MAX
