@@ -24,10 +24,10 @@ _FLOORS = (
     ("config", "export_record", "recipes"),
     ("config_checks",),
     ("training",),
-    ("checkup", "distribute", "pretrained"),
+    ("checkup", "distribute", "pages", "pretrained"),
     ("embedding", "formats", "old_weights", "slim_checkpoint"),
     ("model_card", "pretraining"),
-    ("doctor", "embed", "export", "masks", "train_flags"),
+    ("doctor", "embed", "export", "masks", "report", "train_flags"),
     ("scripts", "train"),
     ("mtssl_tf",),  # the public face: its `__init__.py`
     ("evaluation",),

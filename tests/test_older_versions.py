@@ -19,6 +19,7 @@ from evaluation import imagenet_linear
 from evaluation import result
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained
+from mtssl_tf import report
 from mtssl_tf.data import sample_set
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_log
@@ -68,6 +69,12 @@ def test_the_trunk_gives_the_same_features(older, expected, name):
         np.testing.assert_allclose(
             np.asarray(units[unit]).reshape(-1)[::37][:8], features, rtol=1e-4
         )
+
+
+def test_a_run_has_its_page(older, tmp_path):
+    words = report.write_report(older / "run", tmp_path / "page.html")
+    assert "4 tasks trained one trunk" in words and "4 steps" in words
+    assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
 def test_the_mixes_of_a_run_are_those_that_it_wrote(older):

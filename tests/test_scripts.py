@@ -87,6 +87,8 @@ def test_an_install_from_a_wheel_trains_elsewhere(tmp_path):
     foreign = r"cuda|oneDNN|absl::InitializeLog|Sharding|deprecated"
     assert not re.search(foreign, trained.stderr, re.IGNORECASE)
     run("mtssl-export", "--workdir=run", "--out=trunk")
+    assert "What next" in run("mtssl-report", "run").stdout
+    assert (elsewhere / "run" / "report.html").is_file()
     pictures = next((tmp_path / ".cache").rglob("images"))
     run("mtssl-embed", "--trunk=trunk", f"--images={pictures}", "--out=v.csv")
     assert len((elsewhere / "v.csv").read_text().splitlines()) > 1

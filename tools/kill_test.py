@@ -62,7 +62,6 @@ class Scenario:
         command: (inputs, folder to write) -> arguments of Python.
         digest: folder -> name of each result -> what must be the same.
         is_in_writes: kills when a file has just appeared, not at any moment.
-        works_in_run: writes into a run directory, so has a copy of one.
         whole: what appears in one piece at the end, and is not written again:
             who is killed after that has come to the end, and the next start
             would be refused.
@@ -72,7 +71,6 @@ class Scenario:
     command: Callable[[pathlib.Path, pathlib.Path], Sequence[str]]
     digest: kill_digests.Digest
     is_in_writes: bool = False
-    works_in_run: bool = False
     whole: str = ""
 
 
@@ -173,10 +171,12 @@ SCENARIOS = (
         whole="vectors.npz",
     ),
     Scenario(
-        "plot_run",
-        lambda i, o: (*("-m", "tools.plot_run", f"--workdir={o / 'run'}"),),
+        "report",
+        lambda i, o: (
+            *("-m", "mtssl_tf.report", str(i / "trained" / "run")),
+            f"--out={o / 'report.html'}",
+        ),
         kill_digests.hash_files,
-        works_in_run=True,
     ),
     Scenario(
         "masks",
@@ -275,7 +275,7 @@ def kill_and_compare(
     shutil.rmtree(folder, ignore_errors=True)
     whole, killed = folder / "undisturbed", folder / "killed"
     for each in (whole, killed):
-        _prepare(scenario, inputs, each)
+        each.mkdir(parents=True)
     log = folder / "log"
     start = time.monotonic()
     outcome.failed = _run_to_end(scenario.command(inputs, whole), log)
@@ -291,7 +291,7 @@ def kill_and_compare(
         ):
             found |= _compare(expected, scenario.digest(killed))
             shutil.rmtree(killed)
-            _prepare(scenario, inputs, killed)
+            killed.mkdir(parents=True)
     outcome.failed = outcome.failed or _run_to_end(
         scenario.command(inputs, killed), log
     )
@@ -303,14 +303,6 @@ def kill_and_compare(
 
 def _is_whole(scenario: Scenario, folder: pathlib.Path) -> bool:
     return bool(scenario.whole) and (folder / scenario.whole).exists()
-
-
-def _prepare(
-    scenario: Scenario, inputs: pathlib.Path, folder: pathlib.Path
-) -> None:
-    folder.mkdir(parents=True)
-    if scenario.works_in_run:
-        shutil.copytree(inputs / "trained" / "run", folder / "run")
 
 
 def _run_and_kill(

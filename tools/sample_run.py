@@ -1,7 +1,8 @@
 """The first thing to run: `python -m tools.sample_run`.
 
-Trains on the built-in sample set, exports the trunk, and plots the run. Every
-step is an ordinary command, printed before it starts.
+Trains on the built-in sample set, exports the trunk, and says what was learned,
+in words and on a page. Every step is an ordinary command, printed before it
+starts.
 """
 
 # ruff: noqa: E402
@@ -25,34 +26,39 @@ from tools import child_process
 
 _FLAGS = flags.FlagValues()
 command.define_path("workdir", "runs/sample", "Run directory.", _FLAGS)
-flags.DEFINE_integer("steps", 2500, "Training steps.", 1, flag_values=_FLAGS)
+# ours: later, colours and motion get better on the tiles and clips that are
+# trained on, and worse on those that are held out.
+flags.DEFINE_integer("steps", 1200, "Training steps.", 1, flag_values=_FLAGS)
+
+_SETTINGS = (
+    # Grey pictures: the slowest task starts to learn sooner.
+    "--harmonize",
+    # The usual twentieth would be five tiles, three of them gravel, grass and
+    # stars, of which nobody could say what lies where.
+    "--set=data.held_out_images=0.2",
+    "--set=train.judge_every=150",
+)
 
 
 def sample_run(workdir: pathlib.Path, steps: int) -> None:
-    """Trains, exports and plots.
+    """Trains, exports and reports.
 
     Raises:
         subprocess.CalledProcessError: a command failed; it has said why.
     """
     exported = workdir.with_name(f"{workdir.name}_export")
-    # Grey pictures: the slowest task starts to learn sooner.
     _run(
         "mtssl_tf.train",
         f"--workdir={workdir}",
         f"--steps={steps}",
-        "--harmonize",
+        *_SETTINGS,
     )
     if exported.exists():
         print(f"{exported} is there already and is left as it is.")
     else:
         _run("mtssl_tf.export", f"--workdir={workdir}", f"--out={exported}")
-    _run("tools.plot_run", f"--workdir={workdir}")
-    print(
-        f"\nLook at {workdir}/report.png and {exported}/README.md, or run\n"
-        f"  tensorboard --logdir={workdir}\n"
-        "Your own pictures and videos: python -m mtssl_tf.train --images=DIR "
-        "--videos=DIR --workdir=DIR"
-    )
+    _run("mtssl_tf.report", str(workdir))
+    print(f"The trunk is in {exported}; its README.md says how to use it.")
 
 
 def _run(module: str, *arguments: str) -> None:

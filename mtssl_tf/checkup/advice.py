@@ -11,6 +11,7 @@ from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.checkup import clip_facts as clip_facts_lib
 from mtssl_tf.checkup import picture_facts as picture_facts_lib
 from mtssl_tf.files import names as names_lib
+from mtssl_tf.reports import words
 
 # ours: of the pictures, that are too small for a task before it is advised.
 _MANY = 0.25
@@ -40,7 +41,7 @@ def _on_files(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
         )
     elif facts.unusable:
         yield (
-            f"{counted(len(facts.unusable), 'picture')} cannot be used. "
+            f"{words.counted(len(facts.unusable), 'picture')} cannot be used. "
             "Training takes others in their place; nothing has to be done."
         )
     camera = {
@@ -144,8 +145,9 @@ def _on_groups(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
     if not facts.groups:
         return
     more = sum(len(group) - 1 for group in facts.groups)
+    groups = words.counted(len(facts.groups), "group")
     yield (
-        f"{counted(more, 'picture')} of {counted(len(facts.groups), 'group')} "
+        f"{words.counted(more, 'picture')} of {groups} "
         "of nearly the same could go: keep one of each. Where one is trained "
         "on and another is held out, what is measured looks better than it is."
     )
@@ -170,21 +172,16 @@ def on_clips(
     advice = []
     if unusable:
         advice.append(
-            f"{counted(len(unusable), 'clip')} cannot be used: "
+            f"{words.counted(len(unusable), 'clip')} cannot be used: "
             f"{names_lib.some(unusable)}. Training takes others in their "
             "place; nothing has to be done."
         )
     if still:
         advice.append(
-            f"In {counted(len(still), 'clip')} nothing moves: "
+            f"In {words.counted(len(still), 'clip')} nothing moves: "
             f"{names_lib.some(still)}. There is nothing to learn: remove them."
         )
     return advice
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns such as '1 clip' or '2,000 clips'."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def on_missing(config: config_lib.RunConfig, wanted: list[str]) -> list[str]:

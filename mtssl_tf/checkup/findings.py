@@ -16,6 +16,7 @@ from mtssl_tf.checkup import pace as pace_lib
 from mtssl_tf.checkup import picture_facts as picture_facts_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import value_range as value_range_lib
+from mtssl_tf.reports import words
 
 _MAX_LISTED = 8  # ours: of each kind, on the terminal; JSON has all
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -96,8 +97,8 @@ def _picture_lines(
         lines.append(f"  grey: {facts.is_grey.mean():.1%}")
         lines.append(
             "  nearly the same: "
-            + advice_lib.counted(sum(map(len, facts.groups)), "picture")
-            + f" in {advice_lib.counted(len(facts.groups), 'group')}"
+            + words.counted(sum(map(len, facts.groups)), "picture")
+            + f" in {words.counted(len(facts.groups), 'group')}"
         )
         lines += _listed([names_lib.some(group) for group in facts.groups])
     return lines
@@ -141,7 +142,7 @@ def _cost_lines(found: Findings) -> list[str]:
             f"{each.basis}"
         )
     lines.append(
-        f"  {steps:,} steps: about {_duration(found.hours())}, without "
+        f"  {steps:,} steps: about {words.duration(found.hours())}, without "
         "labelling clips, checkpoints and judging"
     )
     return lines
@@ -222,9 +223,3 @@ def _quantiles(values: np.ndarray) -> str:
         f"{smallest:,.0f} to {largest:,.0f}, median {middle:,.0f}, 90 % of "
         f"them {low:,.0f} to {high:,.0f}"
     )
-
-
-def _duration(hours: float) -> str:
-    if hours < 1:
-        return f"{60 * hours:.0f} minutes" if hours > 1 / 60 else "a minute"
-    return f"{hours:,.1f} hours"

@@ -27,6 +27,7 @@ from mtssl_tf.process import paths
 
 # Changes with what the files hold, so that an old set is not used again.
 _VERSION = 2
+_FOLDER = "sample_set_v"  # and the version
 _WAIT_S = 0.1
 
 _PHOTOGRAPHS = (
@@ -73,7 +74,7 @@ class SampleSet:
 def build_sample_set(cache_dir: str | os.PathLike) -> SampleSet:
     """Makes the sample set, or finds it where it was made before."""
     cache = pathlib.Path(paths.expand(os.fspath(cache_dir)))
-    root = cache / f"sample_set_v{_VERSION}"
+    root = cache / f"{_FOLDER}{_VERSION}"
     while not root.is_dir():
         try:
             with lock.hold_name(root):
@@ -83,6 +84,11 @@ def build_sample_set(cache_dir: str | os.PathLike) -> SampleSet:
         except lock.LockedError:
             time.sleep(_WAIT_S)  # another process makes the same files
     return SampleSet(root / "images", root / "videos", root / "masks")
+
+
+def is_part(path: str) -> bool:
+    """Returns whether a folder is one of a sample set, of any version."""
+    return pathlib.Path(path).parent.name.startswith(_FOLDER)
 
 
 def _make(root: pathlib.Path) -> None:

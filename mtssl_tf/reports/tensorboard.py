@@ -8,7 +8,8 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+
+from mtssl_tf.lazy_imports import tf
 
 FOLDER = "tensorboard"
 

@@ -14,6 +14,7 @@ from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.models import input_contract
+from mtssl_tf.tasks import words as words_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Task(abc.ABC):
         name: as in `--tasks`.
         source: 'images' or 'videos'.
         abbreviation: in the paper's tables; '' where it has none.
+        words: what reports say of it.
         Config: its options, a `TaskConfig`.
         presets: preset name -> its options at that scale.
         recipes: recipe name -> those of its options that the recipe sets.
@@ -86,6 +88,7 @@ class Task(abc.ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     abbreviation: ClassVar[str] = ""
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords()
     Config: ClassVar[type[TaskConfig]]
     presets: ClassVar[Mapping[str, TaskConfig]]
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -31,6 +31,7 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import words as words_lib
 
 STRIDE = 8  # paper, sec. 2
 _FITTED_AT_ONCE = 16  # ours: pictures; 16 MB of soft bins at the paper's size
@@ -79,6 +80,18 @@ class Colorization(base.Task):
     name: ClassVar[str] = "colorization"
     source: ClassVar[str] = "images"
     abbreviation: ClassVar[str] = "Col"
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
+        question="Which colours had this grey picture?",
+        shows="the grey input, its true colours, and the predicted ones",
+        result=(
+            "Its colours are {cross_entropy:.2f} nats off (less is "
+            "better), those that are frequent anyhow "
+            "{chance_cross_entropy:.2f}."
+        ),
+        # The loss is 0 for grey pictures, of which there may be more among
+        # those that are held out.
+        measure="cross_entropy",
+    )
     side_setting: ClassVar[str | None] = "short_side_px"
     learns_from_color: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ColorizationConfig

@@ -27,6 +27,7 @@ from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import words as words_lib
 
 MARGIN = 0.5  # paper, sec. 2
 # ours: of different pictures. It is above 0.9 in the first steps, too.
@@ -88,6 +89,19 @@ class Exemplar(base.Task):
     name: ClassVar[str] = "exemplar"
     source: ClassVar[str] = "images"
     abbreviation: ClassVar[str] = "Ex"
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
+        question="Which views are of one and the same picture?",
+        shows=(
+            "a view, another view of the same picture, and the nearest "
+            "view of another picture"
+        ),
+        result=(
+            "Another view of the same picture is nearer than a "
+            "different picture {triplets_right:.1%} of the time, by "
+            "chance {chance_triplets_right:.1%}."
+        ),
+        share_right="triplets_right",
+    )
     side_setting: ClassVar[str | None] = "short_side_px"
     compares_examples: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ExemplarConfig

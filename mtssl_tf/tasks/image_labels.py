@@ -27,6 +27,7 @@ from mtssl_tf.models import config as model_config
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import words as words_lib
 
 DECAY = 0.94  # paper, sec. 6, as is its every 2 epochs
 _CLASS_NAMES = "class_names"
@@ -76,6 +77,15 @@ class ImageLabels(base.Task):
     name: ClassVar[str] = "image_labels"
     source: ClassVar[str] = "images"
     abbreviation: ClassVar[str] = "INet Labels"
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
+        question="What did people say is in this picture?",
+        shows="a view, its class, and the predicted one",
+        result=(
+            "It names the right class {accuracy:.1%} of the time, a "
+            "blind guess {chance_accuracy:.1%}."
+        ),
+        share_right="accuracy",
+    )
     side_setting: ClassVar[str | None] = "resize_px"
     is_pretext: ClassVar[bool] = False
     Config: ClassVar[type[base.TaskConfig]] = ImageLabelsConfig

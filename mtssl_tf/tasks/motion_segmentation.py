@@ -27,6 +27,7 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import words as words_lib
 
 STRIDE = 8  # paper, sec. 2
 # ours: until data says otherwise; keeps logits finite on still clips too.
@@ -86,6 +87,16 @@ class MotionSegmentation(base.Task):
     name: ClassVar[str] = "motion_segmentation"
     source: ClassVar[str] = "videos"
     abbreviation: ClassVar[str] = "MS"
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
+        question="What in this single frame is about to move?",
+        shows="a frame, the mask of what moves, and the predicted mask",
+        result=(
+            "It ranks a moving place above a still one {auc:.1%} of "
+            "the time, a blind guess {chance_auc:.1%}; nearness to the "
+            "centre alone gets {auc_of_center:.1%}."
+        ),
+        share_right="auc",
+    )
     side_setting: ClassVar[str | None] = "max_short_side_px"
     Config: ClassVar[type[base.TaskConfig]] = MotionSegmentationConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {

@@ -27,6 +27,7 @@ from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import words as words_lib
 
 # (dy, dx) of the second patch in grid steps; the index is the target.
 DIRECTIONS = (
@@ -94,6 +95,15 @@ class RelativePosition(base.Task):
     name: ClassVar[str] = "relative_position"
     source: ClassVar[str] = "images"
     abbreviation: ClassVar[str] = "RP"
+    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
+        question="Where does the second patch lie beside the first?",
+        shows="first patch, second patch, and both as they truly lie",
+        result=(
+            "It names the right one of eight directions {accuracy:.1%} "
+            "of the time, a blind guess {chance_accuracy:.1%}."
+        ),
+        share_right="accuracy",
+    )
     side_setting: ClassVar[str | None] = "max_short_side_px"
     Config: ClassVar[type[base.TaskConfig]] = RelativePositionConfig
     is_harmonized: ClassVar[bool] = True

@@ -14,14 +14,15 @@ import numpy as np
 from mtssl_tf import config as config_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import rank
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
 from mtssl_tf.reports import progress as progress_lib
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.training import run_directory
 from mtssl_tf.training import trunk_rank
 
-PICTURES_FOLDER = "pictures"
 _NUM_DRAWN = 8
 
 # Writes a line: task, split, values, rates.
@@ -106,7 +107,7 @@ class Examiner:
 
     def _draw(self, step: int) -> None:
         """Shows what each task sees and predicts, and the mixes."""
-        folder = self._workdir / PICTURES_FOLDER
+        folder = self._workdir / run_directory.PICTURES_FOLDER
         folder.mkdir(exist_ok=True)
         for name, judge in self._judges.items():
             picture = judge.draw(_NUM_DRAWN)
@@ -161,4 +162,7 @@ def _open_probe(config: config_lib.RunConfig) -> Any:
 
 
 def _save_picture(path: pathlib.Path, picture: np.ndarray) -> None:
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(path.suffix, bgr)[1]
+    with atomic_file.open_new(path) as file:
+        file.write(encoded.tobytes())

@@ -137,7 +137,11 @@ def open_own_sources(
     sources = open_sources(config, kept)
     for kind, source in sources.items():
         run_directory.check_content(
-            workdir, kind, getattr(config.data, kind), source.names()
+            workdir,
+            kind,
+            getattr(config.data, kind),
+            source.names(),
+            0 if source.held_out is None else len(source.held_out),
         )
     kept.save()
     return sources

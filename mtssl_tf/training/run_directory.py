@@ -34,6 +34,8 @@ from mtssl_tf.process import paths
 CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of `KeptLists`; further ones have a number
 SECONDS_FILE = "seconds_per_step.json"  # of a `cost_table`
+CONTENT_FILE = "data.json"
+PICTURES_FOLDER = "pictures"  # what tasks see and predict, mixes
 SNAPSHOTS_FOLDER = "snapshots"
 FACTS_FOLDER = "facts"
 
@@ -67,7 +69,6 @@ _FREE_SETTINGS = {
 _FREE_OF_TASKS = {"learning_rate", "weight"}
 # Free where `check_content` can tell that it is the same.
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
-_CONTENT_FILE = "data.json"
 _WEIGHTS_FILE = "weights.json"
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
@@ -251,7 +252,11 @@ def _has_changed_weights(workdir: pathlib.Path) -> bool:
 
 
 def check_content(
-    workdir: pathlib.Path, kind: str, where: str, names: Sequence[str]
+    workdir: pathlib.Path,
+    kind: str,
+    where: str,
+    names: Sequence[str],
+    num_held_out: int,
 ) -> None:
     """Checks that data that was moved is the same files, and notes them.
 
@@ -260,12 +265,13 @@ def check_content(
         kind: 'images' or 'videos'.
         where: what the user named.
         names: of all examples.
+        num_held_out: of them that are never trained on.
 
     Raises:
         ValueError: it lies elsewhere than at the last start, and is not the
             same.
     """
-    path = workdir / _CONTENT_FILE
+    path = workdir / CONTENT_FILE
     known = {}
     if path.exists():
         remedy = "Remove it, and name the data where it lay at the start."
@@ -273,6 +279,7 @@ def check_content(
     found = {
         "path": where,
         "count": len(names),
+        "held_out": num_held_out,
         "digest": _content_digest(where, names),
     }
     before = known.get(kind)
@@ -320,7 +327,7 @@ def identity_files(workdir: pathlib.Path) -> list[pathlib.Path]:
 
     The facts that tasks fitted come on top, in a folder of their own.
     """
-    names = (CONFIG_FILE, _CONTENT_FILE, SECONDS_FILE, _WEIGHTS_FILE)
+    names = (CONFIG_FILE, CONTENT_FILE, SECONDS_FILE, _WEIGHTS_FILE)
     files = (workdir / name for name in names)
     lists = sorted(workdir.glob(f"{LIST_FILE}*"))
     return [path for path in (*files, *lists) if path.exists()]
@@ -395,7 +402,7 @@ def _may_change(
     if paths.is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
         return True
     # `check_content` looks at it once the data is open.
-    path = workdir / _CONTENT_FILE
+    path = workdir / CONTENT_FILE
     return path.exists() and kind in json_file.load_object(
         path, "Remove it, and name the data where it lay at the start."
     )

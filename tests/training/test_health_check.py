@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tiny_run
 
+from mtssl_tf import report
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import before_trouble
@@ -27,7 +28,6 @@ from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import stall_watch
 from mtssl_tf.training import trunk_gradients
-from tools import plot_run
 
 
 def _trainer(config, workdir: pathlib.Path) -> loop.Trainer:
@@ -101,7 +101,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     again.train(never_stops.NeverStops())
     assert not _health_lines(kept)
     # Readers of metrics do not stumble.
-    plot_run.plot_run(workdir)
+    assert line["message"] in report.write_report(workdir)
 
 
 def test_of_old_checkpoints_one_is_held(tmp_path):

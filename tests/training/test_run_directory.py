@@ -78,37 +78,40 @@ def test_moved_data_goes_on_if_it_is_the_same_files(tmp_path):
     run, old, new = (tmp_path / name for name in ("run", "pics", "moved"))
     names = _pictures(old)
     run_directory.prepare(run, _config(images=str(old)))
-    run_directory.check_content(run, "images", str(old), names)
+    run_directory.check_content(run, "images", str(old), names, 0)
     old.rename(new)
     run_directory.prepare(run, _config(images=str(new)))
-    run_directory.check_content(run, "images", str(new), names[::-1])
+    run_directory.check_content(run, "images", str(new), names[::-1], 0)
     # And back from there.
     new.rename(old)
     run_directory.prepare(run, _config(images=str(old)))
-    run_directory.check_content(run, "images", str(old), names)
+    run_directory.check_content(run, "images", str(old), names, 0)
 
 
 def test_other_files_elsewhere_are_refused(tmp_path):
     run, old, new = (tmp_path / name for name in ("run", "pics", "others"))
     names = _pictures(old)
     run_directory.prepare(run, _config(images=str(old)))
-    run_directory.check_content(run, "images", str(old), names)
+    run_directory.check_content(run, "images", str(old), names, 0)
     fewer = _pictures(new, (1, 2))
     run_directory.prepare(run, _config(images=str(new)))
     with pytest.raises(ValueError, match="others holds other files.*3 .*2 now"):
-        run_directory.check_content(run, "images", str(new), fewer)
+        run_directory.check_content(run, "images", str(new), fewer, 0)
     larger = _pictures(tmp_path / "larger", (9, 9, 9))
     with pytest.raises(ValueError, match="larger holds other files"):
         run_directory.check_content(
-            run, "images", str(tmp_path / "larger"), larger
+            run, "images", str(tmp_path / "larger"), larger, 1
         )
 
 
 def test_the_digest_of_many_files_is_as_it_always_was(tmp_path):
     """Each name, and the size of every third file: runs of 0.1.0 go on."""
     names = _pictures(tmp_path / "pics", range(800))
-    run_directory.check_content(tmp_path, "images", f"{tmp_path}/pics", names)
+    run_directory.check_content(
+        tmp_path, "images", f"{tmp_path}/pics", names, 0
+    )
     noted = json.loads((tmp_path / "data.json").read_text())["images"]
+    assert noted["count"] == 800 and noted["held_out"] == 0
     digest = hashlib.sha256()
     for number, name in enumerate(sorted(names)):
         digest.update(name.encode() + b"\0")

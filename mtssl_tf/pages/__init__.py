@@ -1,0 +1,1 @@
+"""Pages about what was trained, made from the files that it left."""

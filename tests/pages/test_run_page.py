@@ -1,0 +1,176 @@
+"""The page and the words about a run."""
+
+import html.parser
+import json
+import re
+
+import pytest
+import written_run
+
+from mtssl_tf import tasks
+from mtssl_tf.pages import run_page
+from mtssl_tf.pages import run_record
+
+
+class _Checker(html.parser.HTMLParser):
+    """Collects tags, and checks that each is closed where it was opened."""
+
+    _VOID = {"meta", "img"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.addresses = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.ids += [attributes[name] for name in ("id",) if name in attributes]
+        for name in ("src", "href"):
+            if name in attributes:
+                self.addresses.append(attributes[name])
+        if tag not in self._VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def _page(folder):
+    text = run_page.as_html(run_page.build(folder))
+    checker = _Checker()
+    checker.feed(text)
+    assert not checker.open
+    return text, checker
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything(tmp_path):
+    text, checker = _page(written_run.write(tmp_path / "run"))
+    for address in checker.addresses:
+        assert address.startswith(("data:image/png;base64,", "#"))
+        if address.startswith("#"):
+            assert address[1:] in checker.ids
+    assert "<script" not in text and "http" not in text
+    assert text.count("data:image/png") == 1
+    assert "100 pictures (and judged on 20 more)" in text
+    assert "in 3 minutes" in text
+
+
+def test_the_terminal_says_what_the_page_says(tmp_path):
+    built = run_page.build(written_run.write(tmp_path / "run"))
+    words = run_page.as_text(built)
+    page = re.sub(r"\s+", " ", run_page.as_html(built))
+    for part in built.parts:
+        for text in (part.verdict.kind, part.verdict.result):
+            assert text and text in words and text in page
+    for text in (*built.limits, *(step.text for step in built.steps)):
+        assert text in words
+
+
+def test_texts_are_no_html(tmp_path):
+    alarm = {"step": 7, "split": "health", "kind": "k", "subject": "s"}
+    written = [
+        *written_run.lines(),
+        alarm | {"message": "<b>worse & worse</b>"},
+    ]
+    folder = written_run.write(
+        tmp_path / "<i>run", written, command="a <b> \udcff"
+    )
+    text, _ = _page(folder)
+    assert "<b>" not in text and "<i>" not in text
+    assert "&lt;b&gt;worse &amp; worse&lt;/b&gt;" in text
+    assert r"a &lt;b&gt; \xff" in text
+
+
+def test_events_of_any_kind_are_shown_if_there_are_any(tmp_path):
+    plain, _ = _page(written_run.write(tmp_path / "plain"))
+    assert "The trunk" not in plain and "Alarms" in plain
+    event = {"step": 20, "split": "rank", "rank": {"all": 41.5, "bad": None}}
+    written = [*written_run.lines(), event]
+    text, _ = _page(written_run.write(tmp_path / "more", written))
+    assert "The trunk" in text and "41.5" in text
+
+
+def test_a_mix_is_shown_if_there_is_one(tmp_path):
+    folder = written_run.write(tmp_path / "run")
+    assert "Which units" not in _page(folder)[0]
+    drawn = folder / "pictures"
+    drawn.joinpath("mixing_weights.png").write_bytes(
+        next(drawn.iterdir()).read_bytes()
+    )
+    assert "Which units" in _page(folder)[0]
+
+
+def test_a_run_on_its_way_says_how_far_it_is(tmp_path):
+    folder = written_run.write(
+        tmp_path / "run", train={"steps": 500, "hours": 0.0}
+    )
+    with (folder / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 40, "task": "relat')  # being written
+    words = run_page.as_text(run_page.build(folder))
+    assert "30 steps of 500 so far" in words
+    assert "python -m mtssl_tf.train --images=/data/pictures" in words
+    # While a process trains it there is nothing to start again.
+    (folder / "running.json").write_text("{}")
+    words = run_page.as_text(run_page.build(folder))
+    assert "--images=/data/pictures" not in words
+
+
+def test_a_torn_picture_is_left_out(tmp_path):
+    folder = written_run.write(tmp_path / "run")
+    (path,) = (folder / "pictures").iterdir()
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "data:image" not in _page(folder)[0]
+
+
+def test_tasks_and_settings_of_other_versions_do_no_harm(tmp_path):
+    folder = written_run.write(
+        tmp_path / "run",
+        written_run.lines(task="task_of_2031"),
+        tasks=3,
+        train=None,
+        data=[],
+        preset=None,
+        command=None,
+    )
+    (folder / "data.json").unlink()
+    words = run_page.as_text(run_page.build(folder))
+    assert "Task of 2031: learns" in words and "on pictures" in words
+    (folder / "config.json").unlink()
+    assert "Task of 2031" in _page(folder)[0]
+
+
+@pytest.mark.parametrize("stored", ["[]", "{", ""])
+def test_damaged_settings_are_named(tmp_path, stored):
+    folder = written_run.write(tmp_path / "run")
+    (folder / "config.json").write_text(stored)
+    with pytest.raises(ValueError, match="config.json"):
+        run_page.build(folder)
+
+
+def test_few_pictures_and_the_sample_set_are_said(tmp_path):
+    data = {"images": "/cache/sample_set_v2/images", "videos": ""}
+    few = run_page.build(written_run.write(tmp_path / "few", data=data))
+    assert "sample set" in few.limits[0] and "100 pictures" in few.limits[1]
+    many = written_run.write(tmp_path / "many")
+    content = {"images": {"count": 9000, "held_out": 450}}
+    (many / "data.json").write_text(json.dumps(content))
+    limits = run_page.build(many).limits
+    assert not any("pictures" in text for text in limits[:-1])
+
+
+def test_time_on_a_cluster_is_that_of_the_slowest_task(tmp_path):
+    written = [*written_run.lines(), *written_run.lines(task="exemplar")]
+    alone = written_run.write(tmp_path / "alone", written)
+    assert run_record.load_run(alone).seconds == 360
+    folder = written_run.write(
+        tmp_path / "many", written, command="train --cluster=auto"
+    )
+    assert run_record.load_run(folder).seconds == 180
+
+
+def test_every_task_says_what_it_is_about():
+    for task in tasks.TASKS.values():
+        assert task.words.question.endswith("?") and task.words.shows
+        assert task.words.result.endswith(".")
