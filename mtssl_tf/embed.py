@@ -17,21 +17,23 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import os
 import pathlib
 import sys
 import types
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from absl import flags
 
 from mtssl_tf import config as config_lib
-from mtssl_tf.distribute import options as cluster_options
+from mtssl_tf.distribute import mapping
 from mtssl_tf.embedding import request as request_lib
 from mtssl_tf.embedding import run
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.process import command
 from mtssl_tf.process import paths
+
+if TYPE_CHECKING:
+    from mtssl_tf.process import local_map
 
 NAME = "mtssl_tf.embed"
 
@@ -61,12 +63,6 @@ def define_flags() -> flags.FlagValues:
         ("format", "", "csv, parquet or npz, where --out does not say."),
         ("unit", "", "Unit to read, as unit_06; the last one by default."),
         ("lasso", "", "Task whose learned mix of units is read instead."),
-        (
-            "cluster",
-            "",
-            "Spreads pictures over a Ray cluster (docs/distributed.md): "
-            "local, auto or HOST:PORT.",
-        ),
     ):
         flags.DEFINE_string(name, default, text, flag_values=values)
     flags.DEFINE_enum(
@@ -112,12 +108,7 @@ def define_flags() -> flags.FlagValues:
         flag_values=values,
     )
     flags.DEFINE_integer("seed", 0, "Of a random trunk.", 0, flag_values=values)
-    flags.DEFINE_bool(
-        "allow_open_cluster",
-        False,
-        "With --cluster: join a Ray that asks nobody for a token.",
-        flag_values=values,
-    )
+    mapping.define_flags("pictures", values)
     return values
 
 
@@ -141,6 +132,7 @@ def _work(values: flags.FlagValues) -> None:
     )
     if not values.out:
         raise ValueError("--out is required: name a file to write.")
+    mapping.check_flags(values)
     outputs = run.Outputs(
         format=values.format or None,
         neighbours=values.neighbours,
@@ -169,28 +161,14 @@ def _path(text: str) -> pathlib.Path | None:
 @contextlib.contextmanager
 def _mapper(
     values: flags.FlagValues, out: pathlib.Path
-) -> Iterator[run.MapAll | None]:
+) -> Iterator[local_map.MapAll | None]:
     """Gives what spreads parts over a cluster; None where there is none."""
     if not values.cluster:
-        if values.allow_open_cluster:
-            raise ValueError("--allow_open_cluster is for --cluster.")
         yield None
         return
-    cluster_options.check_address(values.cluster)
-    from mtssl_tf.distribute import start_ray
-
-    with start_ray.connected(
-        values.cluster,
-        os.cpu_count() or 1,
-        allows_open=values.allow_open_cluster,
-    ):
-        from mtssl_tf.distribute import cluster_map
-        from mtssl_tf.distribute import hosts
-
-        folders = paths.local_folders(values.images)
-        data = [("images", folder) for folder in folders]
-        hosts.check_hosts(out.absolute().parent, data)
-        yield cluster_map.cluster_map
+    data = [("images", each) for each in paths.local_folders(values.images)]
+    with mapping.over_cluster(values, out.absolute().parent, data) as map_all:
+        yield map_all
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Mapping, Sequence
+import dataclasses
+import json
 import pathlib
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from absl import flags
 from mtssl_tf import export_record
 from mtssl_tf import version
 from mtssl_tf.data import remote
+from mtssl_tf.files import base_names
 from mtssl_tf.files import hub
 from mtssl_tf.formats import registry
 from mtssl_tf.process import atomic_file
@@ -230,8 +233,25 @@ def _export_to_hub(values: flags.FlagValues) -> export_record.ExportRecord:
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch) / "export"
         record = _export(values, folder)
+        _leave_out_folders(folder, record)
         hub.upload(folder, values.out)
     return record
+
+
+def _leave_out_folders(
+    folder: pathlib.Path, record: export_record.ExportRecord
+) -> None:
+    """Takes this machine's folders out of what will be public.
+
+    The card has none of them.
+    """
+    settings = run_directory.load_settings(folder)
+    statistics = base_names.in_text(record.statistics, settings)
+    public = dataclasses.replace(record, statistics=statistics)
+    export_record.save(public, folder)
+    short = base_names.of_settings(settings)
+    text = json.dumps(short, indent=2) + "\n"
+    atomic_file.write_text(folder / run_directory.CONFIG_FILE, text)
 
 
 def _describe(differences: Mapping[str, float]) -> str:

@@ -20,14 +20,13 @@ if __name__ == "__main__":
 from collections.abc import Iterator, Sequence
 import contextlib
 import json
-import os
 import pathlib
 import sys
 import typing
 
 from absl import flags
 
-from mtssl_tf.distribute import options as cluster_options
+from mtssl_tf.distribute import mapping
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
@@ -36,7 +35,7 @@ from mtssl_tf.reports import progress as progress_lib
 
 if typing.TYPE_CHECKING:
     from mtssl_tf.motion import job
-    from mtssl_tf.motion import parallel
+    from mtssl_tf.process import local_map
 
 NAME = "mtssl_tf.masks"
 _FLAGS = flags.FlagValues()
@@ -87,19 +86,7 @@ _SPEED = flags.DEFINE_bool(
     "Also time a bare flow pass: print whole / bare.",
     flag_values=_FLAGS,
 )
-_CLUSTER = flags.DEFINE_string(
-    "cluster",
-    "",
-    "Spreads clips over a Ray cluster (docs/distributed.md): local starts one "
-    "here, auto joins the one that runs here, HOST:PORT that of another head.",
-    flag_values=_FLAGS,
-)
-_ALLOW_OPEN = flags.DEFINE_bool(
-    "allow_open_cluster",
-    False,
-    "With --cluster: join a Ray that asks nobody for a token.",
-    flag_values=_FLAGS,
-)
+mapping.define_flags("clips", _FLAGS)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -137,15 +124,12 @@ def _jobs_from_flags() -> list[job.Job]:
             raise ValueError(f"--{flag.name} is missing: name a folder.")
     if _COMPARE.value and not pathlib.Path(_COMPARE.value).is_dir():
         raise FileNotFoundError(f"No folder of true masks at {_COMPARE.value}.")
-    if _CLUSTER.value:
-        cluster_options.check_address(_CLUSTER.value)
-        if _WORKERS.value:
-            raise ValueError(
-                f"--workers={_WORKERS.value} is for this machine alone: on a "
-                "cluster each CPU has a clip. Leave it out."
-            )
-    elif _ALLOW_OPEN.value:
-        raise ValueError("--allow_open_cluster is for --cluster.")
+    mapping.check_flags(_FLAGS)
+    if _FLAGS.cluster and _WORKERS.value:
+        raise ValueError(
+            f"--workers={_WORKERS.value} is for this machine alone: on a "
+            "cluster each CPU has a clip. Leave it out."
+        )
     config = motion_config.MotionConfig(method=_METHOD.value)
     return [
         job.Job(
@@ -162,30 +146,22 @@ def _jobs_from_flags() -> list[job.Job]:
 
 
 @contextlib.contextmanager
-def _mapper() -> Iterator[parallel.MapAll]:
+def _mapper() -> Iterator[local_map.MapAll]:
     """Gives what spreads clips: over processes here, or over a cluster."""
-    if not _CLUSTER.value:
+    if not _FLAGS.cluster:
         from mtssl_tf.process import local_map
 
         yield lambda function, items: local_map.local_map(
             function, items, _WORKERS.value
         )
         return
-    from mtssl_tf.distribute import start_ray
-
-    with start_ray.connected(
-        _CLUSTER.value, os.cpu_count() or 1, allows_open=_ALLOW_OPEN.value
-    ):
-        from mtssl_tf.distribute import cluster_map
-        from mtssl_tf.distribute import hosts
-
-        out = pathlib.Path(_OUT.value)
-        out.mkdir(parents=True, exist_ok=True)
-        hosts.check_hosts(out, [("videos", _VIDEOS.value)])
-        yield cluster_map.cluster_map
+    data = [("videos", _VIDEOS.value)]
+    out = pathlib.Path(_OUT.value)
+    with mapping.over_cluster(_FLAGS, out, data) as map_all:
+        yield map_all
 
 
-def _run_all(jobs: list[job.Job], map_all: parallel.MapAll) -> list[dict]:
+def _run_all(jobs: list[job.Job], map_all: local_map.MapAll) -> list[dict]:
     """Does all jobs; says how far it is, and at the end what went wrong."""
     from mtssl_tf.motion import parallel
 

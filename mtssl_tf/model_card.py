@@ -9,6 +9,7 @@ from typing import Any
 
 from mtssl_tf import export_record
 from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf.files import base_names
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.formats import registry
 from mtssl_tf.frozen import rank
@@ -105,6 +106,8 @@ def write_card(
 ) -> str:
     """Returns the card's text, behind the head that model hubs read.
 
+    It names data and command without the folders of this machine.
+
     Args:
         pretrained: the trunk.
         settings: of `config.json`.
@@ -113,6 +116,8 @@ def write_card(
         license_id: of the weights, as hubs abbreviate it.
     """
     config = pretrained.config
+    statistics = base_names.in_text(record.statistics, settings)
+    settings = base_names.of_settings(settings)
     data = settings["data"]
     names = sorted(pretrained.trunk.output)
     logged = _load_log(workdir)
@@ -123,7 +128,7 @@ def write_card(
         uses="\n".join(
             _USES[name].format(unit=names[-1]) for name in record.differences
         ),
-        statistics=record.statistics,
+        statistics=statistics,
         origin=_describe_origin(settings),
         depth=config.depth,
         units=config.units_per_block,
@@ -135,7 +140,7 @@ def write_card(
         held_out=f"{data['held_out_images']:.0%} of the pictures, "
         f"{data['held_out_videos']:.0%} of the clips",
         steps=max((line["step"] for line in lines), default="unknown"),
-        command=settings.get("command", "unknown"),
+        command=settings["command"] or "unknown",
         version=settings.get("version", "unknown"),
         digest=pretrained.digest,
         means=list(pretrained.contract.means_rgb),

@@ -1,6 +1,7 @@
 """Tests for loading a trained trunk, exporting it, and its card."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -172,6 +173,32 @@ def test_the_card_says_what_it_is(exported):
         "license": "unknown",
         "tags": ["self-supervised-learning", "mtssl_tf", "exemplar"],
     }
+
+
+def test_nobody_on_the_hub_reads_where_things_lie(
+    workdir, tmp_path, monkeypatch
+):
+    settings = json.loads((workdir / "config.json").read_text())
+    # The pictures are gone, which the export says by name.
+    settings["data"]["images"] = str(tmp_path / "photos")
+    settings["command"] = f"train --images={tmp_path / 'photos'}"
+    run = shutil.copytree(workdir, tmp_path / "run")
+    (run / "config.json").write_text(json.dumps(settings))
+    seen = {}
+
+    def upload(folder, place):
+        for name in ("README.md", "config.json", "export.json"):
+            seen[name] = (folder / name).read_text()
+        loaded = pretrained.load_pretrained(str(folder))
+        assert loaded.digest in seen["README.md"]
+
+    monkeypatch.setattr(export.hub, "check_upload", lambda place: None)
+    monkeypatch.setattr(export.hub, "upload", upload)
+    arguments = [f"--workdir={run}", "--out=hf://me/x", "--format=keras"]
+    assert export.main(["export", *arguments]) == 0
+    assert len(seen) == 3
+    for text in seen.values():
+        assert "photos" in text and str(tmp_path) not in text
 
 
 def test_nothing_is_overwritten_or_half_written(workdir, exported, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import csv
 import dataclasses
 import io
@@ -29,10 +29,8 @@ from mtssl_tf.reports import progress as progress_lib
 if TYPE_CHECKING:
     from mtssl_tf.data import pictures as pictures_lib
     from mtssl_tf.embedding import parts as parts_lib
+    from mtssl_tf.process import local_map
 
-MapAll = Callable[
-    [Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]
-]
 DUPLICATES_ABOVE = 0.99  # ours
 
 
@@ -129,7 +127,7 @@ def run(
     request: request_lib.Request,
     out: pathlib.Path,
     outputs: Outputs,
-    map_all: MapAll | None = None,
+    map_all: local_map.MapAll | None = None,
     on_lost_lock: Callable[[str], None] | None = None,
 ) -> Embeddings:
     """Makes all parts, and of them what was asked for.
@@ -144,12 +142,7 @@ def run(
     Raises:
         ValueError, OSError: as `embed`.
     """
-    kind = table.check(out, outputs.format)
-    if outputs.projector:
-        projector.check(outputs.projector)
-    for path in (out, outputs.duplicates, outputs.projector):
-        if path is not None:
-            paths.check_parent(path, str(path))
+    kind = _check(out, outputs)
     # Whole: other processes of a cluster may be elsewhere.
     folder = out.absolute().with_name(f"{out.name}.parts")
     with lock.hold_name(out, on_lost_lock or logging.error):
@@ -161,16 +154,30 @@ def run(
             )
         source = open_source.open_pictures(request.images)
         made, numbers, source = _make_all(request, source, folder, map_all)
-        _write(made, numbers, out, kind, outputs, source)
+        _write_others(made, numbers, out, outputs, source)
+        _write_about(made, out)
+        rows = [(made.names, made.vectors)]
+        table.save(out, kind, rows, *made.vectors.shape)
         atomic_file.remove(folder)
     return made
+
+
+def _check(out: pathlib.Path, outputs: Outputs) -> str:
+    """Checks where things are to go; returns the table's format."""
+    kind = table.check(out, outputs.format)
+    if outputs.projector:
+        projector.check(outputs.projector)
+    for path in (out, outputs.duplicates, outputs.projector):
+        if path is not None:
+            paths.check_parent(path, str(path))
+    return kind
 
 
 def _make_all(
     request: request_lib.Request,
     source: pictures_lib.PictureSource,
     folder: pathlib.Path,
-    map_all: MapAll | None,
+    map_all: local_map.MapAll | None,
 ) -> tuple[Embeddings, np.ndarray, pictures_lib.PictureSource]:
     """Makes all parts.
 
@@ -223,15 +230,14 @@ def _follow(
     progress.finish(f"{done}/{total} pictures")
 
 
-def _write(
+def _write_others(
     made: Embeddings,
     numbers: np.ndarray,
     out: pathlib.Path,
-    kind: str,
     outputs: Outputs,
     source: pictures_lib.PictureSource,
 ) -> None:
-    """Writes all that was asked for, the table at last."""
+    """Writes what was asked for beside the table."""
     from mtssl_tf.embedding import contact_sheet
     from mtssl_tf.embedding import near
 
@@ -242,23 +248,33 @@ def _write(
         contact_sheet.save(path, source, numbers, units, outputs.neighbours)
     if outputs.duplicates:
         pairs = near.duplicates(units, outputs.duplicates_above)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["file", "other", "cosine"])
-        writer.writerows(
-            [made.names[one], made.names[two], f"{cosine:.4f}"]
-            for one, two, cosine in pairs
-        )
-        atomic_file.write_text(outputs.duplicates, text.getvalue())
+        _write_pairs(outputs.duplicates, made.names, pairs)
     if outputs.projector:
         atomic_file.remove_partials(outputs.projector)
         projector.save(outputs.projector, source, numbers, made.vectors)
+
+
+def _write_pairs(
+    path: pathlib.Path,
+    names: Sequence[str],
+    pairs: Iterable[tuple[int, int, float]],
+) -> None:
+    """Writes a CSV file of pairs of pictures and their cosines."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "other", "cosine"])
+    writer.writerows(
+        [names[one], names[two], f"{cosine:.4f}"] for one, two, cosine in pairs
+    )
+    atomic_file.write_text(path, text.getvalue())
+
+
+def _write_about(made: Embeddings, out: pathlib.Path) -> None:
+    """Writes `FILE.json`: what was skipped, rank, whose the statistics are."""
     about = {
         "statistics": made.statistics,
         "rank": made.rank.entries(),
         "skipped": made.skipped,
     }
-    text_about = json.dumps(about, indent=2)
-    atomic_file.write_text(out.with_name(f"{out.name}.json"), f"{text_about}\n")
-    rows = [(made.names, made.vectors)]
-    table.save(out, kind, rows, *made.vectors.shape)
+    text = json.dumps(about, indent=2)
+    atomic_file.write_text(out.with_name(f"{out.name}.json"), f"{text}\n")

@@ -14,6 +14,7 @@ it becomes sparse). Deviations and additions, all ours:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -130,7 +131,7 @@ class LassoMix(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, units):
+    def call(self, units: Mapping[str, Any] | Sequence[Any]) -> Any:
         """Mixes.
 
         Args:
@@ -158,7 +159,7 @@ class LassoMix(keras.layers.Layer):
         """Number of units whose weight is at most `threshold` in size."""
         return int(np.sum(np.abs(self.mixing_weights()) <= threshold))
 
-    def proximal_step(self, learning_rate) -> None:
+    def proximal_step(self, learning_rate: Any) -> None:
         """Soft-thresholds by the penalties, then renormalises.
 
         Call it after the optimizer's step. The strongest unit always stays.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -12,14 +12,10 @@ from mtssl_tf.motion import job as job_lib
 from mtssl_tf.process import local_map
 from mtssl_tf.process import memory
 
-MapAll = Callable[
-    [Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]
-]
-
 
 def run_jobs(
     jobs: list[job_lib.Job],
-    map_all: MapAll,
+    map_all: local_map.MapAll,
     show_progress: Callable[[int, int, dict], None],
 ) -> list[dict]:
     """Does all jobs, several clips at a time, and returns their records.

@@ -18,6 +18,12 @@ import pebble
 
 from mtssl_tf.process import signal_mask
 
+# What calls a function with every item, and yields an item's number and what
+# came of it as it comes: `local_map`, or `cluster_map`.
+MapAll = Callable[
+    [Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]
+]
+
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
