@@ -33,8 +33,7 @@ class TrainConfig:
         accumulate: parts in which a step's batch is computed, one after
             another, for one update: the memory of a part. Batch norm then has
             each part's own statistics, and a task that compares examples with
-            each other (exemplars with the others of their batch) those of a
-            part. Otherwise it is the whole batch's step.
+            each other those of a part. Otherwise it is the whole batch's step.
         rms_decay: of RMSProp's mean square.
         momentum: of RMSProp.
         epsilon: of RMSProp, inside the square root.

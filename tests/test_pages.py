@@ -87,7 +87,12 @@ def test_every_flag_that_a_page_names_is_one(capsys):
 _SMALL = """
 case "$2" in
 mtssl_tf.train)
-  set -- "$@" --steps=8 --set=train.judge_batches=1 --set=data.num_fit=8
+  case "$*" in
+  *--gpu_hours=*) set -- "${@/#--gpu_hours=*/--gpu_hours=0.0005}"
+    set -- "${@/#--snapshot_every=*/--snapshot_every=0.0002}" ;;
+  *) set -- "$@" --steps=8 ;;
+  esac
+  set -- "$@" --set=train.judge_batches=1 --set=data.num_fit=8
   set -- "$@" --set='trunk.num_units=(1,1,2)' --set=trunk.width=0.125 ;;
 evaluation.nyu_depth) set -- "$@" --preset=tiny --steps=4 ;;
 evaluation.voc_detection)
@@ -128,7 +133,7 @@ def _save_programs(folder: pathlib.Path) -> None:
     """Writes `python` that does little, the console scripts, and `pip`."""
     folder.mkdir()
     ours = {"python": f'{_SMALL}exec {sys.executable} "$@"'}
-    for name in ("doctor", "train", "export", "embed"):
+    for name in ("doctor", "train", "export", "embed", "report"):
         ours[f"mtssl-{name}"] = f'exec python -m mtssl_tf.{name} "$@"'
     # What is installed already stays as it is.
     ours["pip"] = (

@@ -1,12 +1,14 @@
 """The command for the paper's tables: its plan, its table, its bad input."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
 import class_folder_pictures
+import pages
 import pytest
 
 from tools import reproduce
@@ -54,6 +56,16 @@ def test_a_dry_run_says_what_it_costs_and_does_nothing(tmp_path):
     assert "4 evaluations are left out without --voc." in done.stdout
     assert "runs/RP+Col-H/seed_1" in done.stdout
     assert not out.exists()
+
+
+def test_the_command_of_its_page_is_planned(tmp_path):
+    (block,) = pages.blocks(pages.ROOT / "docs" / "reproduce.md")
+    words = shlex.split(block.text.replace("\\\n", ""))
+    assert words[:3] == ["python", "-m", "tools.reproduce"]
+    done = _call(*words[3:], "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "39 trunks, 0.25 GPU hours each" in done.stdout
+    assert "left out" not in done.stdout
 
 
 @pytest.mark.parametrize(
