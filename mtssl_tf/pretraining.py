@@ -281,8 +281,7 @@ def _buy_steps(
     if not config.train.costs:
         raise ValueError(
             f"--gpu_hours={gpu_hours:g} needs --costs=FILE, a table of seconds "
-            "per step. Measure it: the same command with --calibrate and "
-            "without --gpu_hours."
+            "per step. Measure it: the same command with --calibrate too."
         )
     prices = cost_table.load(pathlib.Path(config.train.costs), config)
     weights = {name: task.weight for name, task in config.tasks.items()}

@@ -262,7 +262,8 @@ def config_from_flags() -> config_lib.RunConfig:
         harmonize=HARMONIZE.value,
         steps=STEPS.value,
         hours=_hours(),
-        gpu_hours=GPU_HOURS.value,
+        # They are bought by what a calibration has yet to measure.
+        gpu_hours=None if CALIBRATE.value else GPU_HOURS.value,
         costs=COSTS.value,
         snapshot_every=SNAPSHOT_EVERY.value,
         value_range=VALUE_RANGE.value,

@@ -292,7 +292,7 @@ def test_reports_are_passed_on_once(monkeypatch):
 
 def test_a_report_has_the_cost_so_far(monkeypatch):
     coordinator, _ = build(monkeypatch, seconds={A: 36.0, B: 72.0})
-    for task in (A, B, B):
+    for task in (A, B):
         coordinator.admit(task, 1)
     for task, step in ((A, 0), (B, 0), (B, 1)):
         assert commit(coordinator, task, step) == "ok"
