@@ -88,7 +88,7 @@ def count_flops(names: list[str]) -> dict[str, float]:
     }
     trunk, states = run.build_states(config, tasks)
     return {
-        name: dry_run.task_cost(state, trunk, config.train.precision).flops
+        name: dry_run.task_cost(state, trunk, config.train).flops
         / state.task.config.batch_size
         for name, state in states.items()
     }

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 from collections import Counter
 from collections.abc import Sequence
 import dataclasses
+import functools
 import pathlib
 import shlex
 import sys
@@ -239,16 +240,20 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
         if is_trained and run not in jobs:
             jobs[run] = jobs_lib.Job(
                 run,
-                lambda training=training: plan_lib.training_command(
-                    training, work.sources, work.options, work.parts
+                functools.partial(
+                    plan_lib.training_command,
+                    training,
+                    work.sources,
+                    work.options,
+                    work.parts,
                 ),
                 needed,
             )
         name = str(each.folder())
         jobs[name] = jobs_lib.Job(
             name,
-            lambda each=each: plan_lib.evaluation_command(
-                each, work.sources, work.options
+            functools.partial(
+                plan_lib.evaluation_command, each, work.sources, work.options
             ),
             (run,) if is_trained else (),
         )

@@ -195,7 +195,7 @@ def _files(
             if numbers is None
             else lambda index: tf.gather(numbers(), index)
         ),
-        read_ahead=far and far.read_ahead,
+        read_ahead=far.read_ahead if far else None,
     )
 
 

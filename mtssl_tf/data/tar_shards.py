@@ -116,7 +116,7 @@ def _source(
             if class_names
             else None
         ),
-        read_ahead=far and far.read_ahead,
+        read_ahead=far.read_ahead if far else None,
     )
 
 

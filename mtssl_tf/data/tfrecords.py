@@ -113,7 +113,7 @@ def open_records(
             f"record {numbers[position]} of "
             f"{index.lengths[numbers[position]]} bytes"
         ),
-        read_ahead=far and far.read_ahead,
+        read_ahead=far.read_ahead if far else None,
     )
 
 

@@ -60,12 +60,12 @@ def check(value_range: Choice | None) -> None:
     """
     if value_range in (DTYPE, None):
         return
-    is_range = len(value_range) == 2 and not isinstance(value_range, str)
-    if not (
-        is_range
-        and all(map(math.isfinite, value_range))
+    is_range = not isinstance(value_range, str | None) and (
+        len(value_range) == 2
+        and all(math.isfinite(each) for each in value_range)
         and value_range[0] < value_range[1]
-    ):
+    )
+    if not is_range:
         raise ValueError(
             "value_range must be two finite numbers, the smaller first, or "
             f"{DTYPE!r}, got {value_range!r}."
@@ -126,7 +126,11 @@ def to_bytes(
         NoContrastError: a picture of one value, or black, or nearly so.
     """
     is_chosen = isinstance(value_range, tuple)
-    low, high = value_range if is_chosen else of_dtype(values.dtype)
+    low, high = (
+        value_range
+        if isinstance(value_range, tuple)
+        else of_dtype(values.dtype)
+    )
     smallest, largest = float(values.min()), float(values.max())
     scale = 255 / (high - low)
     levels = np.clip((np.array([smallest, largest]) - low) * scale, 0, 255)

@@ -7,7 +7,7 @@ later is said once, and training goes on without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import importlib.util
 import json
 import math
@@ -123,7 +123,10 @@ _REMEDIES = {
     "wandb": "Log in by wandb login, or set WANDB_MODE=offline",
 }
 # Name, which is also that of its package and of the extra -> tracker.
-_TRACKERS = {"mlflow": _Mlflow, "wandb": _Wandb}
+_TRACKERS: dict[str, Callable[..., Tracker]] = {
+    "mlflow": _Mlflow,
+    "wandb": _Wandb,
+}
 
 
 def check(spec: str) -> None:
@@ -174,7 +177,7 @@ class TrackedRun:
                 path, "Remove it: the tracker then gets a new run."
             )
         try:
-            self._tracker: Tracker | None = _TRACKERS[name](
+            tracker = _TRACKERS[name](
                 project or _PROJECT, workdir, ids.get(name), settings
             )
         except Exception as error:  # of a package and a server not ours
@@ -183,7 +186,8 @@ class TrackedRun:
                 f"({_first_line(error)}). {_REMEDIES[name]}, or leave --track "
                 "out."
             ) from error
-        ids[name] = self._tracker.id
+        self._tracker: Tracker | None = tracker
+        ids[name] = tracker.id
         atomic_file.write_text(path, json.dumps(ids, indent=2) + "\n")
 
     def write_scalars(
