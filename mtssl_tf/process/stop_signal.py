@@ -84,11 +84,15 @@ class StopSignal:
             for number in self._before:
                 signal.signal(number, self._note)
 
-    def hand_back(self) -> None:
-        """Gives signals back to who had them, with the one that came."""
+    def close(self) -> None:
+        """Gives signals back to who had them."""
         for number, handler in self._before.items():
             # None is one that Python does not know.
             signal.signal(number, handler or signal.SIG_DFL)
+
+    def hand_back(self) -> None:
+        """Gives signals back to who had them, with the one that came."""
+        self.close()
         if self.number is not None:
             signal.raise_signal(self.number)
 
