@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 import pathlib
 import time
 from typing import Any
@@ -15,6 +15,7 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.motion import labeller
 from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.reports import progress
@@ -37,6 +38,7 @@ PICTURES_FOLDER = "pictures"
 LAST_BATCH_FILE = "non_finite_batch.npz"
 
 _NUM_DRAWN = 8
+_HELD_OUT = "held_out"  # the split of lines of what is judged
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -69,7 +71,7 @@ class Trainer:
         self._progress = progress.ProgressLine(
             self._budget.num_steps, "steps", self.step
         )
-        self._judges = _build_judges(run)
+        self._judges = judge_lib.build_judges(run)
         self._probe = _open_probe(run.config.train.probe)
         self._step_functions = {
             name: step_lib.StepFunction(run.strategy, state)
@@ -130,6 +132,7 @@ class Trainer:
         batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
+            self._judge_what_was_not(stop)
         self._health.say_last_end(self.step, self._marker.explain_last_end())
         while not self._is_last(self.step) and not stop.is_requested:
             name = schedule.next_task(self._steps, weights, since)
@@ -153,13 +156,13 @@ class Trainer:
             if step % train.log_every == 0 or is_last:
                 self._write_windows()
             if step % train.judge_every == 0 or is_last:
-                self._judge()
+                stop.run_unless_stopped(self._judge)
                 memory.give_back_freed_memory()
             if step % train.draw_every == 0 or is_last:
-                self._draw()
+                stop.run_unless_stopped(self._draw)
                 memory.give_back_freed_memory()
             if self._probe and step % train.probe_every == 0:
-                self._measure_probe()
+                stop.run_unless_stopped(self._measure_probe)
             if step % train.save_every == 0:
                 self._save()
                 self._last_saved = step
@@ -257,13 +260,28 @@ class Trainer:
                 self._write(name, "train", window.means(), window.rates())
                 window.clear()
 
-    def _judge(self) -> None:
+    def _judge_what_was_not(self, stop: stop_signal.StopSignal) -> None:
+        """Judges what a signal cut short at this step, at the last start."""
+        every = self._run.config.train.judge_every
+        if self.step % every == 0 or self._is_last(self.step):
+            told = {
+                line.get("task")
+                for line in metrics_log.load_metrics(self._workdir)
+                if (line["step"], line.get("split")) == (self.step, _HELD_OUT)
+            }
+            with stop.nothing_to_lose():
+                self._judge(told)
+
+    def _judge(self, told: Collection[str | None] = ()) -> None:
+        """Judges on held-out examples, but not those tasks that are told."""
         for name, judge in list(self._judges.items()):
+            if name in told:
+                continue
             self._progress.update(
                 self.step, f"judging {name} on held-out examples"
             )
             try:
-                self._write(name, "held_out", judge.judge(), {})
+                self._write(name, _HELD_OUT, judge.judge(), {})
             except source_lib.SourceError as error:
                 logging.warning("%s is not judged: %s", name, error)
                 del self._judges[name]
@@ -355,22 +373,6 @@ class Trainer:
             end = "done"
         self._progress.finish(f"step {self.step}: saved, {end}.")
         self._log.close()
-
-
-def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
-    """Returns a judge for each task that has held-out examples."""
-    judges = {}
-    for name, state in run.states.items():
-        held_out = run.source_of(state.task).held_out
-        if held_out is not None:
-            judges[name] = judge_lib.Judge(
-                state,
-                held_out,
-                run.config.train.seed,
-                run.config.train.judge_batches,
-                run.skipped,
-            )
-    return judges
 
 
 def _open_probe(folder: str) -> Any:
