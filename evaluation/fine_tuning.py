@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+import contextlib
 import math
 import pathlib
 import time
@@ -73,7 +74,6 @@ def fine_tune(
     training: Training,
     batches: Iterable[Any],
     checkpoints: checkpoint_folder.CheckpointFolder,
-    stop: stop_signal.StopSignal | None = None,
     report: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
     """Trains to the last step, or until a signal asks to stop, and saves.
@@ -82,18 +82,35 @@ def fine_tune(
         training: restored.
         batches: of the steps that are left.
         checkpoints: from `restore`; it also saves now and then.
-        stop: looked at after every step.
         report: gets the number of every step done, and its losses.
 
     Raises:
         FloatingPointError: a loss is not finite; nothing is saved then.
-        command.Interrupted: `stop` was requested.
+        command.Interrupted: a signal came after the first step, which saves
+            what was done. Before, there is nothing to save: the first step is
+            built, which takes long, and a signal does what it does elsewhere.
     """
+    with contextlib.ExitStack() as listening:
+        _take_steps(training, batches, checkpoints, report, listening)
+
+
+def _take_steps(
+    training: Training,
+    batches: Iterable[Any],
+    checkpoints: checkpoint_folder.CheckpointFolder,
+    report: Callable[[int, Mapping[str, float]], None] | None,
+    listening: contextlib.ExitStack,
+) -> None:
+    stop: stop_signal.StopSignal | None = None
     start, started_at = training.step, time.monotonic()
     progress = progress_lib.ProgressLine(training.num_steps, "steps", start)
     saved_at, text = started_at, ""
     for batch in batches:
         losses = run_checked_step(training, batch)
+        if stop is None:
+            stop = listening.enter_context(
+                contextlib.closing(stop_signal.StopSignal())
+            )
         step, now = training.step, time.monotonic()
         if report is not None:
             report(step, losses)
@@ -102,16 +119,18 @@ def fine_tune(
             f"{name} {loss:.3f}" for name, loss in losses.items()
         )
         progress.update(step, text)
-        if stop is not None and stop.is_requested:
+        if stop.is_requested:
             checkpoints.save(step)
             progress.finish(f"step {step}/{training.num_steps}  {text}")
             raise command.Interrupted(stop, f"and saved at step {step}")
         if now - saved_at > _SAVE_EVERY_S:
             checkpoints.save(step)
             saved_at = now
-    if text:  # there was a step to do
+    if stop is not None:  # there was a step to do
         checkpoints.save(training.step)
         progress.finish(f"step {training.step}/{training.num_steps}  {text}")
+        if stop.is_requested:
+            raise command.Interrupted(stop, "after the last step")
 
 
 def run_checked_step(training: Training, batch: Any) -> dict[str, float]:

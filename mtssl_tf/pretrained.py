@@ -227,7 +227,13 @@ def _load_export(folder: pathlib.Path) -> Pretrained:
 
 def _load_keras(path: pathlib.Path) -> keras.Model:
     keras_archive.check(path)
-    return keras.saving.load_model(path)
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:  # whatever Keras trips on in a stranger's file
+        raise ValueError(
+            f"{path} cannot be read by Keras {keras.__version__}: {error}. "
+            "Export it again."
+        ) from error
 
 
 def _load_slim(source: str) -> Pretrained:

@@ -101,6 +101,9 @@ def _fuzz(target: str, out: pathlib.Path, values: flags.FlagValues) -> dict:
                 *(f"-runs={values.inputs}", f"-seed={values.seed}"),
                 *(f"-max_total_time={values.seconds}", f"-timeout={_SECONDS}"),
                 f"-rss_limit_mb={_MEGABYTES_AT_START + _MEGABYTES}",
+                # Readers that are not ours show no coverage, by which whole
+                # files would make room for shorter ones that are none.
+                *("-keep_seed=1", "-reduce_inputs=0"),
                 *("-print_final_stats=1", "-verbosity=1"),
             ],
             stdout=log,

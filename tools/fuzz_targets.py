@@ -328,6 +328,9 @@ def main() -> None:
         except _ALLOWED:
             pass
 
+    # What is imported at the first use takes longer than an input may.
+    for seed in target.seeds():
+        read(seed)
     atheris.Setup([sys.argv[0], *sys.argv[2:]], read)
     try:
         atheris.Fuzz()

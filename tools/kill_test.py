@@ -239,11 +239,7 @@ def _work(values: flags.FlagValues) -> int:
             f"folder to write, and some of {', '.join(names)}."
         )
     out = pathlib.Path(values.out).resolve()
-    inputs = out / "inputs"
-    kill_inputs.build(inputs)
-    _run_to_end(
-        _train(inputs, inputs / "trained", "--steps=4"), out / "trained.log"
-    )
+    inputs = build_inputs(out)
     outcomes = []
     for scenario in SCENARIOS:
         if scenario.name in values.only:
@@ -259,6 +255,16 @@ def _work(values: flags.FlagValues) -> int:
             )
     print(as_table(outcomes))
     return int(any(o.failed or o.differing for o in outcomes))
+
+
+def build_inputs(out: pathlib.Path) -> pathlib.Path:
+    """Makes what commands read, a run among it; returns the folder."""
+    inputs = out / "inputs"
+    kill_inputs.build(inputs)
+    run_to_end(
+        _train(inputs, inputs / "trained", "--steps=4"), out / "trained.log"
+    )
+    return inputs
 
 
 def kill_and_compare(
@@ -278,7 +284,7 @@ def kill_and_compare(
         each.mkdir(parents=True)
     log = folder / "log"
     start = time.monotonic()
-    outcome.failed = _run_to_end(scenario.command(inputs, whole), log)
+    outcome.failed = run_to_end(scenario.command(inputs, whole), log)
     outcome.undisturbed_s = round(time.monotonic() - start, 1)
     expected = {} if outcome.failed else scenario.digest(whole)
     found: set[str] = set()
@@ -292,7 +298,7 @@ def kill_and_compare(
             found |= _compare(expected, scenario.digest(killed))
             shutil.rmtree(killed)
             killed.mkdir(parents=True)
-    outcome.failed = outcome.failed or _run_to_end(
+    outcome.failed = outcome.failed or run_to_end(
         scenario.command(inputs, killed), log
     )
     if not outcome.failed:
@@ -314,7 +320,7 @@ def _run_and_kill(
     log: pathlib.Path,
 ) -> bool:
     """Starts a command and kills it; returns False where it was faster."""
-    process = _start(scenario.command(inputs, out), log)
+    process = start(scenario.command(inputs, out), log)
     delay_s = rng.uniform(0.0, 1.05 * outcome.undisturbed_s)
     if scenario.is_in_writes:
         _wait_for_writes(process, out, rng.randint(1, 6))
@@ -344,9 +350,9 @@ def _wait_for_writes(
         time.sleep(0.001)
 
 
-def _run_to_end(command: Sequence[str], log: pathlib.Path) -> str:
+def run_to_end(command: Sequence[str], log: pathlib.Path) -> str:
     """Runs a command; returns how it failed, or ''."""
-    process = _start(command, log)
+    process = start(command, log)
     try:
         code = process.wait(_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -355,7 +361,8 @@ def _run_to_end(command: Sequence[str], log: pathlib.Path) -> str:
     return f"exit code {code}; see {log}" if code else ""
 
 
-def _start(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen:
+def start(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen:
+    """Starts Python in a session of its own, with what it says in a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(

@@ -28,8 +28,6 @@ from mtssl_tf.data import resize
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import lasso_mix
-from mtssl_tf.process import command
-from mtssl_tf.process import stop_signal
 from mtssl_tf.training import proximal
 
 _NORM_DECAY = 0.9  # ours: the features are frozen, so little is averaged
@@ -84,14 +82,11 @@ class LinearTrainer:
     def train(
         self,
         folder: pathlib.Path,
-        stop: stop_signal.StopSignal | None = None,
     ) -> None:
         """Trains to the last epoch, from the last one saved in `folder`.
 
         Raises:
             FloatingPointError: the loss is not finite.
-            command.Interrupted: `stop` was requested, which loses what was
-                done of an epoch.
         """
         checkpoint = tf.train.Checkpoint(
             head=self.head, optimizer=self._optimizer, epoch=self._epoch
@@ -101,12 +96,8 @@ class LinearTrainer:
             print(f"Goes on after epoch {int(self._epoch)}.", flush=True)
         for epoch in range(int(self._epoch), self._protocol.epochs):
             name = f"epoch {epoch + 1}"
-            batches = command.until_stopped(
-                source_lib.iterate_once(
-                    self._epoch_batches(epoch), self._data.train
-                ),
-                stop,
-                f"in {name}",
+            batches = source_lib.iterate_once(
+                self._epoch_batches(epoch), self._data.train
             )
             losses = [self._take_step(*batch) for batch in batches]
             loss = float(tf.reduce_mean(losses))
@@ -118,15 +109,12 @@ class LinearTrainer:
             print(f"Epoch {epoch + 1}: loss {loss:.3f}.", flush=True)
 
     def score(
-        self, stop: stop_signal.StopSignal | None = None
+        self,
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Scores the central view of every test picture.
 
         Returns:
             (logits float32 [n, K], classes int32 [n], pictures a second).
-
-        Raises:
-            command.Interrupted: `stop` was requested.
         """
 
         @tf.function(jit_compile=False, reduce_retracing=True)
@@ -138,10 +126,8 @@ class LinearTrainer:
         batches = data_lib.centre_views(
             self._data.test, self._protocol, self._data.skipped
         )
-        for images, numbers in command.until_stopped(
-            source_lib.iterate_once(batches, self._data.test),
-            stop,
-            "while testing",
+        for images, numbers in source_lib.iterate_once(
+            batches, self._data.test
         ):
             logits.append(predict(images).numpy())
             classes.append(numbers.numpy())
@@ -220,15 +206,13 @@ def run_trained(
 
     Raises:
         ValueError: other pictures were trained on there.
-        command.Interrupted: a signal came.
     """
-    stop = stop_signal.StopSignal()
     trainer = LinearTrainer(trunk, protocol, data, seed)
     # The linear layer can be tested on others: those make no other run.
     digests = {"train": data.train.digest()}
     run_folder.check_same_run(folder, protocol, trunk.identity, digests, seed)
-    trainer.train(folder, stop)
-    scores, classes, pictures_per_s = trainer.score(stop)
+    trainer.train(folder)
+    scores, classes, pictures_per_s = trainer.score()
     mix = None if trainer.mix is None else trainer.mix.mixing_weights()
     return fast_linear.LinearOutcome(
         metrics.classification_metrics(scores, classes, data.test.class_names),

@@ -10,8 +10,6 @@ import tensorflow as tf
 from evaluation.depth import metrics
 from evaluation.depth import pairs as pairs_lib
 from evaluation.depth import predictor
-from mtssl_tf.process import command
-from mtssl_tf.process import stop_signal
 
 _MAX_FOR_MEAN = 500  # training pairs that the mean depth is taken of
 
@@ -52,7 +50,6 @@ def judge(
     predict: predictor.Predictor,
     pairs: pairs_lib.DepthPairs,
     mean_depth_m: float,
-    stop: stop_signal.StopSignal | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Measures a model, and the constant guess of the training mean.
 
@@ -60,17 +57,12 @@ def judge(
         predict: from `build_predictor`.
         pairs: to test on.
         mean_depth_m: the guess.
-        stop: looked at before every picture.
 
     Returns:
         The model's measures and the guess's.
-
-    Raises:
-        command.Interrupted: `stop` was requested.
     """
     model, guess = CroppedMetrics(), CroppedMetrics()
-    numbers = range(len(pairs))
-    for index in command.until_stopped(numbers, stop, "while testing"):
+    for index in range(len(pairs)):
         pair = pairs[index]
         prediction = predict(tf.constant(pair.rgb[None]))[0].numpy()
         model.update(prediction, pair.depth_m)

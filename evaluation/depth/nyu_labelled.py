@@ -46,8 +46,8 @@ class NyuLabelledPairs:
             keys = sorted(file)
             missing = {"images", depth_key} - set(keys)
             if not missing:
-                self._images = file["images"]  # uint8 [N, 3, W, H]
-                self._depths = file[depth_key]  # float32 [N, W, H], metres
+                self._images = _array(file, "images")  # uint8 [N, 3, W, H]
+                self._depths = _array(file, depth_key)  # float32 [N, W, H], m
         except _READERS_ERRORS as error:
             raise ValueError(
                 f"{path} is not a MATLAB 7.3 file, or is cut short "
@@ -89,6 +89,15 @@ class NyuLabelledPairs:
     def fingerprint(self) -> str:
         size = os.path.getsize(self._path)
         return f"{self._path.name} {size} {len(self)} {self._depth_key}"
+
+
+def _array(file: h5py.File, key: str) -> h5py.Dataset:
+    """Returns an array of numbers, which in HDF5 may be a group, or text."""
+    found = file[key]
+    is_numbers = isinstance(found, h5py.Dataset) and found.dtype.kind in "uif"
+    if not is_numbers or found.shape is None:
+        raise TypeError(f"{key} is {found!r} and no array of numbers")
+    return found
 
 
 def load_nyu_labelled(

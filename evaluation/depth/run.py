@@ -25,8 +25,6 @@ from evaluation.depth import training as training_lib
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.models import config as model_config
-from mtssl_tf.process import command
-from mtssl_tf.process import stop_signal
 
 OUTPUT_STRIDE = 16  # paper, sec. 5: three up-projections reach half size
 PICTURES_FILE = "pictures.png"
@@ -59,7 +57,6 @@ def run(
         command.Interrupted: a signal came.
     """
     started_at = time.monotonic()
-    stop = stop_signal.StopSignal()
     keras.utils.set_random_seed(seed)
     pretrained = pretrained_lib.load_pretrained(
         trunk_source,
@@ -77,12 +74,12 @@ def run(
     mean_depth_m = judging.mean_depth(data.train)
     training = _build(pretrained, config, lasso, mean_depth_m)
     batches = batches_lib.DepthBatches(data.train, config, seed)
-    training_lib.train(training, batches, out_dir / "checkpoints", stop)
-    _reestimate(training, batches, stop)
+    training_lib.train(training, batches, out_dir / "checkpoints")
+    _reestimate(training, batches)
     predict = predictor.build_predictor(
         training.model, training.contract, config
     )
-    metrics, baseline = judging.judge(predict, data.test, mean_depth_m, stop)
+    metrics, baseline = judging.judge(predict, data.test, mean_depth_m)
     _draw(predict, data.test, out_dir / PICTURES_FILE)
     predictor.export_predictor(training.model, predict, out_dir / SAVED_MODEL)
     result.save_result(
@@ -120,15 +117,10 @@ def _build(
 def _reestimate(
     training: training_lib.DepthTraining,
     batches: batches_lib.DepthBatches,
-    stop: stop_signal.StopSignal,
 ) -> None:
     """Averages BN statistics over the batches that training would see next."""
     steps = training.config.steps
-    coming = command.until_stopped(
-        batches.batches(steps, steps + training.config.bn_batches),
-        stop,
-        "while averaging statistics",
-    )
+    coming = batches.batches(steps, steps + training.config.bn_batches)
     batch_norm_statistics.reestimate_batch_norm(
         training.model,
         (training.contract.apply(pictures) for pictures, _ in coming),

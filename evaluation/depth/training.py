@@ -16,7 +16,6 @@ from evaluation.depth import config as depth_config
 from evaluation.depth import reverse_huber
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import lasso_mix
-from mtssl_tf.process import stop_signal
 from mtssl_tf.training import proximal
 
 
@@ -124,7 +123,6 @@ def train(
     training: DepthTraining,
     batches: batches_lib.DepthBatches,
     folder: pathlib.Path,
-    stop: stop_signal.StopSignal,
 ) -> None:
     """Trains to the last step, or until a signal asks to stop, and saves.
 
@@ -132,15 +130,14 @@ def train(
         training: restored from `folder` if something was saved there.
         batches: of which step n takes batch n.
         folder: of checkpoints, which are also saved now and then.
-        stop: looked at after every step.
 
     Raises:
         FloatingPointError: the loss is not finite.
-        command.Interrupted: `stop` was requested.
+        command.Interrupted: a signal came; what was done is saved.
     """
     checkpoint = tf.train.Checkpoint(
         model=training.model, optimizer=training.optimizer
     )
     checkpoints = fine_tuning.restore(checkpoint, folder)
     coming = batches.batches(training.step, training.num_steps)
-    fine_tuning.fine_tune(training, coming, checkpoints, stop)
+    fine_tuning.fine_tune(training, coming, checkpoints)

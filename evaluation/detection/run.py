@@ -29,8 +29,6 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.models import trunk
-from mtssl_tf.process import command
-from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import progress as progress_lib
 
 SAVED_MODEL = "saved_model"
@@ -62,7 +60,6 @@ def run(
         command.Interrupted: a signal came.
     """
     started_at = time.monotonic()
-    stop = stop_signal.StopSignal()
     # Sums on several threads or on a GPU come in any order otherwise.
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
@@ -86,9 +83,9 @@ def run(
     )
     detector = build_detector(pretrained, protocol, batches)
     training = training_lib.DetectorTraining(detector, protocol, seed)
-    training_lib.train(training, batches, out_dir, stop)
+    training_lib.train(training, batches, out_dir)
     found = detect_pictures(
-        detector, test_split.pictures, protocol, contract.means_rgb, stop
+        detector, test_split.pictures, protocol, contract.means_rgb
     )
     export.export_detector(detector, protocol, contract, out_dir / SAVED_MODEL)
     score = save_judgement(out_dir, test_split, found)
@@ -155,13 +152,8 @@ def detect_pictures(
     pictures: Sequence[voc_picture.Picture],
     protocol: protocol_lib.VocDetectionProtocol,
     padding_rgb: Sequence[float],
-    stop: stop_signal.StopSignal | None = None,
 ) -> scored_boxes.Detections:
-    """Detections on all pictures, in the pictures' own coordinates.
-
-    Raises:
-        command.Interrupted: `stop` was requested.
-    """
+    """Detections on all pictures, in the pictures' own coordinates."""
     by_shape: dict[tuple, tf.types.experimental.Callable] = {}
     started_at = time.monotonic()
     progress = progress_lib.ProgressLine(len(pictures), "pictures")
@@ -172,11 +164,7 @@ def detect_pictures(
             picture.load_rgb(), protocol, padding_rgb
         )
 
-    coming = command.until_stopped(
-        zip(pictures, made_ahead.made_ahead(prepare, pictures)),
-        stop,
-        "while testing",
-    )
+    coming = zip(pictures, made_ahead.made_ahead(prepare, pictures))
     for number, (picture, batch) in enumerate(coming):
         shape = batch.images.shape
         if shape not in by_shape:

@@ -14,7 +14,6 @@ from evaluation import fine_tuning
 from evaluation.detection import batches as batches_lib
 from evaluation.detection import faster_rcnn
 from evaluation.detection import protocol as protocol_lib
-from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import tensorboard
 from mtssl_tf.training import proximal
 
@@ -164,7 +163,6 @@ def train(
     training: DetectorTraining,
     batches: batches_lib.TrainingBatches,
     out_dir: pathlib.Path,
-    stop: stop_signal.StopSignal | None = None,
 ) -> None:
     """Trains to the last step, saving in `out_dir`/checkpoints.
 
@@ -172,11 +170,10 @@ def train(
         training: restored if something was saved there.
         batches: of which step n takes batch n.
         out_dir: gets checkpoints and TensorBoard's files.
-        stop: asks to save and stop.
 
     Raises:
         FloatingPointError: a loss is not finite.
-        command.Interrupted: `stop` was requested.
+        command.Interrupted: a signal came; what was done is saved.
     """
     checkpoints = fine_tuning.restore(
         training.checkpoint(), out_dir / "checkpoints"
@@ -195,4 +192,4 @@ def train(
 
     coming = batches.from_step(training.step, training.num_steps)
     with contextlib.closing(tensorboard.TensorBoardLog(out_dir)) as board:
-        fine_tuning.fine_tune(training, coming, checkpoints, stop, report)
+        fine_tuning.fine_tune(training, coming, checkpoints, report)

@@ -29,6 +29,8 @@ def check(path: str | os.PathLike) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive, bound)
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{damaged} in it is damaged")
             with archive.open(_WEIGHTS) as stream:
                 claimed = _count_bytes(stream)
     except (zipfile.BadZipFile, KeyError, RuntimeError, OSError) as error:

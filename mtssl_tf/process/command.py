@@ -8,13 +8,13 @@ Nothing here imports TensorFlow: a mistake is answered at once.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import errno
 import os
 import re
 import sys
 import traceback
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from absl import flags
 from absl import logging
@@ -64,8 +64,6 @@ _REMEDIES = {
     errno.ESTALE: "The network disk has lost it: mount it again.",
 }
 
-_Item = TypeVar("_Item")
-
 
 class Interrupted(Exception):
     """A signal came; what can be gone on from is saved.
@@ -77,25 +75,6 @@ class Interrupted(Exception):
     def __init__(self, stop: stop_signal.StopSignal, where: str) -> None:
         super().__init__(f"stopped by {stop.name} {where}")
         self.number = stop.number or 0
-
-
-def until_stopped(
-    items: Iterable[_Item], stop: stop_signal.StopSignal | None, where: str
-) -> Iterator[_Item]:
-    """Yields all items unless a signal comes.
-
-    Args:
-        items: what to work through.
-        stop: looked at before every item; None never stops.
-        where: what is being done, such as "while testing".
-
-    Raises:
-        Interrupted: `stop` was requested.
-    """
-    for item in items:
-        if stop is not None and stop.is_requested:
-            raise Interrupted(stop, where)
-        yield item
 
 
 class _PathParser(flags.ArgumentParser):

@@ -12,6 +12,10 @@ import types
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
+class _CutShort(BaseException):
+    """Ends `run_unless_stopped`, past every `except Exception`."""
+
+
 class StopSignal:
     """Notes the first SIGINT or SIGTERM; the second one stops at once.
 
@@ -30,6 +34,7 @@ class StopSignal:
                 process, as a scheduler. One from before is removed.
         """
         self.number: int | None = None
+        self._is_cut_short = False
         self._file = file
         self._listeners: list[Callable[[], None]] = []
         if file:
@@ -84,11 +89,31 @@ class StopSignal:
             for number in self._before:
                 signal.signal(number, self._note)
 
-    def hand_back(self) -> None:
-        """Gives signals back to who had them, with the one that came."""
+    def run_unless_stopped(self, work: Callable[[], None]) -> None:
+        """Calls `work`, which a signal cuts short, or keeps from beginning.
+
+        For what takes long and can be done again, as judging.
+        """
+        if self.is_requested:
+            return
+        try:
+            self._is_cut_short = True
+            try:
+                work()
+            finally:
+                self._is_cut_short = False
+        except _CutShort:
+            return
+
+    def close(self) -> None:
+        """Gives signals back to who had them."""
         for number, handler in self._before.items():
             # None is one that Python does not know.
             signal.signal(number, handler or signal.SIG_DFL)
+
+    def hand_back(self) -> None:
+        """Gives signals back to who had them, with the one that came."""
+        self.close()
         if self.number is not None:
             signal.raise_signal(self.number)
 
@@ -99,3 +124,5 @@ class StopSignal:
             signal.signal(each, signal.SIG_DFL)
         for listener in self._listeners:
             listener()
+        if self._is_cut_short:
+            raise _CutShort

@@ -182,7 +182,8 @@ def _variables(
 
 def _reading_errors() -> tuple[type[Exception], ...]:
     """What TensorFlow's reader raises where a file is damaged."""
-    return (tf.errors.OpError, RuntimeError, IndexError)
+    # It takes as much memory as the file claims to need.
+    return (tf.errors.OpError, RuntimeError, IndexError, MemoryError)
 
 
 @contextlib.contextmanager

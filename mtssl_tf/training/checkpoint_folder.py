@@ -308,6 +308,7 @@ def _check_by_reading(path: pathlib.Path) -> None:
         ValueError,
         RuntimeError,
         IndexError,
+        MemoryError,  # it takes as much as the file claims to need
     ) as error:
         raise DamagedError(_message(error)) from error
 

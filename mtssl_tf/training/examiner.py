@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -16,6 +17,8 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import rank
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
+from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress as progress_lib
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import judge as judge_lib
@@ -24,6 +27,7 @@ from mtssl_tf.training import run_directory
 from mtssl_tf.training import trunk_rank
 
 _NUM_DRAWN = 8
+_HELD_OUT = "held_out"  # the split of lines of what is judged
 
 # Writes a line: task, split, values, rates.
 Write = Callable[[str, str, Mapping[str, float], Mapping[str, float]], None]
@@ -55,25 +59,47 @@ class Examiner:
         self._progress = progress
         self._write = write
         train = run.config.train
-        self._judges = _build_judges(run)
+        self._judges = judge_lib.build_judges(run)
         self._rank = trunk_rank.TrunkRank(run) if train.rank_every else None
         self._probe = _open_probe(run.config)
         self._last_rank: rank.RankFigures | None = None
 
-    def examine(self, step: int, is_last: bool) -> None:
-        """Does what is due after so many steps of all tasks."""
+    def examine(
+        self, step: int, is_last: bool, stop: stop_signal.StopSignal
+    ) -> None:
+        """Does what is due after so many steps of all tasks.
+
+        Args:
+            step: of all tasks.
+            is_last: whether it is the run's last.
+            stop: cuts any of it short.
+        """
         train = self._run.config.train
-        if step % train.judge_every == 0 or is_last:
-            self._judge(step)
-            memory.give_back_freed_memory()
-        if self._rank and (step % train.rank_every == 0 or is_last):
-            self._measure_rank(step, self._rank)
-            memory.give_back_freed_memory()
-        if step % train.draw_every == 0 or is_last:
-            self._draw(step)
-            memory.give_back_freed_memory()
-        if self._probe and step % train.probe_every == 0:
-            self._measure_probe(step)
+        due = {
+            self._judge: step % train.judge_every == 0 or is_last,
+            self._measure_rank: train.rank_every
+            and (step % train.rank_every == 0 or is_last),
+            self._draw: step % train.draw_every == 0 or is_last,
+            self._measure_probe: step % train.probe_every == 0,
+        }
+        for look, is_due in due.items():
+            if is_due:
+                stop.run_unless_stopped(functools.partial(look, step))
+                memory.give_back_freed_memory()
+
+    def judge_what_was_not(
+        self, step: int, is_last: bool, stop: stop_signal.StopSignal
+    ) -> None:
+        """Judges what a signal cut short at a step, at the last start."""
+        if step % self._run.config.train.judge_every and not is_last:
+            return
+        told = {
+            line.get("task")
+            for line in metrics_log.load_metrics(self._workdir)
+            if (line["step"], line.get("split")) == (step, _HELD_OUT)
+        }
+        with stop.nothing_to_lose():
+            self._judge(step, told)
 
     @property
     def judged(self) -> list[str]:
@@ -85,19 +111,24 @@ class Examiner:
         last = self._last_rank
         return f"rank {last.rankme:.1f}/{last.most}  " if last else ""
 
-    def _judge(self, step: int) -> None:
+    def _judge(self, step: int, told: Collection[str | None] = ()) -> None:
+        """Judges on held-out examples, but not those tasks that are told."""
         for name, judge in list(self._judges.items()):
+            if name in told:
+                continue
             self._progress.update(step, f"judging {name} on held-out examples")
             try:
-                self._write(name, "held_out", judge.judge(), {})
+                self._write(name, _HELD_OUT, judge.judge(), {})
             except source_lib.SourceError as error:
                 logging.warning("%s is not judged: %s", name, error)
                 del self._judges[name]
 
-    def _measure_rank(self, step: int, of_trunk: trunk_rank.TrunkRank) -> None:
+    def _measure_rank(self, step: int) -> None:
+        if self._rank is None:
+            return
         self._progress.update(step, "measuring the trunk's rank")
         try:
-            found = of_trunk.measure()
+            found = self._rank.measure()
         except source_lib.SourceError as error:
             logging.warning("The trunk's rank is not measured: %s", error)
             self._rank = None
@@ -126,26 +157,12 @@ class Examiner:
             _save_picture(folder / "mixing_weights.png", picture)
 
     def _measure_probe(self, step: int) -> None:
+        if self._probe is None:
+            return
         self._progress.update(step, "probing the trunk")
         run = self._run
         accuracy = self._probe.measure(run.trunk, run.config.contract)
         self._log.write_event(step, "probe", accuracy)
-
-
-def _build_judges(run: run_lib.Run) -> dict[str, judge_lib.Judge]:
-    """Returns a judge for each task that has held-out examples."""
-    judges = {}
-    for name, state in run.states.items():
-        held_out = run.source_of(state.task).held_out
-        if held_out is not None:
-            judges[name] = judge_lib.Judge(
-                state,
-                held_out,
-                run.config.train.seed,
-                run.config.train.judge_batches,
-                run.skipped,
-            )
-    return judges
 
 
 def _open_probe(config: config_lib.RunConfig) -> Any:

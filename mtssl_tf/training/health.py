@@ -13,11 +13,10 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping
 import dataclasses
-import math
 import statistics
 
-from mtssl_tf.reports import metrics_record
 from mtssl_tf.tasks import base
+from mtssl_tf.training import task_record
 
 LOSS_GROWS = "loss_grows"
 WEIGHTS_GROW = "weights_grow"
@@ -36,9 +35,6 @@ TRUNK = "the trunk"
 NORM_EVERY = 25  # ours: reads each weight once, in 25 steps
 COMPARE_EVERY = 25  # ours: eight make an opinion, in 200 steps
 
-# ours: of a task's own steps. One step's loss jumps about; a median of this
-# many does not follow a few bad batches.
-_RECENT = 20
 # ours: a blind guess's loss is what a task has that knows nothing; much more
 # than that comes of weights that are being destroyed.
 _LOSS_LIMIT = 3.0
@@ -51,25 +47,14 @@ _VANISHING = 1e-4
 _ZERO = 1e-7  # ours: RMSProp's epsilon hides what is this small
 # ours: a task that is this well done needs no gradient any more.
 _SOLVED = 0.05
-_COLLAPSE_STEPS = 50  # ours: an untrained trunk's embeddings are near alike
-_COLLAPSE_AFTER = 100  # ours
-# A task whose loss is above this share of a blind guess's has learned nothing.
-_AT_CHANCE = 0.98  # ours
-_STUCK_MEAN = 100  # ours: steps whose mean is looked at
-# ours: own steps after which a task is stuck whose loss does not even move,
-# and after which any task is that does no better than a guess. The slowest
-# healthy one starts to do so after 300, and until then its loss rises.
-_STILL_AFTER = 200
-_STUCK_AFTER = 1000
-_SURE = 3.0  # ours: standard errors
 # ours: of the cosine's mean over so many measurements. Single ones of healthy
 # tasks lie between -0.5 and 0.65, their means between -0.2 and 0.3.
 _OPPOSED = -0.5
 _COSINES = 8
 # ours: own steps before the notice, at which a trouble may have begun.
 _BEGAN = {
-    LOSS_GROWS: 2 * _RECENT,
-    EMBEDDING_COLLAPSES: _COLLAPSE_AFTER,
+    LOSS_GROWS: 2 * task_record.RECENT,
+    EMBEDDING_COLLAPSES: task_record.COLLAPSE_AFTER,
 }
 # ours: what has passed and comes again after so many steps is said again.
 _SAID_AGAIN_AFTER = 1000
@@ -111,7 +96,8 @@ class HealthWatch:
                 them, so that a loss may well stand still from the start.
         """
         self._tasks = {
-            name: _TaskRecord(task, is_resumed) for name, task in tasks.items()
+            name: task_record.TaskRecord(task, is_resumed)
+            for name, task in tasks.items()
         }
         self._norms: dict[str, collections.deque[float]] = {}
         self._cosines: dict[tuple[str, str], collections.deque[float]] = {}
@@ -202,7 +188,7 @@ class HealthWatch:
         """Returns whether a trouble lasts that spoils what was learned."""
         return any(kind in _DAMAGE for kind, _ in self._lasting)
 
-    def _look_at_loss(self, task: str, record: _TaskRecord) -> None:
+    def _look_at_loss(self, task: str, record: task_record.TaskRecord) -> None:
         loss = record.recent_loss()
         if loss is None:
             return
@@ -210,12 +196,14 @@ class HealthWatch:
         if loss > _LOSS_LIMIT * record.chance:
             message = (
                 f"The loss of {task} grows without end: {loss:.4g} in the "
-                f"median of its last {_RECENT} steps, where a blind guess "
-                f"gets {record.chance:.3f}. {_lower_rate(task)}"
+                f"median of its last {task_record.RECENT} steps, where a "
+                f"blind guess gets {record.chance:.3f}. {_lower_rate(task)}"
             )
         self._tell(LOSS_GROWS, task, message)
 
-    def _look_at_gradient(self, task: str, record: _TaskRecord) -> None:
+    def _look_at_gradient(
+        self, task: str, record: task_record.TaskRecord
+    ) -> None:
         loss, norm = record.recent_loss(), record.recent_gradient()
         if loss is None or norm is None:
             return
@@ -231,7 +219,9 @@ class HealthWatch:
             )
         self._tell(GRADIENTS_VANISH, task, message)
 
-    def _look_at_embedding(self, task: str, record: _TaskRecord) -> None:
+    def _look_at_embedding(
+        self, task: str, record: task_record.TaskRecord
+    ) -> None:
         means = record.recent_values()
         if means is None:
             return
@@ -245,7 +235,9 @@ class HealthWatch:
             )
         self._tell(EMBEDDING_COLLAPSES, task, message)
 
-    def _look_at_progress(self, task: str, record: _TaskRecord) -> None:
+    def _look_at_progress(
+        self, task: str, record: task_record.TaskRecord
+    ) -> None:
         if not record.is_progress_due():
             return
         loss = record.loss_if_stuck()
@@ -253,11 +245,12 @@ class HealthWatch:
         if loss is not None:
             message = (
                 f"{task} is stuck at chance: its loss is {loss:.3f} in the "
-                f"mean of its last {_STUCK_MEAN} steps, and a blind guess gets "
-                f"{record.chance:.3f}. Look at its pictures in TensorBoard: "
-                "can you tell what it is to tell? If so, go on with another "
-                f"rate, ten times lower or higher (--set {task}."
-                f"learning_rate={record.rate / 10:.2g}), or train for longer."
+                f"mean of its last {task_record.STUCK_MEAN} steps, and a "
+                f"blind guess gets {record.chance:.3f}. Look at its pictures "
+                "in TensorBoard: can you tell what it is to tell? If so, go "
+                "on with another rate, ten times lower or higher (--set "
+                f"{task}.learning_rate={record.rate / 10:.2g}), or train for "
+                "longer."
             )
         self._tell(STUCK_AT_CHANCE, task, message)
 
@@ -290,134 +283,6 @@ class HealthWatch:
         if part != TRUNK:
             return part
         return max(self._tasks, key=lambda name: self._tasks[name].excess())
-
-
-class _TaskRecord:
-    """What one task did lately."""
-
-    def __init__(self, task: base.Task, is_resumed: bool) -> None:
-        self.task = task
-        self._is_resumed = is_resumed
-        self._first_losses: list[float] = []
-        self.chance = task.chance()[metrics_record.LOSS]
-        self.rate = task.config.learning_rate
-        self.first_gradient = 0.0
-        self._num_steps = 0
-        self._looked_at = 0
-        self._beat_chance_at = 0
-        self._losses: collections.deque[float] = collections.deque(
-            maxlen=_STUCK_MEAN
-        )
-        # Steps of all tasks, at each of this one's.
-        self._times: collections.deque[int] = collections.deque(
-            maxlen=2 * _STUCK_MEAN
-        )
-        self._gradients: collections.deque[float] = collections.deque(
-            maxlen=_RECENT
-        )
-        self._values: collections.deque[Mapping[str, float]] = (
-            collections.deque(maxlen=_STUCK_MEAN)
-        )
-
-    def add(
-        self,
-        values: Mapping[str, float],
-        gradient_norm: float | None,
-        num_steps: int,
-        now: int,
-    ) -> None:
-        self._num_steps += num_steps
-        self._times.extend([now] * num_steps)
-        # A mean over several steps counts as that many.
-        losses = [values[metrics_record.LOSS]] * num_steps
-        self._losses.extend(losses)
-        if len(self._first_losses) < _STUCK_MEAN:
-            self._first_losses.extend(losses)
-        self._values.extend([values] * num_steps)
-        if gradient_norm is not None:
-            self._gradients.extend([gradient_norm] * num_steps)
-            if self._num_steps <= _RECENT:
-                self.first_gradient = statistics.median(self._gradients)
-
-    def recent_loss(self) -> float | None:
-        """Returns a median; None where there are too few steps."""
-        if len(self._losses) < _RECENT:
-            return None
-        last = range(-_RECENT, 0)
-        return statistics.median(self._losses[index] for index in last)
-
-    def recent_gradient(self) -> float | None:
-        """Returns a median norm; None where there are too few steps."""
-        if len(self._gradients) < _RECENT:
-            return None
-        return statistics.median(self._gradients)
-
-    def recent_values(self) -> dict[str, float] | None:
-        """Returns means; None where there are too few steps."""
-        if self._num_steps < _COLLAPSE_AFTER:
-            return None
-        last = list(self._values)[-_COLLAPSE_STEPS:]
-        return {
-            name: statistics.fmean(values[name] for values in last)
-            for name in last[-1]
-        }
-
-    def is_progress_due(self) -> bool:
-        """Returns whether to look at progress: now and then, not at once."""
-        since = self._num_steps - self._looked_at
-        if self._num_steps < _STILL_AFTER or since < _RECENT:
-            return False
-        self._looked_at = self._num_steps
-        return True
-
-    def loss_if_stuck(self) -> float | None:
-        """Returns the mean loss of a task that does not learn, or None."""
-        now, first = list(self._losses), self._first_losses
-        mean = statistics.fmean(now)
-        if mean <= _AT_CHANCE * self.chance or self._beats_chance():
-            self._beat_chance_at = self._num_steps
-            return None
-        moved = abs(mean - statistics.fmean(first))
-        error = math.hypot(_standard_error(first), _standard_error(now))
-        is_new = not self._is_resumed and not self._beat_chance_at
-        is_still = is_new and moved <= _SURE * error
-        is_late = self._num_steps - self._beat_chance_at >= _STUCK_AFTER
-        return mean if is_still or is_late else None
-
-    def _beats_chance(self) -> bool:
-        """Returns whether a metric is above a blind guess's, and surely so."""
-        for name, chance in self.task.chance().items():
-            values = [
-                values[name]
-                for values in self._values
-                if not math.isnan(values.get(name, math.nan))
-            ]
-            if name == metrics_record.LOSS or len(values) < 2:
-                continue
-            margin = _SURE * _standard_error(values)
-            if statistics.fmean(values) > chance + margin:
-                return True
-        return False
-
-    def when(self, steps_ago: int) -> int:
-        """Returns the steps of all tasks before so many of this one's.
-
-        Zero where this task has not done as many.
-        """
-        if len(self._times) <= steps_ago:
-            return 0
-        return self._times[-1 - steps_ago]
-
-    def excess(self) -> float:
-        """Returns how far above a blind guess's the last loss is."""
-        if not self._losses:
-            return 0.0
-        return self._losses[-1] / self.chance
-
-
-def _standard_error(values: list[float]) -> float:
-    """Returns that of the values' mean."""
-    return statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _lower_rate(task: str) -> str:

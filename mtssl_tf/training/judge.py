@@ -11,6 +11,7 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import batches
+from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step
 
 
@@ -81,3 +82,19 @@ class Judge:
         values = self._state.task.metrics(prediction, target)
         values["loss"] = self._state.task.loss(prediction, target)
         return inputs, prediction, values
+
+
+def build_judges(run: run_lib.Run) -> dict[str, Judge]:
+    """Returns a judge for each task that has held-out examples."""
+    judges = {}
+    for name, state in run.states.items():
+        held_out = run.source_of(state.task).held_out
+        if held_out is not None:
+            judges[name] = Judge(
+                state,
+                held_out,
+                run.config.train.seed,
+                run.config.train.judge_batches,
+                run.skipped,
+            )
+    return judges

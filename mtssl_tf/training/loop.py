@@ -143,6 +143,9 @@ class Trainer:
         batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
+            self._examiner.judge_what_was_not(
+                self.step, self._is_last(self.step), stop
+            )
         self._health.say_last_end(self.step, self._marker.explain_last_end())
         while not self._is_last(self.step) and not stop.is_requested:
             name = schedule.next_task(self._steps, weights, since)
@@ -165,7 +168,7 @@ class Trainer:
             is_last = self._is_last(step)
             if step % train.log_every == 0 or is_last:
                 self._write_windows()
-            self._examiner.examine(step, is_last)
+            self._examiner.examine(step, is_last, stop)
             # Before a checkpoint of this step: who goes on from that is past.
             self._cost.keep_snapshot_if_due(self._steps)
             if step % train.save_every == 0 or self._is_best(step):

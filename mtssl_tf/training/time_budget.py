@@ -25,6 +25,7 @@ _NUM_FIRST = 2
 # ours: many rounds of all tasks, and a while, or a start's unrest counts.
 _MIN_STEPS = 50
 _MIN_SHARE = 0.02  # of the hours
+_PACES = (1e-6, 1e6)  # ours: seconds that a step may take
 
 
 class TimeBudget:
@@ -52,10 +53,7 @@ class TimeBudget:
         self._began: tuple[int, float] | None = None
         self._pace: float | None = None
         if self._seconds and self._path.is_file():
-            stored = json_file.load_object(
-                self._path, "Remove it: the pace is measured again."
-            )
-            self._pace = float(stored[_PACE])
+            self._pace = _load_pace(self._path)
 
     @property
     def num_steps(self) -> int | None:
@@ -89,3 +87,15 @@ class TimeBudget:
             self._seconds / 3600.0,
         )
         return True
+
+
+def _load_pace(path: pathlib.Path) -> float:
+    remedy = "Remove it: the pace is measured again."
+    pace = json_file.load_object(path, remedy).get(_PACE)
+    is_number = isinstance(pace, int | float) and not isinstance(pace, bool)
+    if not is_number or not _PACES[0] <= pace <= _PACES[1]:
+        raise ValueError(
+            f"{path} has {_PACE} {pace!r}, expected a number from {_PACES[0]} "
+            f"to {_PACES[1]}. {remedy}"
+        )
+    return float(pace)

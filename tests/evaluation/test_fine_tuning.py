@@ -31,48 +31,50 @@ class _Sum:
         return {"sum": float(self.total), "other": 0.5}
 
 
-class _Stop:
-    """Stands in for a signal that comes during a step."""
-
-    name = "SIGINT"
-    number = signal.SIGINT
-
-    def __init__(self, training, step):
-        self._training, self._step = training, step
-
-    @property
-    def is_requested(self):
-        return self._training.step == self._step
-
-
-def _train(folder, batches, stop_at=-1, report=None):
+def _train(folder, batches, report=None):
     training = _Sum()
     manager = fine_tuning.restore(training.checkpoint, folder)
-    fine_tuning.fine_tune(
-        training,
-        batches[training.step :],
-        manager,
-        _Stop(training, stop_at),
-        report,
-    )
+    fine_tuning.fine_tune(training, batches[training.step :], manager, report)
     return training
 
 
-def test_a_stopped_run_is_saved_and_goes_on(tmp_path, capsys):
+@pytest.mark.parametrize("step, where", [(2, "at step 2"), (4, "at step 4")])
+def test_a_stopped_run_is_saved_and_goes_on(tmp_path, capsys, step, where):
     batches = [1.0, 2.0, 4.0, 8.0]
-    with pytest.raises(command.Interrupted, match="SIGINT.*step 2") as stopped:
-        _train(tmp_path, batches, stop_at=2)
-    assert stopped.value.number == signal.SIGINT
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(now, losses):
+        if now == step:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(command.Interrupted, match=f"SIGINT.*{where}") as caught:
+        _train(tmp_path, batches, press)
+    assert caught.value.number == signal.SIGINT
+    # What comes after the steps has nothing to save.
+    assert signal.getsignal(signal.SIGINT) is before
     seen = []
     done = _train(
-        tmp_path,
-        batches,
-        report=lambda step, losses: seen.append((step, losses)),
+        tmp_path, batches, lambda number, losses: seen.append((number, losses))
     )
     assert float(done.total) == 15.0
-    assert [step for step, _ in seen] == [3, 4]
-    assert seen[-1][1] == {"sum": 15.0, "other": 0.5}
-    assert "step 4/4" in capsys.readouterr().err
+    assert [number for number, _ in seen] == list(range(step + 1, 5))
+    if step == 2:
+        assert seen[-1][1] == {"sum": 15.0, "other": 0.5}
+        assert "step 4/4" in capsys.readouterr().err
+
+
+def test_a_signal_while_the_first_step_is_built_is_not_put_off(tmp_path):
+    # A kind of fault: Ctrl-C had to wait until a detector was traced.
+    class Slow(_Sum):
+        def run_step(self, batch):
+            signal.raise_signal(signal.SIGINT)
+            return super().run_step(batch)
+
+    training = Slow()
+    manager = fine_tuning.restore(training.checkpoint, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tuning.fine_tune(training, [1.0, 2.0], manager)
+    assert training.step == 0 and not list(tmp_path.iterdir())
 
 
 def test_a_finished_run_is_restored_and_left_alone(tmp_path, capsys):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ from evaluation.classification import frozen_trunk
 from evaluation.classification import protocol as protocol_lib
 from evaluation.classification import trained_linear
 from mtssl_tf.models import config as model_config
-from mtssl_tf.process import command
 
 
 @pytest.fixture(scope="module")
@@ -241,12 +239,3 @@ def test_other_training_pictures_do_not_go_on_from_a_checkpoint(
     )
     assert imagenet_linear.main(["imagenet_linear", *other]) == 2
     assert "differs in ['train']" in capsys.readouterr().err
-
-
-def test_a_signal_stops_training_within_an_epoch(folders, tmp_path, stop):
-    # A kind of fault: of three fine-tunings one knew no signal.
-    trainer = _trainer(folders)
-    os.kill(os.getpid(), signal.SIGTERM)
-    with pytest.raises(command.Interrupted, match="SIGTERM in epoch 1"):
-        trainer.train(tmp_path, stop)
-    assert not list(tmp_path.iterdir())

@@ -75,3 +75,11 @@ def test_an_archive_without_weights_is_named(tmp_path):
     path = _save(tmp_path / "b.keras", {"model.weights.h5": b"no HDF5"})
     with pytest.raises(ValueError, match="b.keras is no whole"):
         keras_archive.check(path)
+
+
+def test_a_damaged_member_is_named(tmp_path):
+    members = {"config.json": "{}", "model.weights.h5": _weights((4,))}
+    path = _save(tmp_path / "a.keras", members, zipfile.ZIP_STORED)
+    path.write_bytes(path.read_bytes().replace(b"{}", b"[]"))
+    with pytest.raises(ValueError, match="a.keras .* config.json in it is dam"):
+        keras_archive.check(path)

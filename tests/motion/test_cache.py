@@ -54,6 +54,20 @@ def entries(tmp_path):
     return sorted(p.parent.name for p in tmp_path.glob("cache/*/entry.json"))
 
 
+def test_names_of_any_bytes_are_labelled(clip, tmp_path):
+    folder = os.fsencode(clip.path)
+    os.rename(
+        os.path.join(folder, b"00003.png"),
+        os.path.join(folder, b"00003\xff.png"),
+    )
+    os.rename(folder, os.path.join(os.path.dirname(folder), b"\xfe\n"))
+    (stray,) = clips.list_clips(tmp_path / "videos")
+    entry = labelled(stray, tmp_path)
+    assert len(entry.names) == 3
+    # What lies in the cache is found again.
+    assert labelled(stray, tmp_path).folder == entry.folder
+
+
 def test_stores_frames_and_their_masks(clip, tmp_path):
     entry = labelled(clip, tmp_path)
     assert len(entry.names) == 3  # 6 frames, the last 3 have no window

@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 from mtssl_tf.process import command
+from mtssl_tf.process import stop_signal
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _COMMANDS = [
@@ -149,36 +150,17 @@ def test_a_fault_of_ours_is_shown_whole_with_where_to_report(error, capsys):
     assert (_ROOT / ".github/ISSUE_TEMPLATE/bug_report.md").is_file()
 
 
-class _Stop:
-    """Stands in for a signal that comes after some questions."""
-
-    name = "SIGTERM"
-    number = signal.SIGTERM
-
-    def __init__(self, after):
-        self._left = after
-
-    @property
-    def is_requested(self):
-        self._left -= 1
-        return self._left < 0
-
-
-def test_a_signal_ends_the_command_as_a_shell_reports_it(capsys):
-    done = []
-
+def test_a_signal_ends_the_command_as_a_shell_reports_it(
+    capsys, signal_handlers
+):
     def work(values):
-        done.extend(command.until_stopped("abc", _Stop(2), "while testing"))
+        stop = stop_signal.StopSignal()
+        signal.raise_signal(signal.SIGTERM)
+        raise command.Interrupted(stop, "and saved at step 2")
 
     assert _run([], work) == 128 + signal.SIGTERM
     said = capsys.readouterr().err
-    assert "toy: stopped by SIGTERM while testing; the same command" in said
-    assert done == ["a", "b"]
-
-
-def test_without_a_signal_all_is_done():
-    assert [*command.until_stopped("abc", _Stop(9), "here")] == [*"abc"]
-    assert [*command.until_stopped("abc", None, "here")] == [*"abc"]
+    assert "toy: stopped by SIGTERM and saved at step 2; the same comm" in said
 
 
 _STOPPED = """

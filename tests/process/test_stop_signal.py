@@ -64,6 +64,26 @@ def test_where_there_is_nothing_to_lose_a_signal_does_what_it_did():
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_what_can_be_done_again_is_cut_short():
+    # A kind of fault: Ctrl-C had to wait for a judgement that was being traced.
+    done = []
+
+    def work():
+        done.append("begun")
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except Exception:
+            done.append("swallowed")
+        done.append("ended")
+
+    stop = stop_signal.StopSignal()
+    stop.run_unless_stopped(lambda: done.append("whole"))
+    stop.run_unless_stopped(work)
+    stop.run_unless_stopped(work)
+    assert done == ["whole", "begun"]
+    assert stop.number == signal.SIGINT
+
+
 def test_another_thread_takes_no_signals():
     before = signal.getsignal(signal.SIGINT)
     made = []

@@ -113,6 +113,20 @@ class TestBadWeights:
             checkpoint.load(trunk, path)
         slim_files.assert_untouched(trunk)
 
+    def test_an_index_that_claims_more_than_there_is_memory(
+        self, tmp_path, trunk, arrays
+    ):
+        path = slim_files.write_checkpoint(tmp_path / "model.ckpt", arrays)
+        index = pathlib.Path(f"{path}.index")
+        # Its last 48 bytes say where the index itself is, and how long.
+        claim = (bytes(3) + b"\xff" * 7 + b"\x3f").ljust(40, b"\0")
+        index.write_bytes(
+            index.read_bytes()[:-48] + claim + index.read_bytes()[-8:]
+        )
+        with pytest.raises(ValueError, match="model.ckpt.* is damaged"):
+            checkpoint.load(trunk, path)
+        slim_files.assert_untouched(trunk)
+
     def test_data_that_is_gone(self, tmp_path, trunk, arrays):
         path = slim_files.write_checkpoint(tmp_path / "model.ckpt", arrays)
         os.remove(f"{path}.data-00000-of-00001")

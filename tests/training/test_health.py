@@ -183,6 +183,21 @@ def test_a_task_stuck_at_chance_is_named_and_a_slow_one_is_not(
         assert "2.079" in trouble.message
 
 
+@pytest.mark.parametrize("spread, is_named", [(0.007, True), (0.05, False)])
+def test_predictions_that_come_apart_are_a_start(spread, is_named):
+    # A kind of false alarm: a task that was about to learn, after 219 steps
+    # at which the mean of its loss had hardly moved.
+    watch = _watch()
+
+    def feed(step):
+        loss = 2.08 + _noise(step, 0.007 if step < 50 else spread)
+        watch.add_steps("relative_position", {"loss": loss, "accuracy": 0.125})
+
+    trouble, step = _first(watch, feed, health.STUCK_AT_CHANCE, 900)
+    assert (trouble is not None) == is_named
+    assert not is_named or step < _WITHIN
+
+
 def test_tasks_that_oppose_each_other_are_named():
     for cosine, is_named in ((-0.7, True), (-0.2, False)):
         watch = _watch()

@@ -152,6 +152,24 @@ def test_being_stopped_changes_nothing(samples, tmp_path):
     assert steps == [2, 3, 4]
 
 
+def test_what_was_not_judged_is_judged_at_the_next_start(samples, tmp_path):
+    config = _config(samples, ["exemplar"], "train.steps=2")
+
+    class CutsShort(never_stops.NeverStops):
+        def run_unless_stopped(self, work):
+            """Stands in for a signal that comes then."""
+
+    _train(config, tmp_path, CutsShort())
+    for _ in range(2):
+        _train(config, tmp_path)
+        (line,) = [
+            line
+            for line in metrics_log.load_metrics(tmp_path)
+            if line["split"] == "held_out"
+        ]
+        assert line["step"] == 2
+
+
 def test_a_resumed_run_tells_the_same_of_the_same_steps(samples, tmp_path):
     """Where it goes on lies between two lines of the log."""
     config = _config(

@@ -1,5 +1,7 @@
 """How many steps fit into hours: fixed once, and kept."""
 
+import pytest
+
 from mtssl_tf.training import time_budget
 
 
@@ -49,3 +51,11 @@ def test_a_later_start_has_the_same_number(tmp_path):
     again = time_budget.TimeBudget(tmp_path, 7, 0.25, clock)
     assert again.num_steps == 1800
     assert time_budget.TimeBudget(tmp_path, 7, 0.5, clock).num_steps == 3600
+
+
+@pytest.mark.parametrize("pace", ["", "null", '"1"', "true", "0", "1e-320"])
+def test_a_damaged_pace_is_named_with_what_to_do(tmp_path, pace):
+    path = tmp_path / time_budget.PACE_FILE
+    path.write_text('{"seconds_per_step": %s}' % pace if pace else "{}")
+    with pytest.raises(ValueError, match="pace.json has seconds.* Remove it"):
+        time_budget.TimeBudget(tmp_path, 7, 0.25)

@@ -311,6 +311,21 @@ def test_mat_of_something_else(tmp_path):
         _load(path)
 
 
+@pytest.mark.parametrize(
+    "other", [np.dtype("f4"), h5py.Empty("f4"), ["text"], None]
+)
+def test_mat_whose_depth_is_no_array_of_numbers(tmp_path, other):
+    path, _ = _write_mat(tmp_path)
+    with h5py.File(path, "a") as file:
+        del file["rawDepths"]
+        if other is None:
+            file.create_group("rawDepths")
+        else:
+            file["rawDepths"] = other
+    with pytest.raises(ValueError, match="nyu.mat .*: rawDepths is .*numbers"):
+        _load(path)
+
+
 def test_mat_in_millimetres(tmp_path):
     path, _ = _write_mat(tmp_path, depth_m=2000.0)
     _write_split(tmp_path, [1], [2])

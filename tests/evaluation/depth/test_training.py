@@ -17,7 +17,6 @@ from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk
 from mtssl_tf.process import command
-from mtssl_tf.process import stop_signal
 
 _CONFIG = depth_config.DepthConfig(
     picture_size=(32, 48),
@@ -75,59 +74,55 @@ def _state(training):
 
 
 class _StopAfter(batches.DepthBatches):
-    """Sends this process a SIGTERM when a certain batch is made."""
+    """Sends this process a SIGTERM after its first step."""
 
-    signal_at = 1
+    def batches(self, start, stop):
+        for number, batch in enumerate(super().batches(start, stop)):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
 
-    def batch(self, step):
-        if step == self.signal_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return super().batch(step)
 
-
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, stop):
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path):
     whole = _new_training()
     training_lib.train(
         whole,
         batches.DepthBatches(_Pairs(), _CONFIG, 0),
         tmp_path / "whole",
-        stop,
     )
     assert whole.step == 4
 
     first = _new_training()
     with pytest.raises(command.Interrupted, match="SIGTERM.*step") as stopped:
         training_lib.train(
-            first, _StopAfter(_Pairs(), _CONFIG, 0), tmp_path / "parts", stop
+            first, _StopAfter(_Pairs(), _CONFIG, 0), tmp_path / "parts"
         )
-    assert stopped.value.number == stop.number == signal.SIGTERM
+    assert stopped.value.number == signal.SIGTERM
     assert 1 <= first.step < 4
 
     second = _new_training()
-    go_on = stop_signal.StopSignal()
     training_lib.train(
         second,
         batches.DepthBatches(_Pairs(), _CONFIG, 0),
         tmp_path / "parts",
-        go_on,
     )
     assert second.step == 4
     for expected, resumed in zip(_state(whole), _state(second)):
         np.testing.assert_array_equal(expected, resumed)
 
 
-def test_finished_training_is_restored_and_left_alone(tmp_path, stop):
+def test_finished_training_is_restored_and_left_alone(tmp_path):
     config = dataclasses.replace(_CONFIG, steps=1)
     done, again = _new_training(config), _new_training(config)
     for training in (done, again):
         training_lib.train(
-            training, batches.DepthBatches(_Pairs(), config, 0), tmp_path, stop
+            training, batches.DepthBatches(_Pairs(), config, 0), tmp_path
         )
     for expected, restored in zip(_state(done), _state(again)):
         np.testing.assert_array_equal(expected, restored)
 
 
-def test_loss_falls(tmp_path, stop, capsys):
+def test_loss_falls(tmp_path, capsys):
     config = dataclasses.replace(_CONFIG, steps=100, learning_rate=0.1)
     training = _new_training(config)
     pictures, depths = batches.DepthBatches(_Pairs(), config, 9).batch(0)
@@ -139,18 +134,18 @@ def test_loss_falls(tmp_path, stop, capsys):
 
     before = error()
     training_lib.train(
-        training, batches.DepthBatches(_Pairs(), config, 0), tmp_path, stop
+        training, batches.DepthBatches(_Pairs(), config, 0), tmp_path
     )
     assert error() < 0.6 * before
     assert "step 100/100" in capsys.readouterr().err
 
 
-def test_non_finite_loss_names_step_and_rate(tmp_path, stop):
+def test_non_finite_loss_names_step_and_rate(tmp_path):
     pairs = _Pairs(depth_scale=1e30)
     training = _new_training()
     with pytest.raises(FloatingPointError, match="at step 1.*now 0.05"):
         training_lib.train(
-            training, batches.DepthBatches(pairs, _CONFIG, 0), tmp_path, stop
+            training, batches.DepthBatches(pairs, _CONFIG, 0), tmp_path
         )
     assert not list(tmp_path.iterdir())
 

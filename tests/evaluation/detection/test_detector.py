@@ -281,20 +281,17 @@ def test_padding_rows_are_no_objects(detector, batches):
 
 def test_four_steps_equal_two_and_two(batches, tmp_path):
     class StopAfterTwo:
-        """Stands in for a signal that comes during the second step."""
+        """Sends this process a SIGTERM before the second step."""
 
-        name = "SIGTERM"
-        number = signal.SIGTERM
-        asked = 0
-
-        @property
-        def is_requested(self):
-            self.asked += 1
-            return self.asked == 2
+        def from_step(self, start, end):
+            for number, batch in enumerate(batches.from_step(start, end)):
+                if number == 1:
+                    signal.raise_signal(signal.SIGTERM)
+                yield batch
 
     whole = training_lib.DetectorTraining(_build(batches), _PROTOCOL, seed=0)
     with pytest.raises(command.Interrupted, match="step 2"):
-        training_lib.train(whole, batches, tmp_path, StopAfterTwo())
+        training_lib.train(whole, StopAfterTwo(), tmp_path)
     for batch in batches.from_step(2, 4):
         whole.run_step(batch)
     # Another start: everything has to come from the checkpoint.
