@@ -10,6 +10,7 @@ from mtssl_tf.process import keras_settings
 # Before TensorFlow is imported anywhere, as a command does it.
 keras_settings.fix()
 
+from absl import logging  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
@@ -30,6 +31,17 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set MTSSL_DATA to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_verbosity() -> Iterator[None]:
+    """Puts back what a command, run in this process, lets into the log.
+
+    A kind of fault: a test's outcome hung on which ones ran before it.
+    """
+    before = logging.get_verbosity()
+    yield
+    logging.set_verbosity(before)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import class_folder_pictures
 import pytest
 
 from mtssl_tf import config as config_lib
@@ -118,11 +119,12 @@ def test_settings_that_a_cluster_cannot_run_are_refused(
     ],
 )
 def test_a_mistake_is_one_line_within_seconds(arguments, message, tmp_path):
+    images = class_folder_pictures.save_class_folders(tmp_path / "images", 1)
     start = time.monotonic()
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mtssl_tf.train", "--tasks=colorization"),
-            *(f"--workdir={tmp_path / 'run'}", f"--images={tmp_path}"),
+            *(f"--workdir={tmp_path / 'run'}", f"--images={images}"),
             *arguments,
         ],
         cwd=_REPOSITORY,

@@ -19,6 +19,7 @@ from mtssl_tf import tasks
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import cost_table
 from mtssl_tf.training import loop
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
@@ -312,8 +313,16 @@ def _poisoned(batches, number):
 
 def test_numbers_are_fetched_once_a_line(samples, tmp_path, monkeypatch):
     # A kind of fault: each step waited for its loss, and a GPU for the host.
-    config = _config(samples, ["exemplar"], "train.steps=20")
-    config = config_lib.override(config, "train.log_every=10")
+    # With a table: without one the first steps are timed.
+    costs = tmp_path / "costs.json"
+    config = _config(
+        samples,
+        ["exemplar"],
+        "train.steps=20",
+        "train.log_every=10",
+        f"train.costs={costs}",
+    )
+    cost_table.save(costs, config, "a machine", {"exemplar": 1.0})
     fetched = []
     fetch = steps_under_way.StepsUnderWay.fetch
 
@@ -324,9 +333,9 @@ def test_numbers_are_fetched_once_a_line(samples, tmp_path, monkeypatch):
 
     monkeypatch.setattr(steps_under_way.StepsUnderWay, "fetch", count)
     monkeypatch.setattr(progress.ProgressLine, "is_due", lambda line: False)
-    _train(config, tmp_path)
+    _train(config, tmp_path / "run")
     assert [number for number in fetched if number] == [10, 10]
-    lines = metrics_log.load_metrics(tmp_path)
+    lines = metrics_log.load_metrics(tmp_path / "run")
     lines = [line for line in lines if line["split"] == "train"]
     assert [line["step"] for line in lines] == [10, 20]
 
