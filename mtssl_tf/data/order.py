@@ -8,9 +8,13 @@ workers can share one order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
+
 from mtssl_tf.lazy_imports import tf
 
 _MARK = 498247692  # release: TensorFlow's, in `index_shuffle`
+_BLOCK, _MAX_BLOCKS = 256, 64  # ours: places that are looked up at a time
 
 
 def example_index(position: tf.Tensor, num_examples: int, seed: int):
@@ -38,6 +42,28 @@ def example_index(position: tf.Tensor, num_examples: int, seed: int):
         seed=marked,
         max_index=tf.constant(num_examples - 1, tf.int64),
     )
+
+
+def lookup(num_examples: int, seed: int) -> Callable[[int], int]:
+    """Returns `example_index` for Python, which remembers what it finds.
+
+    Among few examples a place takes as long to find as a small picture's
+    window to cut: TensorFlow shuffles in 16 bits at least, and goes on until
+    it falls under `num_examples`.
+
+    Args:
+        num_examples: how many examples there are.
+        seed: the run's seed.
+    """
+
+    @functools.lru_cache(_MAX_BLOCKS)
+    def block(number: int) -> list[int]:
+        first = number * _BLOCK
+        with tf.device("CPU:0"):
+            positions = tf.range(first, first + _BLOCK, dtype=tf.int64)
+            return example_index(positions, num_examples, seed).numpy().tolist()
+
+    return lambda position: block(position // _BLOCK)[position % _BLOCK]
 
 
 def example_seed(position: tf.Tensor, seed: int) -> tf.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -69,30 +71,8 @@ def cut_window(
     Returns:
         uint8 [side_px, side_px, C].
     """
-
-    def cut_with_opencv(
-        picture: np.ndarray,
-        start: np.ndarray,
-        window: np.ndarray,
-        side: np.ndarray,
-        mirrors: np.ndarray,
-    ) -> np.ndarray:
-        limits = np.array(picture.shape[:2])
-        first = np.minimum(np.rint(start).astype(int), limits - 1)
-        last = np.rint(start + window).astype(int)
-        last = np.clip(last, first + 1, limits)
-        part = picture[first[0] : last[0], first[1] : last[1]]
-        cut = _resize_with_opencv(part, (int(side), int(side)))
-        return cv2.flip(cut, 1).reshape(cut.shape) if mirrors else cut
-
-    cut = tf.numpy_function(
-        cut_with_opencv,
-        [image, corner, window_px, side_px, is_mirrored],
-        tf.uint8,
-        stateful=False,
-    )
-    static = side_px if isinstance(side_px, int) else None
-    return tf.ensure_shape(cut, [static, static, image.shape[-1]])
+    (cut,) = _cut_windows([image], corner, window_px, side_px, is_mirrored)
+    return cut
 
 
 def to_short_side(image: tf.Tensor, short_side_px: int) -> tf.Tensor:
@@ -135,10 +115,37 @@ def random_cut(
     Returns:
         uint8 [side_px, side_px, C].
     """
-    corner = corner_in_room(scaled_size(image, short_side_px) - side_px, share)
-    scale = scale_of(image, short_side_px)
-    return cut_window(
-        image,
+    (cut,) = random_cuts([image], short_side_px, side_px, share, is_mirrored)
+    return cut
+
+
+def random_cuts(
+    images: Sequence[tf.Tensor],
+    short_side_px: int | tf.Tensor,
+    side_px: int,
+    share: tf.Tensor,
+    is_mirrored: bool | tf.Tensor = False,
+) -> list[tf.Tensor]:
+    """Cuts the same square out of several pictures of one size.
+
+    Joining them first and parting them afterwards would cost more than the
+    cut itself.
+
+    Args:
+        images: uint8 [H, W, C] each; C may differ.
+        short_side_px: as `random_cut` takes it, and all others.
+        side_px: side of the square.
+        share: float32 [2] in [0, 1).
+        is_mirrored: bool [].
+
+    Returns:
+        uint8 [side_px, side_px, C] each.
+    """
+    first = images[0]
+    corner = corner_in_room(scaled_size(first, short_side_px) - side_px, share)
+    scale = scale_of(first, short_side_px)
+    return _cut_windows(
+        images,
         tf.cast(corner, tf.float32) * scale,
         side_px * scale,
         side_px,
@@ -168,6 +175,48 @@ def between(minimum: int, maximum: int, share: tf.Tensor) -> tf.Tensor:
         share: float32 [], uniform in [0, 1).
     """
     return minimum + corner_in_room(tf.constant(maximum - minimum), share)
+
+
+def _cut_windows(
+    images: Sequence[tf.Tensor],
+    corner: tf.Tensor,
+    window_px: tf.Tensor,
+    side_px: int | tf.Tensor,
+    is_mirrored: bool | tf.Tensor,
+) -> list[tf.Tensor]:
+    """Cuts as `cut_window` does, in one call of Python for all pictures.
+
+    Where the window begins and ends is worked out in the graph: while Python
+    runs, no other thread does.
+    """
+    limits = tf.shape(images[0])[:2]
+    first = tf.minimum(tf.cast(tf.round(corner), tf.int32), limits - 1)
+    last = tf.cast(tf.round(corner + window_px), tf.int32)
+    last = tf.clip_by_value(last, first + 1, limits)
+
+    def cut_with_opencv(
+        place: np.ndarray, mirrors: np.bool, *pictures: np.ndarray
+    ) -> list[np.ndarray]:
+        top, left, bottom, right, side = place.tolist()
+        cuts = [
+            _resize_with_opencv(picture[top:bottom, left:right], (side, side))
+            for picture in pictures
+        ]
+        if not mirrors:
+            return cuts
+        return [cv2.flip(cut, 1).reshape(cut.shape) for cut in cuts]
+
+    cuts = tf.numpy_function(
+        cut_with_opencv,
+        [tf.concat([first, last, [side_px]], 0), is_mirrored, *images],
+        [tf.uint8] * len(images),
+        stateful=False,
+    )
+    static = side_px if isinstance(side_px, int) else None
+    return [
+        tf.ensure_shape(cut, [static, static, image.shape[-1]])
+        for cut, image in zip(tf.nest.flatten(cuts), images, strict=True)
+    ]
 
 
 def _resize_with_opencv(

@@ -9,13 +9,12 @@ alone: what the background has made changes only how long a batch takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import dataclasses
 import pathlib
 import threading
 import weakref
 
-import cv2
 import numpy as np
 
 from mtssl_tf import motion
@@ -26,6 +25,7 @@ from mtssl_tf.data import work_ahead
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips as clips_lib
+from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import labeller as labeller_lib
 from mtssl_tf.motion import parts as parts_lib
 from mtssl_tf.process import plain_graphs
@@ -94,23 +94,15 @@ class VideoSource:
             of 0 and 255, and `position`, int64 [].
         """
         finder = _PartFinder(self, seed, skipped)
-        first_clips = positions.map(
-            lambda position: (
-                position,
-                order.example_index(position, len(self), seed),
-            )
-        ).batch(_PLAN_POSITIONS)
-        reader = _FrameReader(finder, first_clips)
+        reader = _FrameReader(finder, positions, order.lookup(len(self), seed))
 
         def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
-            attempts = tf.range(_MAX_ATTEMPTS, dtype=tf.int64)
-            indices = order.example_index(position + attempts, len(self), seed)
             fraction = tf.random.stateless_uniform(
                 [], order.example_seed(position, seed)
             )
             image, moving = tf.numpy_function(
                 reader.read,
-                [position, indices, fraction],
+                [position, fraction],
                 [tf.uint8, tf.uint8],
             )
             return {
@@ -247,24 +239,29 @@ class _FrameReader:
     """Reads labelled frames, and has those of later positions made."""
 
     def __init__(
-        self, finder: _PartFinder, first_clips: tf.data.Dataset
+        self,
+        finder: _PartFinder,
+        positions: tf.data.Dataset,
+        clip_at: Callable[[int], int],
     ) -> None:
         """Starts nothing.
 
         Args:
             finder: of the clips' parts.
-            first_clips: batches of positions, int64 [n], and of the clips
-                that they use, int64 [n].
+            positions: int64 [], those that are going to be read.
+            clip_at: the clip that a position uses.
         """
         cache = finder.source.labeller.cache
 
         def needs() -> Iterator[tuple[int, tuple[str, int, int]]]:
-            for positions, indices in first_clips.as_numpy_iterator():
-                for position, index in zip(positions, indices, strict=True):
-                    need = finder.part_name(int(position), int(index))
-                    yield int(position), need
+            for block in positions.batch(_PLAN_POSITIONS).as_numpy_iterator():
+                for position in block.tolist():
+                    yield (
+                        position,
+                        finder.part_name(position, clip_at(position)),
+                    )
 
-        self._finder = finder
+        self._finder, self._clip_at = finder, clip_at
         self._ahead = work_ahead.WorkAhead(
             needs,
             lambda need: finder.make(*need[1:]),
@@ -276,27 +273,27 @@ class _FrameReader:
         weakref.finalize(self, self._ahead.stop)
 
     def read(
-        self, position: np.int64, indices: np.ndarray, fraction: np.float32
+        self, position: np.int64, fraction: np.float32
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a frame and mask of the first usable clip of `indices`.
+        """Returns a frame and mask of the position's clip.
+
+        Where that has no usable frame, they are of the clip of the first
+        position after it whose clip has one.
 
         Args:
             position: in the order of the source.
-            indices: int64 [n], clips in the order to try: those of the
-                position and of the ones after it.
             fraction: which frame, in [0, 1) of the part's labelled ones.
         """
-        self._ahead.note(int(position))
+        first = int(position)
+        self._ahead.note(first)
         labeller = self._finder.source.labeller
         with labeller.noting_failure():
-            for attempt, index in enumerate(indices):
-                pair = self._read_clip(
-                    int(position) + attempt, int(index), fraction
-                )
+            for place in range(first, first + _MAX_ATTEMPTS):
+                pair = self._read_clip(place, self._clip_at(place), fraction)
                 if pair is not None:
                     return pair
         raise ValueError(
-            f"No usable frame in {len(indices)} clips of "
+            f"No usable frame in {_MAX_ATTEMPTS} clips of "
             f"{self._finder.source.description} in a row; the log names each."
         )
 
@@ -305,20 +302,11 @@ class _FrameReader:
     ) -> tuple[np.ndarray, np.ndarray] | None:
         cache = self._finder.source.labeller.cache
         while entry := self._finder.find(position, index):
-            pair = _load_pair(*entry.files(int(fraction * len(entry.names))))
+            pair = labelled_frame.load(
+                entry.files(int(fraction * len(entry.names)))
+            )
             if pair is not None:
                 return pair
             # Damaged, or dropped by another process to stay within the bound.
             cache.drop(entry.folder.name)
         return None
-
-
-def _load_pair(
-    frame_path: pathlib.Path, mask_path: pathlib.Path
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns frame and mask, or None where either can't be read."""
-    image = cv2.imread(str(frame_path), cv2.IMREAD_COLOR)
-    mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
-    if image is None or mask is None or image.shape[:2] != mask.shape:
-        return None
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), mask[..., None]

@@ -29,15 +29,14 @@ import threading
 import time
 
 from absl import logging
-import cv2
 import numpy as np
 
 from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import parts
 from mtssl_tf.process import atomic_file
 
 MAX_BYTES = 8 * 2**30  # ours
-JPEG_QUALITY = 95  # ours
 _LAYOUT_VERSION = 2
 _INDEX = "entry.json"
 _ORPHAN_AGE_S = 3600.0
@@ -65,10 +64,9 @@ class Entry:
     problem: str
     num_bytes: int
 
-    def files(self, number: int) -> tuple[pathlib.Path, pathlib.Path]:
-        """Returns the JPEG of a frame and the PNG of 0 and 255 of its mask."""
-        stem = self.names[number]
-        return self.folder / f"{stem}.jpg", self.folder / f"{stem}.png"
+    def files(self, number: int) -> labelled_frame.Files:
+        """Returns the files of a frame and its mask."""
+        return labelled_frame.files(self.folder, self.names[number])
 
 
 class LabelCache:
@@ -106,11 +104,12 @@ class LabelCache:
                 raise ValueError(f"{name} must be at least 1. Got {value}.")
         self.folder = pathlib.Path(folder)
         self.config = config
+        self._config_digest = motion_config.config_digest(config)
         self.short_side_px = short_side_px
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
         self._reserved: collections.Counter[str] = collections.Counter()
-        self._sizes: dict[str, int] = {}  # of what was used here, last use last
+        self._used: dict[str, Entry] = {}  # here, last use last
         self._num_parts: dict[str, int] = {}  # of the clips used here
         self._is_warned = False
         try:
@@ -133,7 +132,7 @@ class LabelCache:
             str(_LAYOUT_VERSION),
             clip.fingerprint,
             f"{part.first}+{part.num_frames}",
-            motion_config.config_digest(self.config),
+            self._config_digest,
             str(self.short_side_px),
         )
         return hashlib.sha256("|".join(facts).encode()).hexdigest()[:32]
@@ -148,16 +147,13 @@ class LabelCache:
         """Returns an entry, as the one used last, or None if it is missing."""
         folder = self.folder / name
         try:
-            os.utime(folder / _INDEX)
-            index = json.loads((folder / _INDEX).read_text())
-            entry = Entry(
-                folder, tuple(index["names"]), index["problem"], index["bytes"]
-            )
+            os.utime(folder / _INDEX)  # it is still there
+            entry = self._used.get(name) or _load_entry(folder)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None  # missing or damaged
         with self._lock:
-            self._sizes.pop(name, None)
-            self._sizes[name] = entry.num_bytes
+            self._used.pop(name, None)
+            self._used[name] = entry
         return entry
 
     def drop(self, name: str) -> None:
@@ -221,11 +217,15 @@ class LabelCache:
         """Returns whether one more entry fits beside those that are held."""
         with self._lock:
             mean = self._mean_bytes()
-            held = [self._sizes.get(name, mean) for name in self._reserved]
+            held = [
+                self._used[name].num_bytes if name in self._used else mean
+                for name in self._reserved
+            ]
         return sum(held) + mean <= self.max_bytes * (1 - _ROOM_SHARE)
 
     def _mean_bytes(self) -> float:
-        return sum(self._sizes.values()) / max(len(self._sizes), 1)
+        sizes = [entry.num_bytes for entry in self._used.values()]
+        return sum(sizes) / max(len(sizes), 1)
 
     def _save(
         self,
@@ -240,7 +240,8 @@ class LabelCache:
                 names = []
                 for stem, frame, moving in label():
                     names.append(stem)
-                    _save_pair(scratch / stem, frame, moving)
+                    files = labelled_frame.files(scratch, stem)
+                    labelled_frame.save(files, frame, moving)
                 index = {
                     "names": names,
                     "problem": problem(),
@@ -283,7 +284,7 @@ class LabelCache:
             return total
         with self._lock:
             reserved = set(self._reserved)
-            uses = {name: number for number, name in enumerate(self._sizes)}
+            uses = {name: number for number, name in enumerate(self._used)}
         order = []
         for used_s, size, name in entries:
             is_idle = time.time() - used_s > _IDLE_S
@@ -363,16 +364,11 @@ class LabelCache:
                     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _save_pair(stem: pathlib.Path, frame: np.ndarray, moving: np.ndarray):
-    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    mask = np.where(moving, np.uint8(255), np.uint8(0))
-    for path, picture, options in (
-        (f"{stem}.jpg", bgr, quality),
-        (f"{stem}.png", mask, []),
-    ):
-        if not cv2.imwrite(path, picture, options):
-            raise OSError(f"{path} is not written; the disk may be full")
+def _load_entry(folder: pathlib.Path) -> Entry:
+    index = json.loads((folder / _INDEX).read_text())
+    return Entry(
+        folder, tuple(index["names"]), index["problem"], index["bytes"]
+    )
 
 
 @contextlib.contextmanager

@@ -153,16 +153,14 @@ class MotionSegmentation(base.Task):
             self.config.max_short_side_px,
             share[0],
         )
-        # One window of both at once: the mask goes along, and the host is
-        # called once.
-        both = resize.random_cut(
-            tf.concat([example["image"], example["moving"]], -1),
+        view, moving = resize.random_cuts(
+            [example["image"], example["moving"]],
             short_side,
             self.config.crop_px,
             share[1:3],
             share[3] < 0.5,
         )
-        return {"views": both[None, ..., :3], "target": both[..., 3:]}
+        return {"views": view[None], "target": moving}
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Changes colours; `target` is float32 [B, h, w], share that moves."""

@@ -1,6 +1,7 @@
 """Tests for the order of examples."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mtssl_tf.data import order
@@ -53,3 +54,14 @@ def test_the_order_is_that_of_tensorflows_own_function():
         assert _indices(7, [position], 3)[0] == int(
             shuffle(position % 7, [3, position // 7], 6)
         )
+
+
+@pytest.mark.parametrize("num_examples", [1, 5, 300])
+def test_looking_up_finds_the_same(num_examples):
+    positions = [0, 1, 255, 256, 257, 1000, 2**40]
+    look_up = order.lookup(num_examples, seed=3)
+    expected = [
+        int(order.example_index(tf.constant(p, tf.int64), num_examples, 3))
+        for p in positions
+    ]
+    assert [look_up(position) for position in positions] == expected

@@ -105,3 +105,31 @@ def test_a_mirrored_cut_is_the_cut_mirrored():
         plain = resize.random_cut(image, 30, 20, share).numpy()
         mirrored = resize.random_cut(image, 30, 20, share, True).numpy()
         np.testing.assert_array_equal(mirrored, plain[:, ::-1])
+
+
+def _random_cut(image, short_side, side, share):
+    """The same in NumPy: the window at the picture's own scale, resized."""
+    scale = np.float32(min(image.shape[:2])) / np.float32(short_side)
+    size = np.maximum(np.rint(np.float32(image.shape[:2]) / scale), short_side)
+    corner = np.floor(share * (size - side + 1).astype(np.float32)) * scale
+    last = np.rint(corner + np.float32(side) * scale).astype(int)
+    top, left = np.rint(corner).astype(int)
+    window = image[top : last[0], left : last[1]]
+    shrinks = min(window.shape[:2]) >= side
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(window, (side, side), interpolation=method)
+
+
+def test_several_pictures_are_cut_alike_and_as_if_they_were_one():
+    random = np.random.default_rng(1)
+    for size in ((40, 60), (61, 47), (120, 90)):
+        frame = random.integers(0, 256, (*size, 3), np.uint8)
+        mask = 255 * random.integers(0, 2, (*size, 1), np.uint8)
+        joined = np.concatenate([frame, mask], -1)
+        for short_side in (24, 40, 77):
+            share = random.random(2).astype(np.float32)
+            cuts = resize.random_cuts([frame, mask], short_side, 16, share)
+            together = np.concatenate([cut.numpy() for cut in cuts], -1)
+            np.testing.assert_array_equal(
+                together, _random_cut(joined, short_side, 16, share)
+            )

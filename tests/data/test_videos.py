@@ -16,8 +16,8 @@ from mtssl_tf.data import sample_set
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
-from mtssl_tf.motion import cache
 from mtssl_tf.motion import clips
+from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import labeller
 
 
@@ -175,7 +175,7 @@ def test_a_full_disk_is_one_plain_error(film, tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_save_pair", full_disk)
+    monkeypatch.setattr(labelled_frame, "save", full_disk)
     source = _open(film, tmp_path)
     dataset = source.stream(
         tf.data.Dataset.range(8), 0, skipped_lib.SkippedExamples()

@@ -17,6 +17,7 @@ import pytest
 from mtssl_tf import motion
 from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips
+from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import labeller as labeller_lib
 from mtssl_tf.motion import parts
 
@@ -237,7 +238,7 @@ def test_failure_leaves_no_entry_and_names_the_setting(
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_lib, "_save_pair", full_disk)
+    monkeypatch.setattr(labelled_frame, "save", full_disk)
     with pytest.raises(OSError, match="No space left.*data.cache_dir"):
         labelled(clip, tmp_path)
     assert not entries(tmp_path)
