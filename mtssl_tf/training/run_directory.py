@@ -32,7 +32,7 @@ from mtssl_tf.process import lock
 from mtssl_tf.process import paths
 
 CONFIG_FILE = "config.json"
-LIST_FILE = "images.list"  # of `KeptLists`; further ones have a number
+LIST_FILE = "images.list"  # of `KeptLists`
 _FACTS_FOLDER = "facts"
 
 # Settings that a resumed run may have otherwise than it started with: they
