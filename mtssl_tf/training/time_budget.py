@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import json
 import pathlib
+from typing import Any
 import time
 
 from absl import logging
@@ -91,7 +92,7 @@ class TimeBudget:
 
 def _load_pace(path: pathlib.Path) -> float:
     remedy = "Remove it: the pace is measured again."
-    pace = json_file.load_object(path, remedy).get(_PACE)
+    pace: Any = json_file.load_object(path, remedy).get(_PACE)
     is_number = isinstance(pace, int | float) and not isinstance(pace, bool)
     if not is_number or not _PACES[0] <= pace <= _PACES[1]:
         raise ValueError(
