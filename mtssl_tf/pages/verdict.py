@@ -21,8 +21,12 @@ IN_PART = "learns, and overfits"
 BY_HEART = "overfits"
 LEVEL = "level with a blind guess"
 WORSE = "worse than a blind guess"
+EARLY = "too early to tell"
 UNJUDGED = "not judged"
 
+# ours: own steps of a task. Before, what its few batches were matters more
+# than what it has learned of them.
+_MIN_STEPS = 50
 # ours: of what a blind guess gets. A mean over some hundred held-out examples
 # that is nearer to it than this may be chance.
 _BAND = 0.03
@@ -66,7 +70,7 @@ def judge(
     measure = record.measure(told.measure)
     if not measure.held_out:
         return Verdict(UNJUDGED, "", _unjudged(measure))
-    kind = _kind(measure)
+    kind = EARLY if record.num_steps < _MIN_STEPS else _kind(measure)
     reason = (
         f"Its {shown(measure.name)} is {measure.last_training():.3f} on what "
         f"it trains on and {measure.held_out[-1][1]:.3f} on what was held "
@@ -107,6 +111,8 @@ def _meaning(
     seen = f"its {noun}s"
     if trained_on is not None:
         seen = f"its {words.counted(trained_on, noun)}"
+    if kind == EARLY:
+        return f"That is after fewer than {_MIN_STEPS} steps of its own."
     if kind in (LEVEL, WORSE):
         return "It has not begun to learn."
     if kind == BY_HEART:

@@ -57,6 +57,14 @@ def test_a_verdict_is_by_what_holds_for_new_ones(
     assert found.result == "25% right, a guess 12.5%."
 
 
+def test_a_few_steps_tell_nothing():
+    lines = written_run.lines((1.0,), (2.4,), "t")
+    early = [line | {"task_step": 49} for line in lines]
+    record = task_record.load_task_records(early)["t"]
+    found = verdict.judge(record, _WORDS, "picture", 100, 256)
+    assert found.kind == verdict.EARLY and "heart" not in found.reason
+
+
 def test_without_a_judgement_there_is_none():
     found = _judge((1.5, 1.0, 0.5), ())
     assert found.kind == verdict.UNJUDGED and found.result == ""
