@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import json
 import pathlib
-from typing import Any
 import time
+from typing import Any
 
 from absl import logging
 
