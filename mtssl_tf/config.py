@@ -116,16 +116,22 @@ class RunConfig:
         """Returns which of 'images' and 'videos' the tasks need."""
         return {tasks_lib.find_task(name).source for name in self.tasks}
 
+    def build_tasks(self) -> dict[str, base.Task]:
+        """Returns its tasks by name, before they know facts of the data."""
+        return {
+            name: tasks_lib.find_task(name)(options, self.contract)
+            for name, options in self.tasks.items()
+        }
+
     def needed_sides(self, source: str) -> dict[str, int]:
         """Returns the short side, in pixels, that each task of a source needs.
 
         Tasks that take everything as it is are left out.
         """
-        kinds = {name: tasks_lib.find_task(name) for name in self.tasks}
         sides = {
-            name: kind(self.tasks[name], self.contract).smallest_side_px
-            for name, kind in kinds.items()
-            if kind.source == source
+            name: task.smallest_side_px
+            for name, task in self.build_tasks().items()
+            if task.source == source
         }
         return {name: side for name, side in sides.items() if side is not None}
 

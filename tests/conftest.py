@@ -45,6 +45,16 @@ def log_verbosity() -> Iterator[None]:
 
 
 @pytest.fixture
+def threads_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command's process sets them; this one's TensorFlow has them already."""
+    monkeypatch.setattr(
+        tf.config.threading,
+        "set_intra_op_parallelism_threads",
+        lambda number: None,
+    )
+
+
+@pytest.fixture
 def signal_handlers() -> Iterator[None]:
     """Puts back the handlers that a run sets."""
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -7,7 +7,6 @@ import cv2
 import motion_clips
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import doctor
@@ -16,6 +15,8 @@ from mtssl_tf.checkup import clip_facts
 from mtssl_tf.checkup import pace
 from mtssl_tf.checkup import picture_facts
 from mtssl_tf.training import dry_run
+
+pytestmark = pytest.mark.usefixtures("threads_as_they_are")
 
 _SMALL = (
     "--set=trunk.num_units=(1,1,2)",
@@ -27,16 +28,6 @@ _SMALL = (
 
 def _doctor(*arguments):
     return doctor.main(["doctor", *arguments])
-
-
-@pytest.fixture(autouse=True)
-def threads_as_they_are(monkeypatch):
-    """A command's process sets them; this one's TensorFlow has them already."""
-    monkeypatch.setattr(
-        tf.config.threading,
-        "set_intra_op_parallelism_threads",
-        lambda number: None,
-    )
 
 
 @pytest.fixture(scope="module")

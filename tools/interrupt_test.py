@@ -20,7 +20,6 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 import dataclasses
-import json
 import os
 import pathlib
 import random
@@ -32,10 +31,10 @@ import time
 
 from absl import flags
 
-from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from tools import kill_digests
 from tools import kill_test
+from tools import scenarios
 
 RESULT_FILE = "interrupts.json"
 _SOON_S = 2.0
@@ -74,13 +73,7 @@ class Outcome:
     wrong: list[str] = dataclasses.field(default_factory=list)
 
 
-_FLAGS = flags.FlagValues()
-command.define_path("out", "", "Folder to write.", _FLAGS)
-flags.DEFINE_integer("times", 10, "For each.", 1, flag_values=_FLAGS)
-flags.DEFINE_list(
-    "only", [each.name for each in SCENARIOS], "Commands.", flag_values=_FLAGS
-)
-flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=_FLAGS)
+_FLAGS = scenarios.define_flags("times", "For each.", SCENARIOS)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -89,27 +82,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _work(values: flags.FlagValues) -> int:
-    names = [scenario.name for scenario in SCENARIOS]
-    if set(values.only) - set(names) or not values.out:
-        raise ValueError(
-            f"--out={values.out} --only={','.join(values.only)}: expected a "
-            f"folder to write, and some of {', '.join(names)}."
-        )
-    out = pathlib.Path(values.out).resolve()
-    inputs = kill_test.build_inputs(out)
-    outcomes = []
-    for scenario in SCENARIOS:
-        if scenario.name not in values.only:
-            continue
-        outcomes.append(
-            interrupt(scenario, inputs, out, values.times, values.seed)
-        )
-        print(as_table(outcomes[-1:]).splitlines()[-1], flush=True)
-        records = [dataclasses.asdict(outcome) for outcome in outcomes]
-        atomic_file.write_text(
-            out / RESULT_FILE, json.dumps(records, indent=1) + "\n"
-        )
-    print(as_table(outcomes))
+    outcomes = scenarios.try_all(
+        values,
+        SCENARIOS,
+        kill_test.build_inputs,
+        lambda scenario, inputs, out: interrupt(
+            scenario, inputs, out, values.times, values.seed
+        ),
+        as_table,
+        RESULT_FILE,
+    )
     return int(any(outcome.wrong for outcome in outcomes))
 
 

@@ -21,7 +21,6 @@ if __name__ == "__main__":
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import json
 import os
 import pathlib
 import random
@@ -34,10 +33,10 @@ import time
 from absl import flags
 
 from mtssl_tf import pretraining
-from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from tools import kill_digests
 from tools import kill_inputs
+from tools import scenarios
 
 RESULT_FILE = "kills.json"
 _PYTHON = sys.executable
@@ -214,16 +213,7 @@ SCENARIOS = (
 )
 
 
-_FLAGS = flags.FlagValues()
-command.define_path("out", "", "Folder to write.", _FLAGS)
-flags.DEFINE_integer("kills", 10, "Of each command.", 1, flag_values=_FLAGS)
-flags.DEFINE_list(
-    "only",
-    [scenario.name for scenario in SCENARIOS],
-    "Commands.",
-    flag_values=_FLAGS,
-)
-flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=_FLAGS)
+_FLAGS = scenarios.define_flags("kills", "Of each command.", SCENARIOS)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -232,28 +222,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _work(values: flags.FlagValues) -> int:
-    names = [scenario.name for scenario in SCENARIOS]
-    if set(values.only) - set(names) or not values.out:
-        raise ValueError(
-            f"--out={values.out} --only={','.join(values.only)}: expected a "
-            f"folder to write, and some of {', '.join(names)}."
-        )
-    out = pathlib.Path(values.out).resolve()
-    inputs = build_inputs(out)
-    outcomes = []
-    for scenario in SCENARIOS:
-        if scenario.name in values.only:
-            outcomes.append(
-                kill_and_compare(
-                    scenario, inputs, out, values.kills, values.seed
-                )
-            )
-            print(as_table(outcomes[-1:]).splitlines()[-1], flush=True)
-            records = [dataclasses.asdict(outcome) for outcome in outcomes]
-            atomic_file.write_text(
-                out / RESULT_FILE, json.dumps(records, indent=1) + "\n"
-            )
-    print(as_table(outcomes))
+    outcomes = scenarios.try_all(
+        values,
+        SCENARIOS,
+        build_inputs,
+        lambda scenario, inputs, out: kill_and_compare(
+            scenario, inputs, out, values.kills, values.seed
+        ),
+        as_table,
+        RESULT_FILE,
+    )
     return int(any(o.failed or o.differing for o in outcomes))
 
 

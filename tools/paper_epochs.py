@@ -23,7 +23,6 @@ import json
 import pathlib
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.process import command
 
 _COSTS = pathlib.Path(__file__).with_name("paper_costs.json")
@@ -82,10 +81,7 @@ def count_flops(names: list[str]) -> dict[str, float]:
     from mtssl_tf.training import run
 
     config = config_lib.preset_config("paper", names)
-    tasks = {
-        name: tasks_lib.find_task(name)(options, config.contract)
-        for name, options in config.tasks.items()
-    }
+    tasks = config.build_tasks()
     trunk, states = run.build_states(config, tasks)
     return {
         name: dry_run.task_cost(state, trunk, config.train).flops

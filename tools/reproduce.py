@@ -23,7 +23,6 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import pathlib
-import shlex
 import sys
 
 from absl import flags
@@ -42,7 +41,6 @@ NAME = "tools.reproduce"
 TABLES_FILE = "tables.md"
 # Of a trunk. paper: 16.8K, of K40s; the others are ours.
 _GPU_HOURS = {"tiny": 0.25, "small": 24.0, "paper": 16_800.0}
-_CALIBRATION = "calibration"
 _KINDS = ("train", tables_lib.LINEAR, tables_lib.DETECTION, tables_lib.DEPTH)
 
 
@@ -229,10 +227,14 @@ def _describe(work: _Work) -> str:
 def _jobs(work: _Work) -> list[jobs_lib.Job]:
     """Returns all commands, each run before what reads it."""
     jobs: dict[str, jobs_lib.Job] = {}
+    # One after another, and before all else: nothing is to run beside them.
     needed: tuple[str, ...] = ()
-    if not work.options.costs:
-        needed = (_CALIBRATION,)
-        jobs[_CALIBRATION] = jobs_lib.Job(_CALIBRATION, lambda: _chained(work))
+    for number, command in enumerate(_calibrations(work)):
+        name = f"calibration_{number}"
+        jobs[name] = jobs_lib.Job(
+            name, functools.partial(list, command), needed
+        )
+        needed = (name,)
     for each in work.evaluations():
         training = each.training
         run = str(training.folder())
@@ -255,17 +257,18 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
             functools.partial(
                 plan_lib.evaluation_command, each, work.sources, work.options
             ),
-            (run,) if is_trained else (),
+            (run,) if is_trained else needed,
         )
     return list(jobs.values())
 
 
-def _chained(work: _Work) -> list[str]:
-    """Returns one command that measures all seconds per step."""
-    commands = plan_lib.calibration_commands(
+def _calibrations(work: _Work) -> list[list[str]]:
+    """Returns what measures seconds per step, where no table was given."""
+    if work.options.costs:
+        return []
+    return plan_lib.calibration_commands(
         work.trainings(), work.sources, work.options
     )
-    return ["sh", "-c", " && ".join(map(shlex.join, commands))]
 
 
 def _run(work: _Work, jobs: Sequence[jobs_lib.Job], num_at_once: int) -> int:

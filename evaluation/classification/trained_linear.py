@@ -79,10 +79,7 @@ class LinearTrainer:
             self._take_step_eagerly, jit_compile=False, reduce_retracing=True
         )
 
-    def train(
-        self,
-        folder: pathlib.Path,
-    ) -> None:
+    def train(self, folder: pathlib.Path) -> None:
         """Trains to the last epoch, from the last one saved in `folder`.
 
         Raises:
@@ -108,9 +105,7 @@ class LinearTrainer:
             checkpoints.save(int(self._epoch))
             print(f"Epoch {epoch + 1}: loss {loss:.3f}.", flush=True)
 
-    def score(
-        self,
-    ) -> tuple[np.ndarray, np.ndarray, float]:
+    def score(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Scores the central view of every test picture.
 
         Returns:

@@ -14,7 +14,6 @@ import pathlib
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.checkup import clip_facts
 from mtssl_tf.checkup import pace
 from mtssl_tf.data import open_source
@@ -75,10 +74,7 @@ def _build_run(config: config_lib.RunConfig) -> run_lib.Run:
     tf.config.threading.set_intra_op_parallelism_threads(
         config.train.intra_op_threads
     )
-    tasks = {
-        name: tasks_lib.find_task(name)(options, config.contract)
-        for name, options in config.tasks.items()
-    }
+    tasks = config.build_tasks()
     strategy = run_lib.choose_strategy()
     with strategy.scope():
         trunk, states = run_lib.build_states(config, tasks)

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.training import batches
@@ -109,10 +108,7 @@ def measure(
         SourceError: too few examples can be used.
     """
     end_s = time.monotonic() + max_s
-    tasks = {
-        name: tasks_lib.find_task(name)(options, config.contract)
-        for name, options in config.tasks.items()
-    }
+    tasks = config.build_tasks()
     trunk, states = run.build_states(config, tasks)
     costs = {
         name: dry_run.task_cost(state, trunk, config.train)

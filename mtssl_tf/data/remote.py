@@ -14,6 +14,7 @@ import logging
 import pathlib
 from typing import Any, BinaryIO
 
+from mtssl_tf.files import error_text
 from mtssl_tf.process import paths
 
 EXTRA = "pip install 'mtssl_tf[remote]'"
@@ -172,7 +173,7 @@ def _named(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:  # fsspec says which package
-        raise ValueError(f"{url}: {_first_line(error)}.") from error
+        raise ValueError(f"{url}: {_reason(error)}.") from error
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{url}: nothing is there. Check the name."
@@ -183,13 +184,12 @@ def _named(url: str) -> Iterator[None]:
         if isinstance(error, ValueError) and str(error).startswith(url):
             raise
         if isinstance(error, ValueError) and "rotocol" in str(error):
-            raise ValueError(f"{url}: {_first_line(error)}.") from error
+            raise ValueError(f"{url}: {_reason(error)}.") from error
         raise OSError(
-            f"{url} cannot be reached: {_first_line(error)}. Check the name, "
+            f"{url} cannot be reached: {_reason(error)}. Check the name, "
             "and that this machine is logged in to that storage."
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+def _reason(error: BaseException) -> str:
+    return error_text.first_line(error).rstrip(".")

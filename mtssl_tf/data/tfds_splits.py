@@ -42,12 +42,14 @@ def open_split(name_and_split: str) -> pictures.PictureSource:
         )
     builder.download_and_prepare(file_format="tfrecord")
     instructions = builder.info.splits[split].file_instructions
-    index = tfrecord_index.build_tfrecord_index(
-        tuple(str(instruction.filename) for instruction in instructions)
+    records = tfrecords.Records(
+        tfrecord_index.build_tfrecord_index(
+            tuple(str(instruction.filename) for instruction in instructions)
+        )
     )
     numbers = _record_numbers(instructions)
     source = dataclasses.replace(
-        tfrecords.open_records(spec, index, numbers, _IMAGE_KEY),
+        tfrecords.open_records(spec, records, numbers, _IMAGE_KEY),
         fingerprint=lambda position: (
             f"{builder.info.full_name} {split} {position}"
         ),
@@ -59,7 +61,7 @@ def open_split(name_and_split: str) -> pictures.PictureSource:
         source,
         class_names=tuple(classes.names),
         read_class_in_graph=lambda position: tfrecords.read_int_in_graph(
-            index, numbers, _CLASS_KEY, position
+            records, numbers, _CLASS_KEY, position
         ),
     )
 

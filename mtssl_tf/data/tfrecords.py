@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 import dataclasses
 import os
 
@@ -38,57 +39,77 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
             f"--images=tfrecord:{pattern}: no file matches {pattern!r}. Quote "
             "the pattern, and check its folder."
         )
-    index = tfrecord_index.build_tfrecord_index(paths)
-    numbers = np.arange(len(index))
-    source = open_records(f"tfrecord:{pattern}", index, numbers, _SLIM_KEY)
+    records = Records(tfrecord_index.build_tfrecord_index(paths))
+    numbers = np.arange(len(records.index))
+    source = open_records(f"tfrecord:{pattern}", records, numbers, _SLIM_KEY)
     classes = class_list.load_class_list(os.path.dirname(paths[0]) or ".")
     if not classes:
         return source
     known = list(classes)
-
-    def read_class(position: tf.Tensor) -> tf.Tensor:
-        label = tf.numpy_function(
-            lambda number: _class_of(index, int(number), known),
-            [position],
-            tf.int32,
-            stateful=False,
-        )
-        return tf.ensure_shape(label, [])
-
-    _class_of(index, 0, known)
+    _class_of(records, 0, known)
     return dataclasses.replace(
         source,
         class_names=tuple(classes.values()),
-        read_class_in_graph=read_class,
+        read_class_in_graph=lambda position: _number_in_graph(
+            lambda number: _class_of(records, int(number), known), position
+        ),
     )
 
 
-def _class_of(
-    index: shard_index.ShardIndex, number: int, known: list[int]
-) -> np.int32:
+class Records:
+    """Records of some files; over a network they are kept for a while.
+
+    A picture and its class are so read together.
+
+    Attributes:
+        index: of the files.
+        read_ahead: numbers of records, int64 [n] -> None; None where they are
+            on this machine.
+    """
+
+    def __init__(self, index: shard_index.ShardIndex) -> None:
+        self.index = index
+        far = remote_reads.RemoteReads(index.read) if index.is_far else None
+        self._read = far.read if far else index.read
+        self.read_ahead = far.read_ahead if far else None
+
+    def feature(self, number: int, key: str) -> tf.train.Feature:
+        """Returns what record `number` has under a key.
+
+        Raises:
+            UnusablePictureError: it is no tf.train.Example.
+            OSError: it cannot be read.
+        """
+        try:
+            example = tf.train.Example.FromString(self._read(number))
+        except message.DecodeError as error:
+            raise picture.UnusablePictureError(
+                "the record is no tf.train.Example"
+            ) from error
+        return example.features.feature[key]
+
+
+def _class_of(records: Records, number: int, known: list[int]) -> np.int32:
     """Returns which of `known`, ascending, a record's class is."""
-    labels = _feature(index, number, _SLIM_CLASS_KEY).int64_list.value
+    labels = records.feature(number, _SLIM_CLASS_KEY).int64_list.value
     label = labels[0] if labels else None
     if label not in known:
         raise picture.UnusablePictureError(
-            f"{index.name(number)}: {_SLIM_CLASS_KEY} is {label}, which "
-            f"{class_list.FILE} does not have. Take the list that was written "
-            "with these records."
+            f"{records.index.name(number)}: {_SLIM_CLASS_KEY} is {label}, "
+            f"which {class_list.FILE} does not have. Take the list that was "
+            "written with these records."
         )
     return np.int32(bisect.bisect_left(known, label))
 
 
 def open_records(
-    description: str,
-    index: shard_index.ShardIndex,
-    numbers: np.ndarray,
-    key: str,
+    description: str, records: Records, numbers: np.ndarray, key: str
 ) -> pictures.PictureSource:
-    """Returns the source of the records `numbers` of `index`.
+    """Returns the source of the records `numbers`.
 
     Args:
         description: what the user named.
-        index: of the files.
+        records: of the files.
         numbers: int64 [n], records in their order.
         key: where the encoded picture lies in a record.
 
@@ -97,49 +118,40 @@ def open_records(
     """
     if not len(numbers):
         raise ValueError(f"--images={description} holds no record.")
+    index, read_records_ahead = records.index, records.read_ahead
 
     def read(position: int) -> bytes:
-        values = _feature(index, int(numbers[position]), key).bytes_list.value
+        values = records.feature(int(numbers[position]), key).bytes_list.value
         return values[0] if values else b""
 
-    far = remote_reads.RemoteReads(read) if index.is_far else None
-    reader = far.read if far else read
     return pictures.PictureSource(
         description=description,
         names=tuple(index.name(int(number)) for number in numbers),
-        read=reader,
-        read_in_graph=pictures.in_graph(reader),
+        read=read,
+        read_in_graph=pictures.in_graph(read),
         fingerprint=lambda position: (
             f"record {numbers[position]} of "
             f"{index.lengths[numbers[position]]} bytes"
         ),
-        read_ahead=far.read_ahead if far else None,
+        read_ahead=read_records_ahead
+        and (lambda positions: read_records_ahead(numbers[positions])),
     )
 
 
 def read_int_in_graph(
-    index: shard_index.ShardIndex,
-    numbers: np.ndarray,
-    key: str,
-    position: tf.Tensor,
+    records: Records, numbers: np.ndarray, key: str, position: tf.Tensor
 ) -> tf.Tensor:
     """Returns int32 [], the whole number under `key` of a record."""
 
     def read(position: np.int64) -> np.int32:
-        feature = _feature(index, int(numbers[position]), key)
+        feature = records.feature(int(numbers[position]), key)
         return np.int32(feature.int64_list.value[0])
 
+    return _number_in_graph(read, position)
+
+
+def _number_in_graph(
+    read: Callable[[np.int64], np.int32], position: tf.Tensor
+) -> tf.Tensor:
     number = tf.numpy_function(read, [position], tf.int32, stateful=False)
     return tf.ensure_shape(number, [])
-
-
-def _feature(
-    index: shard_index.ShardIndex, number: int, key: str
-) -> tf.train.Feature:
-    try:
-        example = tf.train.Example.FromString(index.read(number))
-    except message.DecodeError as error:
-        raise picture.UnusablePictureError(
-            "the record is no tf.train.Example"
-        ) from error
-    return example.features.feature[key]

@@ -41,7 +41,7 @@ from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
-from mtssl_tf.training import snapshots
+from mtssl_tf.training import snapshot
 
 STATUS_FILE = "status.json"
 STOP_FILE = "stop"
@@ -314,7 +314,7 @@ class ClusterRun:
             self._log.sync()
         dumps = [self._ask(part[0]) for part in cut.shards]
         if cut.gpu_hours is not None:
-            snapshots.keep(
+            snapshot.keep_at_cost(
                 self._workdir,
                 cut.gpu_hours,
                 sum(cut.steps.values()),

@@ -26,6 +26,7 @@ from typing import Any
 from absl import logging
 
 from mtssl_tf.distribute import options as options_lib
+from mtssl_tf.files import error_text
 from mtssl_tf.process import signal_mask
 
 # Unix sockets have 107 bytes: not inside a user's run directory.
@@ -165,13 +166,15 @@ def _join(address: str) -> None:
     try:
         ray.init(address=address, configure_logging=False)
     except ConnectionError as error:
+        reason = error_text.first_line(error)
         raise ValueError(
-            f"--cluster={address}: no Ray answers there ({_first(error)}). "
+            f"--cluster={address}: no Ray answers there ({reason}). "
             "Start one with `ray start --head`, or use --cluster=local."
         ) from error
     except Exception as error:
+        reason = error_text.first_line(error)
         raise ValueError(
-            f"--cluster={address}: Ray refused this command: {_first(error)}. "
+            f"--cluster={address}: Ray refused this command: {reason}. "
             "Give the cluster's token by RAY_AUTH_TOKEN_PATH, and the same "
             "version of Ray."
         ) from error
@@ -249,7 +252,3 @@ def _warn_of_public_addresses() -> None:
             "without TLS it travels in clear. Close it to the outside.",
             address,
         )
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

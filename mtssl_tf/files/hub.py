@@ -8,6 +8,8 @@ import pathlib
 import re
 from typing import Any
 
+from mtssl_tf.files import error_text
+
 _START = "hf://"
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -45,9 +47,9 @@ def upload(folder: pathlib.Path, place: str) -> None:
         api.create_repo(repository, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=str(folder))
     except Exception as error:  # of the hub's own, and of its HTTP client
-        raise OSError(f"{place} could not be written: {_first(error)}") from (
-            error
-        )
+        raise OSError(
+            f"{place} could not be written: {error_text.first_line(error)}"
+        ) from (error)
 
 
 def download(place: str) -> pathlib.Path:
@@ -62,7 +64,7 @@ def download(place: str) -> pathlib.Path:
         return pathlib.Path(hub.snapshot_download(repository))
     except Exception as error:
         raise FileNotFoundError(
-            f"{place} could not be read: {_first(error)}"
+            f"{place} could not be read: {error_text.first_line(error)}"
         ) from error
 
 
@@ -82,7 +84,3 @@ def _package() -> Any:
     import huggingface_hub
 
     return huggingface_hub
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

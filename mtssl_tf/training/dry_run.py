@@ -8,7 +8,6 @@ import math
 import keras
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import tasks as tasks_lib
 from mtssl_tf import train_settings
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.models import cost
@@ -55,10 +54,7 @@ def describe(
         prices: of a step of each task, where they were measured.
     """
     sources = run.open_sources(config)
-    tasks = {
-        name: tasks_lib.find_task(name)(options, config.contract)
-        for name, options in config.tasks.items()
-    }
+    tasks = config.build_tasks()
     trunk, states = run.build_states(config, tasks)
     costs = {
         name: task_cost(state, trunk, config.train)

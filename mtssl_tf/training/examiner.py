@@ -18,7 +18,6 @@ from mtssl_tf.frozen import rank
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
-from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress as progress_lib
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import judge as judge_lib
@@ -94,9 +93,9 @@ class Examiner:
         if step % self._run.config.train.judge_every and not is_last:
             return
         told = {
-            line.get("task")
-            for line in metrics_log.load_metrics(self._workdir)
-            if (line["step"], line.get("split")) == (step, _HELD_OUT)
+            line["task"]
+            for line in self._log.lines_of(step)
+            if line["split"] == _HELD_OUT
         }
         with stop.nothing_to_lose():
             self._judge(step, told)

@@ -176,8 +176,9 @@ class Trainer:
                 self._last_saved = step
 
     def _is_best(self, step: int) -> bool:
-        lines = self._log.lines_of(step)
-        return self._best is not None and self._best.is_better(lines)
+        if self._best is None:
+            return False
+        return self._best.is_better(self._log.lines_of(step))
 
     def _keep_if_best(self, path: str) -> None:
         if self._best is not None:

@@ -164,10 +164,7 @@ def build_run(
     """
     sources = open_own_sources(config, workdir)
     skipped = skipped_lib.SkippedExamples()
-    tasks = {
-        name: tasks_lib.find_task(name)(options, config.contract)
-        for name, options in config.tasks.items()
-    }
+    tasks = config.build_tasks()
     for task in tasks.values():
         task.use_facts(
             _load_or_fit_facts(

@@ -18,7 +18,7 @@ from mtssl_tf.training import devices
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
-from mtssl_tf.training import snapshots
+from mtssl_tf.training import snapshot
 
 
 class RunCost:
@@ -91,7 +91,7 @@ class RunCost:
         if hours is None or not self._note_passed(hours):
             return
         run = self._run
-        snapshots.keep(
+        snapshot.keep_at_cost(
             self._workdir,
             hours,
             sum(steps.values()),

@@ -5,6 +5,7 @@ It is exported, evaluated and gone on from like the run itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 import pathlib
 import shutil
@@ -15,6 +16,9 @@ from mtssl_tf.training import checkpoint
 from mtssl_tf.training import checkpoint_folder
 from mtssl_tf.training import environment
 from mtssl_tf.training import run_directory
+
+# A step costs more than the last digit: 3.6 ms.
+_NAME_BY_COST = "gpu_hours_{hours:014.6f}"
 
 
 def keep(
@@ -48,6 +52,35 @@ def keep(
         if note is not None:
             name, text = note
             (folder / name).write_text(text)
+
+
+def keep_at_cost(
+    workdir: pathlib.Path,
+    hours: float,
+    step: int,
+    save: Callable[[pathlib.Path], object],
+) -> None:
+    """Keeps a run as it is now, in a folder named by its cost.
+
+    It appears whole. One that is there already is left: a run that was killed
+    after it does the same steps again.
+
+    Args:
+        workdir: the run directory.
+        hours: GPU hours that the run has cost.
+        step: of all tasks.
+        save: writes a checkpoint into a run directory.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = workdir / run_directory.SNAPSHOTS_FOLDER
+    target = folder / _NAME_BY_COST.format(hours=hours)
+    if target.exists():
+        return
+    with atomic_file.new_folder(target) as partial:
+        copy_identity(workdir, partial, step)
+        save(partial)
 
 
 def copy_identity(

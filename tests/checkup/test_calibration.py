@@ -3,22 +3,13 @@
 import json
 
 import pytest
-import tensorflow as tf
 import tiny_run
 
 from mtssl_tf.checkup import calibration
 from mtssl_tf.data import sample_set
 from mtssl_tf.training import cost_table
 
-
-@pytest.fixture(autouse=True)
-def threads_as_they_are(monkeypatch):
-    """A command's process sets them; this one's TensorFlow has them already."""
-    monkeypatch.setattr(
-        tf.config.threading,
-        "set_intra_op_parallelism_threads",
-        lambda number: None,
-    )
+pytestmark = pytest.mark.usefixtures("threads_as_they_are")
 
 
 def test_each_task_is_measured_into_one_table(tmp_path):

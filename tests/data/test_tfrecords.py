@@ -44,6 +44,35 @@ def test_records_have_the_classes_of_the_list_beside_them(tmp_path):
             assert (image == 20 * label).all()
 
 
+def test_a_picture_and_its_class_are_one_read_over_a_network(tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    _write(tmp_path, [3, 7, 3])
+    system = fsspec.filesystem("memory")
+    system.pipe("/records/labels.txt", _CLASS_LIST.encode())
+    system.pipe("/records/train-0", (tmp_path / "train-0").read_bytes())
+    reads = []
+    cat_file = system.cat_file
+
+    def count(path, **options):
+        reads.append((path, options))
+        return cat_file(path, **options)
+
+    source = open_source.open_labelled("tfrecord:memory://records/train-*")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            type(system), "cat_file", lambda _, *a, **o: count(*a, **o)
+        )
+        stream = source.stream_once(None, skipped_lib.SkippedExamples())
+        numbers = [int(number) for _, number in stream]
+    system.rm("/records", recursive=True)
+    assert [source.class_names[each] for each in numbers] == [
+        "bee",
+        "ant",
+        "bee",
+    ]
+    assert len(reads) == 2  # of three: the first one's was kept
+
+
 def test_records_without_a_list_have_no_classes(tmp_path):
     pattern = _write(tmp_path, [3, 7])
     assert not open_source.open_pictures(pattern).num_classes

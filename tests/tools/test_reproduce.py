@@ -88,6 +88,19 @@ def test_mistakes_are_one_line(arguments, message):
     assert message in line
 
 
+def test_nothing_runs_beside_what_measures_seconds_per_step(tmp_path):
+    values = reproduce.define_flags()
+    values(
+        ["", f"--out={tmp_path}", "--images=a", "--train=b", "--test=c"]
+        + ["--only=table1", "--seeds=1"]
+    )
+    first, second, *others = reproduce._jobs(reproduce._plan(values))
+    assert "--images=a" in first.command() and not first.needs
+    assert "--images=b" in second.command() and second.needs == (first.name,)
+    names = {job.name for job in others}
+    assert all(set(job.needs) & {second.name, *names} for job in others)
+
+
 def test_a_budget_says_what_would_fit():
     values = reproduce.define_flags()
     values(

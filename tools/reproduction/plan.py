@@ -213,7 +213,6 @@ def calibration_commands(
             "mtssl_tf.train",
             *_data_flags(tasks, sources),
             f"--preset={options.preset}",
-            f"--workdir={options.out / 'calibration'}",
             f"--costs={options.costs_file()}",
             "--calibrate",
             *options.flags.get("train", ()),
