@@ -33,29 +33,31 @@ MIN_CONTRAST, MAX_CONTRAST = 0.5, 2.0
 _CONTRAST, _COLORS = 101, 102
 
 
-def distorted_patch(
-    image: tf.Tensor, place: tf.Tensor, patch_px: int, share: tf.Tensor
+def distorted_patches(
+    image: tf.Tensor, place: tf.Tensor, patch_px: int, shares: tf.Tensor
 ) -> tf.Tensor:
-    """Cuts a patch, moved, scaled and turned at random.
+    """Cuts a patch several times, moved, scaled and turned at random.
 
     Args:
         image: uint8 [H, W, 3].
         place: float32 [2] in [0, 1]: where the seed patch lies in the room
             that the picture has in y and x.
         patch_px: side of the patch.
-        share: float32 [4], uniform in [0, 1): of the ranges of shift in y and
-            x, scale and angle.
+        shares: float32 [V, 4], uniform in [0, 1): of the ranges of shift in y
+            and x, scale and angle.
 
     Returns:
-        uint8 [patch_px, patch_px, 3].
+        uint8 [V, patch_px, patch_px, 3].
     """
     room = tf.cast(tf.shape(image)[:2] - patch_px, tf.float32)
-    shift = (2.0 * share[:2] - 1.0) * MAX_SHIFT * patch_px
-    center = place * room + (patch_px - 1) / 2.0 + shift
-    scale = MIN_SCALE + share[2] * (MAX_SCALE - MIN_SCALE)
-    angle = (2.0 * share[3] - 1.0) * MAX_ROTATION
-    transform = patch_transform(center, patch_px, scale, angle)
-    return warp(image, transform, patch_px, patch_px)
+    transforms = []
+    for share in tf.unstack(shares):
+        shift = (2.0 * share[:2] - 1.0) * MAX_SHIFT * patch_px
+        center = place * room + (patch_px - 1) / 2.0 + shift
+        scale = MIN_SCALE + share[2] * (MAX_SCALE - MIN_SCALE)
+        angle = (2.0 * share[3] - 1.0) * MAX_ROTATION
+        transforms.append(patch_transform(center, patch_px, scale, angle))
+    return warp(image, tf.stack(transforms), patch_px, patch_px)
 
 
 def recolored(pictures: Any, strength: float, seeds: Any) -> Any:
@@ -83,7 +85,7 @@ def recolored(pictures: Any, strength: float, seeds: Any) -> Any:
 
 
 def warp(
-    image: tf.Tensor, transform: tf.Tensor, height: int, width: int
+    image: tf.Tensor, transforms: tf.Tensor, height: int, width: int
 ) -> tf.Tensor:
     """Resamples a picture bilinearly, mirrored beyond its border.
 
@@ -92,28 +94,35 @@ def warp(
 
     Args:
         image: uint8 or float32 [H, W, C], C at most 4.
-        transform: float32 [6], the affine map (a0, a1, a2, b0, b1, b2) from
+        transforms: float32 [V, 6], affine maps (a0, a1, a2, b0, b1, b2) from
             output to input pixels (x, y).
         height: of the result.
         width: of the result.
 
     Returns:
-        [height, width, C] of the type of `image`.
+        [V, height, width, C] of the type of `image`.
     """
 
-    def warp_with_opencv(picture: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return cv2.warpAffine(
-            picture,
-            rows.reshape(2, 3),
-            (width, height),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT,
+    def warp_with_opencv(picture: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        return np.stack(
+            [
+                cv2.warpAffine(
+                    picture,
+                    rows,
+                    (width, height),
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                    borderMode=cv2.BORDER_REFLECT,
+                )
+                for rows in maps.reshape(-1, 2, 3)
+            ]
         )
 
     warped = tf.numpy_function(
-        warp_with_opencv, [image, transform], image.dtype, stateful=False
+        warp_with_opencv, [image, transforms], image.dtype, stateful=False
     )
-    return tf.ensure_shape(warped, [height, width, image.shape[-1]])
+    return tf.ensure_shape(
+        warped, [transforms.shape[0], height, width, image.shape[-1]]
+    )
 
 
 def patch_transform(

@@ -49,30 +49,49 @@ def scale_of(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
     return tf.cast(short, tf.float32) / tf.cast(short_side_px, tf.float32)
 
 
-def cut_window(
+def cut_patches(
     image: tf.Tensor,
-    corner: tf.Tensor,
+    corners: tf.Tensor,
     window_px: tf.Tensor,
-    side_px: int | tf.Tensor,
-    is_mirrored: bool | tf.Tensor = False,
+    side_px: int,
+    coarse_px: tf.Tensor,
 ) -> tf.Tensor:
-    """Cuts a square window out of a picture and resizes nothing but it.
+    """Cuts square windows out of a picture and resizes nothing but them.
 
-    The window begins and ends at whole pixels, within half of one of what is
-    asked for.
+    Windows begin and end at whole pixels, within half of one of what is asked
+    for.
 
     Args:
         image: uint8 [H, W, C].
-        corner: float32 [2], (y, x) of the window.
-        window_px: float32 [], its side.
-        side_px: side of the result.
-        is_mirrored: bool [], whether left and right of it are swapped.
+        corners: float32 [V, 2], (y, x) of each window.
+        window_px: float32 [], their side.
+        side_px: side of the results.
+        coarse_px: int32 [V], the side to which each is shrunk before it is
+            enlarged to `side_px`; `side_px` leaves it sharp.
 
     Returns:
-        uint8 [side_px, side_px, C].
+        uint8 [V, side_px, side_px, C].
     """
-    (cut,) = _cut_windows([image], corner, window_px, side_px, is_mirrored)
-    return cut
+
+    def cut_with_opencv(
+        picture: np.ndarray, windows: np.ndarray, sides: np.ndarray
+    ) -> np.ndarray:
+        coarse = [
+            _cut_with_opencv(picture, window, side)
+            for window, side in zip(windows.tolist(), sides.tolist())
+        ]
+        size = (side_px, side_px)
+        return np.stack([_resize_with_opencv(each, size) for each in coarse])
+
+    patches = tf.numpy_function(
+        cut_with_opencv,
+        [image, _windows(image, corners, window_px), coarse_px],
+        tf.uint8,
+        stateful=False,
+    )
+    return tf.ensure_shape(
+        patches, [corners.shape[0], side_px, side_px, image.shape[-1]]
+    )
 
 
 def to_short_side(image: tf.Tensor, short_side_px: int) -> tf.Tensor:
@@ -144,13 +163,29 @@ def random_cuts(
     first = images[0]
     corner = corner_in_room(scaled_size(first, short_side_px) - side_px, share)
     scale = scale_of(first, short_side_px)
-    return _cut_windows(
-        images,
-        tf.cast(corner, tf.float32) * scale,
-        side_px * scale,
-        side_px,
-        is_mirrored,
+    window = _windows(
+        first, tf.cast(corner, tf.float32) * scale, side_px * scale
     )
+
+    def cut_with_opencv(
+        place: np.ndarray, mirrors: np.bool, *pictures: np.ndarray
+    ) -> list[np.ndarray]:
+        edges = place.tolist()
+        cuts = [_cut_with_opencv(each, edges, side_px) for each in pictures]
+        if not mirrors:
+            return cuts
+        return [cv2.flip(cut, 1).reshape(cut.shape) for cut in cuts]
+
+    cuts = tf.numpy_function(
+        cut_with_opencv,
+        [window, is_mirrored, *images],
+        [tf.uint8] * len(images),
+        stateful=False,
+    )
+    return [
+        tf.ensure_shape(cut, [side_px, side_px, image.shape[-1]])
+        for cut, image in zip(tf.nest.flatten(cuts), images, strict=True)
+    ]
 
 
 def corner_in_room(room: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
@@ -167,56 +202,45 @@ def corner_in_room(room: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
 
 
 def between(minimum: int, maximum: int, share: tf.Tensor) -> tf.Tensor:
-    """Returns a whole number between two, both included, int32 [].
+    """Returns whole numbers between two, both included.
 
     Args:
         minimum: the smallest.
         maximum: the largest.
-        share: float32 [], uniform in [0, 1).
+        share: float32 [] or [n], uniform in [0, 1).
+
+    Returns:
+        int32, as many.
     """
     return minimum + corner_in_room(tf.constant(maximum - minimum), share)
 
 
-def _cut_windows(
-    images: Sequence[tf.Tensor],
-    corner: tf.Tensor,
-    window_px: tf.Tensor,
-    side_px: int | tf.Tensor,
-    is_mirrored: bool | tf.Tensor,
-) -> list[tf.Tensor]:
-    """Cuts as `cut_window` does, in one call of Python for all pictures.
+def _windows(
+    image: tf.Tensor, corners: tf.Tensor, window_px: tf.Tensor
+) -> tf.Tensor:
+    """Returns where windows begin and end, int32 [..., 4]: y, x, y, x.
 
-    Where the window begins and ends is worked out in the graph: while Python
-    runs, no other thread does.
+    In the graph: while Python works such things out, no other thread of
+    Python runs.
+
+    Args:
+        image: [H, W, C].
+        corners: float32 [..., 2], (y, x).
+        window_px: float32 [], their side.
     """
-    limits = tf.shape(images[0])[:2]
-    first = tf.minimum(tf.cast(tf.round(corner), tf.int32), limits - 1)
-    last = tf.cast(tf.round(corner + window_px), tf.int32)
+    limits = tf.shape(image)[:2]
+    first = tf.minimum(tf.cast(tf.round(corners), tf.int32), limits - 1)
+    last = tf.cast(tf.round(corners + window_px), tf.int32)
     last = tf.clip_by_value(last, first + 1, limits)
+    return tf.concat([first, last], -1)
 
-    def cut_with_opencv(
-        place: np.ndarray, mirrors: np.bool, *pictures: np.ndarray
-    ) -> list[np.ndarray]:
-        top, left, bottom, right, side = place.tolist()
-        cuts = [
-            _resize_with_opencv(picture[top:bottom, left:right], (side, side))
-            for picture in pictures
-        ]
-        if not mirrors:
-            return cuts
-        return [cv2.flip(cut, 1).reshape(cut.shape) for cut in cuts]
 
-    cuts = tf.numpy_function(
-        cut_with_opencv,
-        [tf.concat([first, last, [side_px]], 0), is_mirrored, *images],
-        [tf.uint8] * len(images),
-        stateful=False,
-    )
-    static = side_px if isinstance(side_px, int) else None
-    return [
-        tf.ensure_shape(cut, [static, static, image.shape[-1]])
-        for cut, image in zip(tf.nest.flatten(cuts), images, strict=True)
-    ]
+def _cut_with_opencv(
+    picture: np.ndarray, window: list[int], side_px: int
+) -> np.ndarray:
+    top, left, bottom, right = window
+    part = picture[top:bottom, left:right]
+    return _resize_with_opencv(part, (side_px, side_px))
 
 
 def _resize_with_opencv(

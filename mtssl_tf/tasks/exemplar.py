@@ -131,17 +131,12 @@ class Exemplar(base.Task):
             example["image"], self.config.short_side_px
         )
         share = tf.random.stateless_uniform([10], seed)
-        views = tf.stack(
-            [
-                distort.distorted_patch(
-                    image,
-                    # A corner in [0, 1]^2 of the room that the patch leaves.
-                    share[:2],
-                    self.config.patch_px,
-                    share[2 + 4 * i : 6 + 4 * i],
-                )
-                for i in range(2)
-            ]
+        views = distort.distorted_patches(
+            image,
+            # A corner in [0, 1]^2 of the room that the patch leaves.
+            share[:2],
+            self.config.patch_px,
+            tf.reshape(share[2:], [2, 4]),
         )
         return {"views": views, "target": tf.zeros([], tf.int32)}
 

@@ -149,13 +149,13 @@ class RelativePosition(base.Task):
             resize.scaled_size(image, short_side), direction, share[2:8]
         )
         scale = resize.scale_of(image, short_side)
-        corners = tf.cast(corners, tf.float32) * scale
-        views = tf.stack(
-            [
-                self._cut_patch(image, corners[i], scale, share[8 + 2 * i :])
-                for i in range(2)
-            ]
-        )  # [2, patch_px, patch_px, 3]
+        views = resize.cut_patches(
+            image,
+            tf.cast(corners, tf.float32) * scale,
+            self.config.patch_px * scale,
+            self.config.patch_px,
+            self._coarse_px(tf.reshape(share[8:], [2, 2])),
+        )
         return {"views": views, "target": direction}
 
     def _corners(
@@ -185,41 +185,22 @@ class RelativePosition(base.Task):
         jitter = tf.reshape(jitter, [2, 2]) - config.jitter_px
         return tf.stack([first, first + offset]) + jitter
 
-    def _cut_patch(
-        self,
-        image: tf.Tensor,
-        corner: tf.Tensor,
-        scale: tf.Tensor,
-        share: tf.Tensor,
-    ) -> tf.Tensor:
-        """Cuts a patch; some shrunk and enlarged, against resampling traces.
+    def _coarse_px(self, share: tf.Tensor) -> tf.Tensor:
+        """Returns to what side patches are shrunk, against resampling traces.
 
         Args:
-            image: uint8 [H, W, 3].
-            corner: float32 [2], (y, x) in `image`.
-            scale: float32 [], pixels of `image` a pixel of the patch.
-            share: float32 [2 or more], uniform in [0, 1).
+            share: float32 [2, 2], uniform in [0, 1), two for each patch.
 
         Returns:
-            uint8 [patch_px, patch_px, 3].
+            int32 [2]; `patch_px` for those that stay as they are.
         """
         side = self.config.patch_px
-
-        def cut(side_px: int | tf.Tensor = side) -> tf.Tensor:
-            return resize.cut_window(image, corner, side * scale, side_px)
-
-        if not self.config.coarse_probability:
-            return cut()
-
-        def cut_coarsely() -> tf.Tensor:
-            coarse = resize.between(
-                min(_COARSE_MIN_PX, side), side - 1, share[1]
-            )
-            return resize.to_short_side(cut(coarse), side)
-
-        is_coarse = share[0] < self.config.coarse_probability
-        patch = tf.cond(is_coarse, cut_coarsely, cut)
-        return tf.ensure_shape(patch, [side, side, 3])
+        coarse = resize.between(
+            min(_COARSE_MIN_PX, side), side - 1, share[:, 1]
+        )
+        return tf.where(
+            share[:, 0] < self.config.coarse_probability, coarse, side
+        )
 
     def color(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Drops colours, or turns patches grey (paper, sec. 3.3)."""

@@ -58,7 +58,7 @@ def test_rotations_equal_those_of_addons(tmp_path):
         transform = distort.patch_transform(
             np.float32([10, 10]), 21, np.float32(1), np.float32(angle)
         )
-        ours = distort.warp(image, transform, 21, 21)
+        ours = distort.warp(image, transform[None], 21, 21)[0]
         np.testing.assert_allclose(
             # Places are rounded to 1/32 of a pixel; the picture is noise.
             ours,

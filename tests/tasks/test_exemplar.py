@@ -144,7 +144,7 @@ def test_a_plain_warp_is_a_crop():
     transform = distort.patch_transform(
         tf.constant([8.5, 12.5]), 6, tf.constant(1.0), tf.constant(0.0)
     )
-    patch = distort.warp(tf.constant(image), transform, 6, 6)
+    patch = distort.warp(tf.constant(image), transform[None], 6, 6)[0]
     np.testing.assert_array_equal(patch, image[6:12, 10:16])
 
 
@@ -157,7 +157,7 @@ def test_scale_and_angle_do_as_they_say():
     transform = distort.patch_transform(
         tf.constant(center), 9, tf.constant(scale), tf.constant(angle)
     )
-    patch = distort.warp(ramp, transform, 9, 9).numpy()
+    patch = distort.warp(ramp, transform[None], 9, 9)[0].numpy()
     v, u = np.mgrid[:9, :9] - 4.0
     expected_y = center[0] + scale * (np.sin(angle) * u + np.cos(angle) * v)
     expected_x = center[1] + scale * (np.cos(angle) * u - np.sin(angle) * v)
@@ -169,10 +169,9 @@ def test_distortions_stay_in_range_and_differ():
     image = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
     place = tf.constant([0.5, 0.5])
     shares = np.random.default_rng(1).uniform(size=(8, 4)).astype(np.float32)
-    patches = [
-        distort.distorted_patch(tf.constant(image), place, 48, share).numpy()
-        for share in shares
-    ]
+    patches = distort.distorted_patches(
+        tf.constant(image), place, 48, tf.constant(shares)
+    ).numpy()
     assert len({patch.tobytes() for patch in patches}) == 8
     # The same patch, as both views of eight examples.
     pairs = np.broadcast_to(patches[0], (8, 2, 48, 48, 3)).astype(np.float32)
