@@ -73,7 +73,7 @@ def split(text: str) -> list[str]:
 
 def join(parts: Iterable[str | os.PathLike]) -> str:
     """Returns what `split` splits."""
-    return ",".join(str(os.fspath(part)) for part in parts)
+    return ",".join([os.fspath(part) for part in parts])
 
 
 def is_same_place(one: str, other: str) -> bool:
