@@ -20,7 +20,14 @@ from mtssl_tf.process import paths
 EXTRA = "pip install 'mtssl_tf[remote]'"
 # ours: heads of records and of members of archives are read one by one.
 _BLOCK_BYTES = 2**16
-_TALKATIVE = ("fsspec", "gcsfs", "s3fs", "google.auth")
+_TALKATIVE = (
+    "fsspec",
+    "gcsfs",
+    "s3fs",
+    "google.auth",
+    "botocore",
+    "aiobotocore",
+)
 
 
 def check(url: str) -> None:
