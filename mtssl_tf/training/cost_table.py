@@ -25,7 +25,10 @@ _MACHINE, _PRESETS = "machine", "seconds_per_step"
 _SECONDS, _SETTINGS = "seconds", "settings"
 _REMEDY = "Measure again: the same command with --calibrate and a new --costs."
 # What a step takes hangs on these, beside the task's own settings...
-_SECTIONS = ("trunk.", "train.precision", "train.remat", "train.freeze_trunk")
+_SECTIONS = (
+    *("trunk.", "train.precision", "train.remat", "train.freeze_trunk"),
+    "train.accumulate",
+)
 # ...but for these.
 _FREE_OF_TASKS = ("weight", "learning_rate", "grey_input")
 

@@ -8,11 +8,14 @@ import tiny_run
 from mtssl_tf.checkup import calibration
 from mtssl_tf.data import sample_set
 from mtssl_tf.training import cost_table
+from mtssl_tf.training import gpu_hours
 
 pytestmark = pytest.mark.usefixtures("threads_as_they_are")
 
 
-def test_each_task_is_measured_into_one_table(tmp_path):
+def test_each_task_is_measured_into_one_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_hours, "NUM_MEASURED", 4)
+    monkeypatch.setattr(gpu_hours, "NUM_WARM_UP", 1)
     samples = sample_set.build_sample_set(tmp_path / "samples")
     config = tiny_run.config(samples, ["exemplar", "motion_segmentation"])
     path = tmp_path / "costs.json"

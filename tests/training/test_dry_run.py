@@ -34,23 +34,22 @@ def test_it_tells_size_cost_and_data(tmp_path):
         assert word in text
 
 
-def test_it_tells_steps_cost_and_snapshots(tmp_path):
-    costs = tmp_path / "costs.json"
-    samples = sample_set.build_sample_set(tmp_path)
+def test_it_tells_steps_cost_and_snapshots():
     config = config_lib.override(
         config_lib.preset_config("tiny", ["exemplar", "colorization"]),
-        f"data.images={samples.images}",
         "exemplar.weight=2",
         "train.steps=1500",
         "train.snapshot_every=4.5",
-        f"train.costs={costs}",
+        "train.costs=costs.json",
     )
-    text = dry_run.describe(config)
+    costs = dict.fromkeys(config.tasks, dry_run.TaskCost("", 0, 10**9, 0))
+    text = "\n".join(dry_run._describe_hours(config, costs, None))
     assert "1,500 steps (1,000 of exemplar, 500 of colorization)" in text
+    assert "1.50e+12 FLOP" in text
     assert "A snapshot every 4.5 GPU hours" in text
     prices = gpu_hours.GpuHours({"exemplar": 36.0, "colorization": 72.0})
-    text = dry_run.describe(config, prices)
-    assert f"Cost: 20 GPU hours by {costs}" in text
+    text = "\n".join(dry_run._describe_hours(config, costs, prices))
+    assert "Cost: 20 GPU hours by costs.json" in text
     assert "4 snapshots, one every 4.5 GPU hours" in text
 
 
