@@ -86,7 +86,8 @@ def save_batches(path: pathlib.Path, preset: str) -> None:
 
     arrays: Arrays = {}
     for name in pretraining.pretext_tasks():
-        with tempfile.TemporaryDirectory() as folder:
+        # The thread that labels ahead may be at its last part.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             root = pathlib.Path(folder)
             config = measure_step.sample_config(root, name, preset, _NUM_SAVED)
             run = run_lib.build_run(config, root)

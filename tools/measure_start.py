@@ -16,6 +16,7 @@ if __name__ == "__main__":
 from collections.abc import Iterator, Sequence
 import contextlib
 import json
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -40,6 +41,7 @@ flags.DEFINE_integer("rounds", 5, "Of each measurement.", 1, flag_values=_FLAGS)
 command.define_path("json", "", "File for all that was measured.", _FLAGS)
 
 _FILES_PER_FOLDER = 1000
+_LONG_AGO = (10**9, 10**9)  # what has just changed is read again
 _POLL_S = 0.005
 _TIMEOUT_S = 300.0
 
@@ -147,14 +149,24 @@ def listing_times(
 
 def make_tree(folder: pathlib.Path, num_files: int) -> None:
     """Makes folders of empty files that are named like pictures."""
-    for first in range(0, num_files, _FILES_PER_FOLDER):
-        below = folder / f"folder_{first // _FILES_PER_FOLDER:05d}"
-        below.mkdir(parents=True)
-        for number in range(first, min(first + _FILES_PER_FOLDER, num_files)):
-            os.close(os.open(below / f"picture_{number:08d}.jpg", os.O_CREAT))
-        # Long ago: what has just changed is read again.
-        os.utime(below, (10**9, 10**9))
-    os.utime(folder, (10**9, 10**9))
+    folder.mkdir()
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        pool.starmap(
+            _make_folder,
+            [
+                (folder, first, min(first + _FILES_PER_FOLDER, num_files))
+                for first in range(0, num_files, _FILES_PER_FOLDER)
+            ],
+        )
+    os.utime(folder, _LONG_AGO)
+
+
+def _make_folder(folder: pathlib.Path, first: int, last: int) -> None:
+    below = folder / f"folder_{first // _FILES_PER_FOLDER:05d}"
+    below.mkdir()
+    for number in range(first, last):
+        os.close(os.open(below / f"picture_{number:08d}.jpg", os.O_CREAT))
+    os.utime(below, _LONG_AGO)
 
 
 def _run_time(*arguments: str, one_core: bool = False) -> float:

@@ -101,7 +101,8 @@ def measure_step(
     from mtssl_tf.training import run as run_lib
     from mtssl_tf.training import step as step_lib
 
-    with tempfile.TemporaryDirectory() as folder:
+    # The thread that labels ahead may be at its last part.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         config = sample_config(pathlib.Path(folder), task, preset, batch_size)
         tf.config.threading.set_intra_op_parallelism_threads(
             config.train.intra_op_threads
@@ -151,15 +152,20 @@ def measure_remat(
     import tensorflow  # noqa: F401  before the forks: one import for all
 
     fork = multiprocessing.get_context("fork")
-    with tempfile.TemporaryDirectory() as folder:
-        settings = (folder, task, preset, batch_size)
-        peaks = {}
+    # The thread that labels ahead may be at its last part.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        settings = {}
         for remat in (True, False):
-            with fork.Pool(1) as pool:
-                peaks[remat] = pool.apply(_peak_of_step, (*settings, remat))
+            folder = pathlib.Path(name) / f"remat_{remat}"
+            folder.mkdir()
+            settings[remat] = (str(folder), task, preset, batch_size, remat)
+        # Both at once: what they hold is not the less for it.
+        with fork.Pool(2, maxtasksperchild=1) as pool:
+            found = pool.starmap(_peak_of_step, settings.values(), chunksize=1)
+        peaks = dict(zip(settings, found, strict=True))
         steps = {
-            remat: _repeated(_build_step(*settings, remat))
-            for remat in (True, False)
+            remat: _repeated(_build_step(*each))
+            for remat, each in settings.items()
         }
         return {
             "time": _compare(steps[True], steps[False], num_rounds),
