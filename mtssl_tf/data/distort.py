@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mtssl_tf.data import hue as hue_lib
 from mtssl_tf.data import seeded
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
@@ -196,16 +197,27 @@ def change_colors(pictures: Any, strength: float, share: Any) -> Any:
         float32 [N, h, w, 3] in [0, 1].
     """
     ops = keras.ops
-    hsv = ops.image.rgb_to_hsv(ops.clip(pictures, 0.0, 1.0))
+    channels = hue_lib.split(ops.clip(pictures, 0.0, 1.0))
+    highest, lowest = hue_lib.ends(channels)
     share = share[:, None, None, :]
-    shift = strength * MAX_HUE_SHIFT * (2.0 * share[..., :1] - 1.0)
-    hue = ops.mod(hsv[..., :1] + shift, 1.0)
+    shift = strength * MAX_HUE_SHIFT * (2.0 * share[..., 0] - 1.0)
+    shares = hue_lib.turned(channels, highest, lowest, shift)
     power = _factor(share[..., 1:3], MIN_POWER, MAX_POWER, strength)
     factor = _factor(share[..., 3:5], MIN_FACTOR, MAX_FACTOR, strength)
     offset = strength * MAX_OFFSET * (2.0 * share[..., 5:7] - 1.0)
-    bent = hsv[..., 1:] ** power * factor + offset
-    bent = ops.clip(bent, 0.0, 1.0)
-    return ops.image.hsv_to_rgb(ops.concatenate([hue, bent], -1))
+    saturation = (highest - lowest) / ops.maximum(highest, hue_lib.TINY)
+    saturation, value = (
+        ops.clip(
+            each ** power[..., number] * factor[..., number]
+            + offset[..., number],
+            0.0,
+            1.0,
+        )
+        for number, each in enumerate((saturation, highest))
+    )
+    return hue_lib.join(
+        [value - value * saturation * (1.0 - share) for share in shares]
+    )
 
 
 def _factor(share: Any, minimum: float, maximum: float, strength: float) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mtssl_tf.data import hue as hue_lib
 from mtssl_tf.data import seeded
 from mtssl_tf.lazy_imports import keras
 
@@ -57,6 +58,10 @@ def distort_colors(pictures: Any, strength: float, seeds: Any) -> Any:
 def change_colors(pictures: Any, strength: float, share: Any) -> Any:
     """Makes the four changes, each picture's in its own order.
 
+    Hue and saturation can change places, as can brightness and contrast. So
+    all orders are parts of one, which changes hues once: with a saturation
+    and a contrast on both sides of it, each for some of the pictures.
+
     Args:
         pictures: float32 [N, h, w, 3] in [0, 1].
         strength: factor on all ranges, at most 1.
@@ -73,47 +78,68 @@ def change_colors(pictures: Any, strength: float, share: Any) -> Any:
     hue = MAX_HUE_SHIFT * around[:, _HUE]
     contrast = 1.0 + MAX_CONTRAST_CHANGE * around[:, _CONTRAST]
     order = ops.cast(len(ORDERS) * share[:, 4], "int32")
-    for kinds in np.transpose(ORDERS).astype("int32"):
-        kind = ops.take(ops.convert_to_tensor(kinds), order)
-        pictures = ops.where(
-            _wide(ops.logical_or(kind == _SATURATION, kind == _HUE)),
-            _change_hsv(
-                pictures,
-                ops.where(kind == _HUE, hue, 0.0),
-                saturation,
-                kind == _SATURATION,
-            ),
-            _change_linearly(
-                pictures,
-                ops.where(kind == _CONTRAST, contrast, 1.0),
-                ops.where(kind == _BRIGHTNESS, brightness, 0.0),
-            ),
-        )
-    return ops.clip(pictures, 0.0, 1.0)
+
+    def of(*orders: int) -> Any:
+        is_one = np.isin(np.arange(len(ORDERS)), orders)
+        return ops.take(ops.convert_to_tensor(is_one), order)  # [N]
+
+    channels = hue_lib.split(pictures)
+    channels = _saturate(channels, saturation, of(1, 3))
+    channels = _change_contrast(channels, contrast, of(1, 2))
+    channels = _brighten(channels, brightness, of(0, 1))
+    channels = _turn_hue(channels, hue)
+    channels = _brighten(channels, brightness, of(2, 3))
+    channels = _saturate(channels, saturation, of(0, 2))
+    channels = _change_contrast(channels, contrast, of(0, 3))
+    return ops.clip(hue_lib.join(channels), 0.0, 1.0)
 
 
-def _change_hsv(
-    pictures: Any, hue: Any, saturation: Any, is_saturation: Any
-) -> Any:
-    """Shifts hues, and scales saturations where told, [N] each."""
-    ops = keras.ops
-    hsv = ops.image.rgb_to_hsv(pictures)
-    scaled = ops.clip(hsv[..., 1:2] * _wide(saturation), 0.0, 1.0)
-    parts = [
-        ops.mod(hsv[..., :1] + _wide(hue), 1.0),
-        ops.where(_wide(is_saturation), scaled, hsv[..., 1:2]),
-        hsv[..., 2:],
+# Each takes and returns channels, with a number for each picture, [N].
+
+
+def _brighten(
+    channels: hue_lib.Channels, shift: Any, where: Any
+) -> hue_lib.Channels:
+    shift = _wide(keras.ops.where(where, shift, 0.0))
+    return [channel + shift for channel in channels]
+
+
+def _change_contrast(
+    channels: hue_lib.Channels, factor: Any, where: Any
+) -> hue_lib.Channels:
+    """Scales around the mean of each channel."""
+    factor = _wide(keras.ops.where(where, factor, 1.0))
+    means = [
+        keras.ops.mean(channel, axis=(1, 2), keepdims=True)
+        for channel in channels
     ]
-    return ops.image.hsv_to_rgb(ops.concatenate(parts, -1))
+    return [
+        channel * factor + (1.0 - factor) * mean
+        for channel, mean in zip(channels, means, strict=True)
+    ]
 
 
-def _change_linearly(pictures: Any, contrast: Any, brightness: Any) -> Any:
-    """Scales around the mean of each channel, and shifts, [N] each."""
-    mean = keras.ops.mean(pictures, axis=(1, 2), keepdims=True)
-    scaled = (pictures - mean) * _wide(contrast) + mean
-    return scaled + _wide(brightness)
+def _saturate(
+    channels: hue_lib.Channels, factor: Any, where: Any
+) -> hue_lib.Channels:
+    """Scales saturations, (highest - lowest) / highest, to at most 1."""
+    ops = keras.ops
+    highest, lowest = hue_lib.ends(channels)
+    at_most = highest / ops.maximum(highest - lowest, hue_lib.TINY)
+    # What is black or below it is grey, as in the release.
+    factor = ops.where(highest > 0.0, ops.minimum(_wide(factor), at_most), 0.0)
+    factor = ops.where(_wide(where), factor, 1.0)
+    return [highest - (highest - channel) * factor for channel in channels]
+
+
+def _turn_hue(channels: hue_lib.Channels, shift: Any) -> hue_lib.Channels:
+    """Turns hues by a part of the circle; keeps highest and lowest."""
+    highest, lowest = hue_lib.ends(channels)
+    shares = hue_lib.turned(channels, highest, lowest, _wide(shift))
+    span = highest - lowest
+    return [lowest + span * share for share in shares]
 
 
 def _wide(values: Any) -> Any:
-    """[N] to [N, 1, 1, 1]."""
-    return values[:, None, None, None]
+    """[N] to [N, 1, 1]."""
+    return values[:, None, None]
