@@ -4,7 +4,8 @@
 
 (or `python -m mtssl_tf.report`) reads the files of a run directory, while it
 trains or afterwards, and writes RUN/report.html: one file for any browser that
-needs no network. It prints the same in words.
+needs no network. It prints the same in words. Of a folder of tools.reproduce it
+makes the page of the paper's tables, and report.md beside it.
 """
 
 # ruff: noqa: E402
@@ -58,10 +59,10 @@ def _work(values: flags.FlagValues, rest: Sequence[str]) -> None:
 def write_report(
     workdir: str | os.PathLike, out: str | os.PathLike | None = None
 ) -> str:
-    """Writes the page about a run.
+    """Writes the page about a run, or about a folder of `tools.reproduce`.
 
     Args:
-        workdir: the run directory.
+        workdir: the run directory, or that folder.
         out: file to write; `report.html` in the run directory if absent.
 
     Returns:
@@ -72,21 +73,38 @@ def write_report(
         OSError: it cannot be read, or the page not be written.
         ValueError: its files are damaged, or it has no step to show.
     """
-    from mtssl_tf.pages import run_page  # slow; a mistyped flag needs none
-
     path = pathlib.Path(workdir, FILE) if out is None else pathlib.Path(out)
     if out is not None:
         paths.check_parent(path, f"--out={path}")
-    built = run_page.build(workdir)
-    page = run_page.as_html(built)
-    try:
-        atomic_file.write_text(path, page)
-    except OSError as error:
-        raise type(error)(
-            f"{path} cannot be written: {error.strerror}. Name a file that "
-            "can be, with --out."
-        ) from error
-    return f"{run_page.as_text(built)}\n\nWrote {path}: open it in a browser."
+    text, pages = _build(pathlib.Path(workdir), path)
+    for each, page in pages.items():
+        try:
+            atomic_file.write_text(each, page)
+        except OSError as error:
+            raise type(error)(
+                f"{each} cannot be written: {error.strerror}. Name a file that "
+                "can be, with --out."
+            ) from error
+    return f"{text}\n\nWrote {path}: open it in a browser."
+
+
+def _build(
+    folder: pathlib.Path, path: pathlib.Path
+) -> tuple[str, dict[pathlib.Path, str]]:
+    """Returns what is said, and what is to be written where."""
+    # Slow to import; a mistyped flag needs none of them.
+    from mtssl_tf.pages import run_page
+    from mtssl_tf.pages import tables_page
+    from mtssl_tf.pages import tables_record
+
+    if (folder / tables_record.FILE).is_file():
+        tables = tables_page.build(folder)
+        return tables_page.as_text(tables.record), {
+            path: tables_page.as_html(tables),
+            path.with_suffix(".md"): tables_page.as_markdown(tables.record),
+        }
+    run = run_page.build(folder)
+    return run_page.as_text(run), {path: run_page.as_html(run)}
 
 
 if __name__ == "__main__":

@@ -121,16 +121,15 @@ def _work(values: flags.FlagValues, more: Sequence[str]) -> None:
     # Shells expand DIR... to plain arguments after the first.
     folders = [paths.expand(each) for each in (*values.workdir, *more)]
     pretext, evaluation = read_mixes(folders)
-    _save_picture(pretext, evaluation, pathlib.Path(values.out))
+    save_picture(pretext, evaluation, pathlib.Path(values.out))
     for name, weights in [*pretext.items(), *evaluation.items()]:
         num_off = sum(weight == 0 for weight in weights)
         print(f"{name}: {num_off} of {len(weights)} units off")
     print(f"Wrote {values.out}.")
 
 
-def _save_picture(
-    pretext: Mixes, evaluation: Mixes, path: pathlib.Path
-) -> None:
+def save_picture(pretext: Mixes, evaluation: Mixes, path: pathlib.Path) -> None:
+    """Draws mixes, at least one, into a file of the kind that its name says."""
     import cv2  # slow, as the next is; a mistyped flag needs neither
 
     from mtssl_tf.reports import mix_picture

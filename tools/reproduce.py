@@ -4,10 +4,10 @@
         --test=DIR --voc=DEVKIT --depth=DIR --preset=tiny --out=OUT
 
 Trains every trunk that the tables need, once, for equal GPU hours, and reads
-each in all three evaluations; OUT/tables.md, after each of them, has the
-paper's number beside ours. --dry_run says what that is and what it costs. The
-same command again goes on where it stopped; data that are not given leave
-their cells empty, and what fails stops nothing else.
+each in all three evaluations; OUT/report.html and report.md, after each of
+them, have the paper's number beside ours. --dry_run says what that is and what
+it costs. The same command again goes on where it stopped; data that are not
+given leave their cells empty, and what fails stops nothing else.
 """
 
 # ruff: noqa: E402
@@ -29,16 +29,15 @@ from absl import flags
 
 from evaluation import command as evaluation_command
 from evaluation.classification import protocol as linear_protocol
-from mtssl_tf.process import atomic_file
+from mtssl_tf import report
+from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import lock
 from tools.reproduction import jobs as jobs_lib
-from tools.reproduction import markdown
 from tools.reproduction import plan as plan_lib
 from tools.reproduction import tables as tables_lib
 
 NAME = "tools.reproduce"
-TABLES_FILE = "tables.md"
 # Of a trunk. paper: 16.8K, of K40s; the others are ours.
 _GPU_HOURS = {"tiny": 0.25, "small": 24.0, "paper": 16_800.0}
 _KINDS = ("train", tables_lib.LINEAR, tables_lib.DETECTION, tables_lib.DEPTH)
@@ -89,6 +88,7 @@ def define_flags() -> flags.FlagValues:
     for name, default, text in (
         ("seeds", 3, "Of the linear evaluation."),
         ("fine_tuning_seeds", 1, "Of detection and depth."),
+        ("figure3_seeds", 1, "Of the snapshots that Figure 3 reads."),
         ("jobs", 1, "Commands that run at a time."),
     ):
         flags.DEFINE_integer(name, default, text, 1, flag_values=values)
@@ -172,6 +172,7 @@ def _plan(values: flags.FlagValues) -> _Work:
         costs=values.costs,
         seeds=values.seeds,
         fine_tuning_seeds=values.fine_tuning_seeds,
+        figure3_seeds=values.figure3_seeds,
         flags={kind: tuple(values[f"{kind}_flag"].value) for kind in _KINDS},
     )
     parts = tuple(values.only or tables_lib.PARTS)
@@ -272,6 +273,8 @@ def _calibrations(work: _Work) -> list[list[str]]:
 
 
 def _run(work: _Work, jobs: Sequence[jobs_lib.Job], num_at_once: int) -> int:
+    from tools.reproduction import record  # slow; a mistyped flag needs none
+
     runner = jobs_lib.Runner(work.options.out, num_at_once)
 
     def why_missing(each: plan_lib.Evaluation) -> str:
@@ -280,8 +283,9 @@ def _run(work: _Work, jobs: Sequence[jobs_lib.Job], num_at_once: int) -> int:
         return runner.failures.get(str(each.folder()), "not yet")
 
     def save() -> None:
-        text = markdown.as_markdown(work.parts, work.options, why_missing)
-        atomic_file.write_text(work.options.out / TABLES_FILE, text)
+        found = record.build(work.parts, work.options, why_missing)
+        tables_record.save(found, work.options.out)
+        report.write_report(work.options.out)
 
     save()
     try:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import itertools
-import math
 
+from mtssl_tf.pages import axes as axes_lib
 from mtssl_tf.pages import task_record
 
-# ours, all of them; units of the SVG, about pixels on a laptop.
-WIDTH, HEIGHT = 420, 250
-LEFT, RIGHT, TOP, BOTTOM = 44, 24, 12, 34
+# ours, all of them.
 _ROOM = 0.08  # of the height, above the highest and below the lowest
 # Of a blind guess's, that the axis spans at least: less would make
 # mountains of noise.
@@ -22,18 +20,7 @@ _MIN_SPAN = 0.3
 # What lies above so many times a blind guess's is drawn at the top: a
 # run that diverged once would hide all else.
 _CEILING = 2.0
-_MAX_POINTS = 400  # of a line; a long run has logged more
 _SMOOTH_OVER = 25  # parts of a run that a mean goes over
-_NUM_TICKS = 4
-_ROUNDING = 1e-9
-
-
-@dataclasses.dataclass(frozen=True)
-class Tick:
-    """A number at an axis, `at` its place."""
-
-    at: float
-    text: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,38 +51,18 @@ class Curve:
     smooth: str
     dots: tuple[Dot, ...]
     chance: float
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[axes_lib.Tick, ...]
+    y_ticks: tuple[axes_lib.Tick, ...]
     is_cut: bool
-
-
-class _Axes:
-    """From steps and values to places."""
-
-    def __init__(self, last_step: int, bottom: float, top: float) -> None:
-        self.last_step = max(last_step, 1)
-        self.bottom, self.top = bottom, top
-
-    def x(self, step: float) -> float:
-        share = step / self.last_step
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
-
-    def y(self, value: float) -> float:
-        share = (value - self.bottom) / (self.top - self.bottom)
-        share = min(max(share, 0.0), 1.0)
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP), 1)
-
-    def line(self, points: Sequence[tuple[float, float]]) -> str:
-        return " ".join(f"{self.x(x):g},{self.y(y):g}" for x, y in points)
 
 
 def draw(measure: task_record.Measure, last_step: int) -> Curve:
     """Returns the curve of a measure, over the steps of the whole run."""
     values = [value for _, value in (*measure.training, *measure.held_out)]
-    axes = _Axes(last_step, *_range(values, measure.chance))
+    axes = axes_lib.Axes(last_step, *_range(values, measure.chance))
     return Curve(
-        raw=axes.line(thinned(measure.training)),
-        smooth=axes.line(thinned(smoothed(measure.training))),
+        raw=axes.line(axes_lib.thinned(measure.training)),
+        smooth=axes.line(axes_lib.thinned(smoothed(measure.training))),
         dots=tuple(
             Dot(
                 axes.x(step),
@@ -106,14 +73,8 @@ def draw(measure: task_record.Measure, last_step: int) -> Curve:
             for step, value in measure.held_out
         ),
         chance=axes.y(measure.chance),
-        x_ticks=tuple(
-            Tick(axes.x(step), f"{step:,.0f}")
-            for step in ticks(0, axes.last_step)
-        ),
-        y_ticks=tuple(
-            Tick(axes.y(value), f"{value:g}")
-            for value in ticks(axes.bottom, axes.top)
-        ),
+        x_ticks=axes.x_ticks(),
+        y_ticks=axes.y_ticks(),
         is_cut=any(value > axes.top for _, value in measure.training),
     )
 
@@ -136,14 +97,6 @@ def smoothed(
     return means
 
 
-def thinned(
-    points: Sequence[tuple[float, float]],
-) -> Sequence[tuple[float, float]]:
-    """Returns at most some hundred points, the last one among them."""
-    spacing = math.ceil(len(points) / _MAX_POINTS) or 1
-    return points[::-1][::spacing][::-1]
-
-
 def _range(values: Sequence[float], chance: float) -> tuple[float, float]:
     """Returns the lowest and the highest value that is drawn."""
     shown = [min(value, _CEILING * chance) for value in (*values, chance)]
@@ -152,14 +105,3 @@ def _range(values: Sequence[float], chance: float) -> tuple[float, float]:
     middle = (high + low) / 2
     reach = (0.5 + _ROOM) * span
     return max(0.0, middle - reach), middle + reach
-
-
-def ticks(bottom: float, top: float) -> list[float]:
-    """Returns round numbers between two: multiples of 1, 2 or 5."""
-    rough = (top - bottom) / _NUM_TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    spacing = next(n * power for n in (1, 2, 5, 10) if n * power >= rough)
-    # An end that is round itself is one of them, whatever its last bits.
-    first = math.ceil(bottom / spacing - _ROUNDING)
-    last = math.floor(top / spacing + _ROUNDING)
-    return [round(n * spacing, 10) for n in range(first, last + 1)]

@@ -12,6 +12,8 @@ import jinja2
 from mtssl_tf import version
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 def render(template: str, **values: Any) -> str:
@@ -34,6 +36,14 @@ def inlined(picture: pathlib.Path) -> str:
     """
     data = base64.b64encode(picture.read_bytes()).decode()
     return f"data:image/png;base64,{data}"
+
+
+def is_whole_png(path: pathlib.Path) -> bool:
+    """Returns whether a PNG is there to its end: kills tore older ones."""
+    if not path.is_file():
+        return False
+    contents = path.read_bytes()
+    return contents.startswith(_PNG_START) and contents.endswith(_PNG_END)
 
 
 @functools.cache

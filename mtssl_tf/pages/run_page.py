@@ -9,6 +9,7 @@ import pathlib
 
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.files import names as names_lib
+from mtssl_tf.pages import axes
 from mtssl_tf.pages import curve as curve_lib
 from mtssl_tf.pages import limits as limits_lib
 from mtssl_tf.pages import next_steps
@@ -181,7 +182,7 @@ def as_html(built: RunPage) -> str:
         page=built,
         run=built.run,
         mix=built.run.pictures.get(_MIX),
-        chart=curve_lib,
+        chart=axes,
     )
 
 

@@ -9,15 +9,13 @@ import pathlib
 from typing import Any
 
 from mtssl_tf.files import json_file
+from mtssl_tf.pages import page
 from mtssl_tf.pages import task_record
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import time_budget
-
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,10 +176,5 @@ def _pictures(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return {
         path.stem: path
         for path in sorted(drawn.glob("*.png"))
-        if path.is_file() and _is_whole_png(path.read_bytes())
+        if page.is_whole_png(path)
     }
-
-
-def _is_whole_png(contents: bytes) -> bool:
-    """Returns whether a PNG was written to its end: kills tore older ones."""
-    return contents.startswith(_PNG_START) and contents.endswith(_PNG_END)

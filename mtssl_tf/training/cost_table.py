@@ -95,11 +95,21 @@ def save(
     atomic_file.write_text(path, json.dumps(table, indent=2) + "\n")
 
 
+def load_machine(path: pathlib.Path) -> str:
+    """Returns what a file was measured on, in words.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged.
+    """
+    return _load(path)[_MACHINE]
+
+
 def check_machine(path: pathlib.Path, machine: str) -> None:
     """Raises ValueError where a file holds what another machine takes."""
-    if path.exists() and _load(path)[_MACHINE] != machine:
+    if path.exists() and load_machine(path) != machine:
         raise ValueError(
-            f"{path} is of another machine ({_load(path)[_MACHINE]}; this is "
+            f"{path} is of another machine ({load_machine(path)}; this is "
             f"{machine}). Name another file for this one."
         )
 

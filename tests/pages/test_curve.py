@@ -3,6 +3,7 @@
 import pytest
 import written_run
 
+from mtssl_tf.pages import axes
 from mtssl_tf.pages import curve
 from mtssl_tf.pages import task_record
 
@@ -29,7 +30,7 @@ def test_places_are_those_of_the_axes():
 def test_what_diverged_does_not_hide_the_rest():
     drawn = _draw((1.0, 4e13, 1.0), (4e13,))
     assert drawn.is_cut and drawn.dots[0].is_above
-    assert drawn.dots[0].y == curve.TOP
+    assert drawn.dots[0].y == axes.TOP
     assert 50 < drawn.chance < 200
 
 
@@ -58,9 +59,9 @@ def test_a_mean_is_centred_and_over_a_part():
 
 def test_a_long_line_keeps_its_end():
     points = [(step, 1.0) for step in range(10_001)]
-    kept = curve.thinned(points)
+    kept = axes.thinned(points)
     assert len(kept) <= 400 and kept[-1] == points[-1]
-    assert curve.thinned([]) == []
+    assert axes.thinned([]) == []
 
 
 @pytest.mark.parametrize(
@@ -73,4 +74,4 @@ def test_a_long_line_keeps_its_end():
     ],
 )
 def test_ticks_are_round(bottom, top, expected):
-    assert curve.ticks(bottom, top) == pytest.approx(expected)
+    assert axes.ticks(bottom, top) == pytest.approx(expected)

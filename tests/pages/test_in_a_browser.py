@@ -1,4 +1,4 @@
-"""The page in headless Chromium: nothing overflows, no picture is broken.
+"""Both pages in headless Chromium: nothing overflows, no picture is broken.
 
 Needs the package playwright, and a Chromium: its own (`playwright install
 chromium`), one on PATH, or the one that MTSSL_CHROMIUM names.
@@ -9,8 +9,11 @@ import shutil
 
 import pytest
 import written_run
+import written_tables
 
 from mtssl_tf import report
+from mtssl_tf.pages import tables_record
+from tools.reproduction import record
 
 pytestmark = pytest.mark.long
 
@@ -37,9 +40,8 @@ def browser():
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """A page with long words everywhere, many dots, a mix and an alarm."""
+def _page_of_a_run(tmp_path_factory):
+    """Writes one with long words everywhere, many dots, a mix and an alarm."""
     folder = tmp_path_factory.mktemp("runs") / _LONG[:120]
     message = {"step": 7, "split": "health", "message": f"{_LONG} is wrong."}
     cosines = {"step": 8, "split": "cosines", "cosines": {_LONG: -0.51234567}}
@@ -52,13 +54,30 @@ def address(tmp_path_factory):
     written_run.write(folder, written, command=f"train --images=/{_LONG * 3}")
     (picture,) = (folder / "pictures").iterdir()
     shutil.copy(picture, folder / "pictures" / "mixing_weights.png")
+    return folder, 2
+
+
+def _page_of_tables(tmp_path_factory):
+    """Writes one with every cell, figure and picture."""
+    options = written_tables.options(tmp_path_factory.mktemp("tables"))
+    written_tables.write(options)
+    found = record.build(written_tables.PARTS, options, lambda each: "")
+    tables_record.save(found, options.out)
+    return options.out, 5
+
+
+@pytest.fixture(scope="module", params=[_page_of_a_run, _page_of_tables])
+def page_of(request, tmp_path_factory):
+    """Address of a page, and how many pictures it has."""
+    folder, num_pictures = request.param(tmp_path_factory)
     report.write_report(folder)
-    return (folder / report.FILE).as_uri()
+    return (folder / report.FILE).as_uri(), num_pictures
 
 
 @pytest.mark.parametrize("width_px", [360, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_and_is_whole(browser, address, width_px, scheme):
+def test_it_fits_and_is_whole(browser, page_of, width_px, scheme):
+    address, num_pictures = page_of
     page = browser.new_page(
         viewport={"width": width_px, "height": 800}, color_scheme=scheme
     )
@@ -74,8 +93,14 @@ def test_it_fits_and_is_whole(browser, address, width_px, scheme):
         " && !e.closest('.wide')).map(e => e.outerHTML.slice(0, 90))"
     )
     assert wide == []
+    # No column is so narrow that its words stand letter under letter.
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.results th, .results td')]"
+        ".map(e => e.getBoundingClientRect().height)"
+    )
+    assert max(heights, default=0) < 100
     sizes = page.evaluate("[...document.images].map(i => i.naturalWidth)")
-    assert len(sizes) == 2 and all(sizes)
+    assert len(sizes) == num_pictures and all(sizes)
     ink, paper = page.evaluate(
         "(s => [s.color, s.backgroundColor])(getComputedStyle(document.body))"
     )

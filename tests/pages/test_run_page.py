@@ -1,9 +1,9 @@
 """The page and the words about a run."""
 
-import html.parser
 import json
 import re
 
+import page_checker
 import pytest
 import written_run
 
@@ -12,45 +12,14 @@ from mtssl_tf.pages import run_page
 from mtssl_tf.pages import run_record
 
 
-class _Checker(html.parser.HTMLParser):
-    """Collects tags, and checks that each is closed where it was opened."""
-
-    _VOID = {"meta", "img"}
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.ids, self.addresses = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.ids += [attributes[name] for name in ("id",) if name in attributes]
-        for name in ("src", "href"):
-            if name in attributes:
-                self.addresses.append(attributes[name])
-        if tag not in self._VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def _page(folder):
     text = run_page.as_html(run_page.build(folder))
-    checker = _Checker()
-    checker.feed(text)
-    assert not checker.open
-    return text, checker
+    return text, page_checker.PageChecker(text)
 
 
 def test_the_page_is_whole_and_asks_nobody_for_anything(tmp_path):
     text, checker = _page(written_run.write(tmp_path / "run"))
-    for address in checker.addresses:
-        assert address.startswith(("data:image/png;base64,", "#"))
-        if address.startswith("#"):
-            assert address[1:] in checker.ids
+    checker.check_alone()
     assert "<script" not in text and "http" not in text
     assert text.count("data:image/png") == 1
     assert "100 pictures (and judged on 20 more)" in text

@@ -1,6 +1,5 @@
 """The command for the paper's tables: its plan, its table, its bad input."""
 
-import json
 import shlex
 import signal
 import subprocess
@@ -8,13 +7,11 @@ import sys
 import time
 
 import class_folder_pictures
+import page_checker
 import pages
 import pytest
 
 from tools import reproduce
-from tools.reproduction import markdown
-from tools.reproduction import plan
-from tools.reproduction import tables
 
 _SMALL = (
     "trunk.num_units=(1,1,2)",
@@ -30,12 +27,6 @@ def _call(*arguments):
         capture_output=True,
         text=True,
     )
-
-
-def _save(folder, metrics, code="one"):
-    folder.mkdir(parents=True)
-    record = {"protocol_id": "p-v1", "code": code, "metrics": metrics}
-    (folder / "result.json").write_text(json.dumps(record))
 
 
 def test_a_dry_run_says_what_it_costs_and_does_nothing(tmp_path):
@@ -113,23 +104,6 @@ def test_a_budget_says_what_would_fit():
     reproduce._check_budget(work, work.hours())
 
 
-def test_a_cell_joins_only_results_of_one_protocol_and_code(tmp_path):
-    options = plan.Options(tmp_path, "tiny", 1.0, seeds=3)
-    table = tables.TABLES["table3"]
-    row, column = table.rows[1], table.columns[0]
-    for seed, (value, code) in enumerate(
-        [(60.0, "one"), (62.0, "one"), (70.0, "two")]
-    ):
-        each = plan.cell(table, row, column, seed, "tiny")
-        _save(tmp_path / each.folder(), {column.metric: value}, code)
-    text = markdown.as_markdown(["table3"], options, lambda each: "not yet")
-    (line,) = (line for line in text.splitlines() if "| RP / H |" in line)
-    assert "| 62.33 | 61.0 ± 1.4 (2); by other code or protocol 70.0 (1) |" in (
-        line
-    )
-    assert line.count("missing: not yet") == 2
-
-
 @pytest.mark.long
 def test_a_table_is_filled_and_goes_on_where_it_was_stopped(tmp_path):
     """Four runs of some steps, stopped once; one of the columns has no data."""
@@ -153,11 +127,14 @@ def test_a_table_is_filled_and_goes_on_where_it_was_stopped(tmp_path):
     first.send_signal(signal.SIGINT)
     assert first.wait() == 130
     subprocess.run(command, check=True)
-    text = (out / "tables.md").read_text()
+    text = (out / "report.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| RP")]
-    assert len([row for row in rows if " (1) |" in row]) == 4
+    assert len([row for row in rows if " (1) a |" in row]) == 4
     assert "missing: without --voc" in rows[0]
-    assert "Harmonized inputs help where weights are frozen: held in" in text
+    assert (
+        "Harmonized inputs help where weights are frozen: open; so in" in text
+    )
+    page_checker.PageChecker((out / "report.html").read_text()).check_alone()
     marks = {path: path.read_text() for path in out.glob("done/**/*.json")}
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "runs/" not in again.stderr

@@ -14,6 +14,7 @@ import statistics
 
 from scipy import stats
 
+from mtssl_tf.pages import tables_record
 from tools.reproduction import plan
 from tools.reproduction import results
 from tools.reproduction import tables as tables_lib
@@ -44,6 +45,14 @@ class Difference:
             return math.inf
         error = statistics.stdev(self.by_seed) / math.sqrt(count)
         return float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * error
+
+    def is_above(self) -> bool:
+        """Returns whether the interval lies above zero."""
+        return self.mean - self.half_width() > 0
+
+    def is_below(self) -> bool:
+        """Returns whether the interval lies below zero."""
+        return self.mean + self.half_width() < 0
 
     def __str__(self) -> str:
         width = self.half_width()
@@ -100,16 +109,23 @@ FINDINGS = (
 )
 
 
-def as_markdown(parts: Sequence[str], options: plan.Options) -> str:
-    """Returns a line for each finding, and under it what speaks for it."""
-    lines = ["## What the paper found, here\n"]
+def found(
+    parts: Sequence[str], options: plan.Options
+) -> list[tables_record.Finding]:
+    """Returns each finding with what speaks for it."""
+    made = []
     for finding in FINDINGS:
-        if finding.table not in parts:
-            continue
-        compared = list(compare(finding, options))
-        lines.append(f"- {finding.text}: {_verdict(compared)}")
-        lines += [f"  - {difference}" for difference in compared]
-    return "\n".join(lines) + "\n" if len(lines) > 1 else ""
+        if finding.table in parts:
+            compared = list(compare(finding, options))
+            made.append(
+                tables_record.Finding(
+                    finding.text,
+                    _verdict(compared),
+                    _is_held(compared),
+                    tuple(map(str, compared)),
+                )
+            )
+    return made
 
 
 def compare(finding: Finding, options: plan.Options) -> Iterator[Difference]:
@@ -147,13 +163,22 @@ def _by_seed(
     return max(found.values(), key=len, default={})
 
 
+def _is_held(compared: Sequence[Difference]) -> bool | None:
+    """Returns whether all comparisons go one way, none of them by chance."""
+    if compared and all(each.is_above() for each in compared):
+        return True
+    if any(each.is_below() for each in compared):
+        return False
+    return None
+
+
 def _verdict(compared: Sequence[Difference]) -> str:
     if not compared:
         return "no results yet."
     held = sum(each.mean > 0 for each in compared)
-    sure = sum(each.mean - each.half_width() > 0 for each in compared)
-    against = sum(each.mean + each.half_width() < 0 for each in compared)
+    sure = sum(each.is_above() for each in compared)
+    against = sum(each.is_below() for each in compared)
     return (
-        f"held in {held} of {len(compared)} comparisons; beyond the seeds' "
-        f"spread in {sure}, and against it in {against}."
+        f"so in {held} of {len(compared)} comparisons, beyond the seeds' "
+        f"spread in {sure}; the other way beyond it in {against}."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
+import shlex
 import sys
 
 from evaluation.classification import protocol as linear_protocol
@@ -37,6 +38,11 @@ class Sources:
     depth: str = ""
 
 
+_SHOWN_SOURCES = Sources(
+    **{field.name: field.name.upper() for field in dataclasses.fields(Sources)}
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """How a reproduction is run.
@@ -48,6 +54,7 @@ class Options:
         costs: table of seconds per step; '' measures one into `out`.
         seeds: of the linear evaluation.
         fine_tuning_seeds: of detection and depth.
+        figure3_seeds: of the snapshots that Figure 3 reads.
         flags: further flags of each kind of command: 'train', and those of
             `tables.LINEAR` and so on.
     """
@@ -58,6 +65,7 @@ class Options:
     costs: str = ""
     seeds: int = 1
     fine_tuning_seeds: int = 1
+    figure3_seeds: int = 1
     flags: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     def costs_file(self) -> pathlib.Path:
@@ -113,6 +121,19 @@ class Evaluation:
         return pathlib.Path("results", *run.parts[1:], name)
 
 
+def snapshot(trunk: tables_lib.Trunk, seed: int, number: int) -> Evaluation:
+    """Returns whose result stands in Figure 3, from snapshot 1 to the last.
+
+    The last is the run's end, which the tables read too.
+    """
+    is_end = number == tables_lib.NUM_SNAPSHOTS
+    return Evaluation(
+        Training(trunk, seed),
+        tables_lib.LINEAR,
+        snapshot=None if is_end else number,
+    )
+
+
 def evaluations(parts: Sequence[str], options: Options) -> list[Evaluation]:
     """Returns what tables and figures read, each once.
 
@@ -123,7 +144,8 @@ def evaluations(parts: Sequence[str], options: Options) -> list[Evaluation]:
         options: how it is run.
     """
     found: dict[Evaluation, None] = {}
-    for seed in range(max(options.seeds, options.fine_tuning_seeds)):
+    most = (options.seeds, options.fine_tuning_seeds, options.figure3_seeds)
+    for seed in range(max(most)):
         for part in parts:
             for each in _of_part(part, seed, options):
                 found[each] = None
@@ -191,7 +213,7 @@ def training_command(
         command.append("--harmonize")
     if trunk.lasso:
         command.append("--lasso")
-    if "figure3" in parts and trunk in tables_lib.FIGURE3:
+    if tables_lib.FIGURE3 in parts and trunk in tables_lib.FIGURE3_TRUNKS:
         every = options.gpu_hours / tables_lib.NUM_SNAPSHOTS
         command.append(f"--snapshot_every={every}")
     return _python("mtssl_tf.train", *command, *options.flags.get("train", ()))
@@ -230,11 +252,47 @@ def evaluation_command(
     Raises:
         FileNotFoundError: the run has no such snapshot.
     """
-    command = [
-        f"--trunk={_trunk(each, options)}",
-        f"--out={options.out / each.folder()}",
-        f"--seed={each.training.seed}",
-    ]
+    return _evaluation_command(
+        each,
+        _trunk(each, options),
+        str(options.out / each.folder()),
+        str(each.training.seed),
+        sources,
+        options,
+    )
+
+
+def shown_training_command(
+    training: Training, options: Options, parts: Sequence[str]
+) -> str:
+    """Returns a run's command with capitals for paths and the seed."""
+    command = training_command(training, _SHOWN_SOURCES, options, parts)
+    shown = {
+        f"--workdir={options.out / training.folder()}": "--workdir=RUN",
+        f"--costs={options.costs_file()}": "--costs=COSTS",
+        f"--set=train.seed={training.seed}": "--set=train.seed=SEED",
+    }
+    return _shown([shown.get(word, word) for word in command])
+
+
+def shown_evaluation_command(each: Evaluation, options: Options) -> str:
+    """Returns an evaluation's command with capitals for paths and the seed."""
+    return _shown(
+        _evaluation_command(
+            each, "TRUNK", "RESULT", "SEED", _SHOWN_SOURCES, options
+        )
+    )
+
+
+def _evaluation_command(
+    each: Evaluation,
+    trunk: str,
+    out: str,
+    seed: str,
+    sources: Sources,
+    options: Options,
+) -> list[str]:
+    command = [f"--trunk={trunk}", f"--out={out}", f"--seed={seed}"]
     if each.lasso:
         command.append("--lasso")
     flags = options.flags.get(each.kind, ())
@@ -260,17 +318,16 @@ def evaluation_command(
     return _python("evaluation.nyu_depth", *command, *flags)
 
 
+def _shown(command: Sequence[str]) -> str:
+    return shlex.join(["python", *command[1:]])
+
+
 def _of_part(part: str, seed: int, options: Options) -> Iterator[Evaluation]:
-    if part == "figure3":
-        if seed < options.seeds:
-            for trunk in tables_lib.FIGURE3:
-                # The last snapshot is the run's end, which the tables read.
-                for number in (*range(1, tables_lib.NUM_SNAPSHOTS), None):
-                    yield Evaluation(
-                        Training(trunk, seed),
-                        tables_lib.LINEAR,
-                        snapshot=number,
-                    )
+    if part == tables_lib.FIGURE3:
+        if seed < options.figure3_seeds:
+            for trunk in tables_lib.FIGURE3_TRUNKS:
+                for number in range(1, tables_lib.NUM_SNAPSHOTS + 1):
+                    yield snapshot(trunk, seed, number)
         return
     table = tables_lib.TABLES[part]
     for row in table.rows:

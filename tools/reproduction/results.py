@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import dataclasses
 import pathlib
 from typing import Any
 
 from evaluation import result as result_lib
 from tools.reproduction import plan
 
-# Protocol and digest of the code: numbers of two are never joined.
-MadeBy = tuple[str, str]
+
+@dataclasses.dataclass(frozen=True)
+class MadeBy:
+    """What made a number: those of two are never joined.
+
+    Attributes:
+        protocol: its id.
+        code: digest of the code.
+    """
+
+    protocol: str
+    code: str
+
+
+def load(each: plan.Evaluation, out: pathlib.Path) -> dict[str, Any] | None:
+    """Returns an evaluation's result, or None where there is none yet.
+
+    Args:
+        each: the evaluation.
+        out: folder of the reproduction.
+    """
+    try:
+        return result_lib.load_result(out / each.folder())
+    except FileNotFoundError:
+        return None
+
+
+def made_by(record: dict[str, Any]) -> MadeBy:
+    """Returns what made a result."""
+    return MadeBy(record["protocol_id"], record.get("code", ""))
 
 
 def values(
@@ -28,16 +57,9 @@ def values(
     """
     found: dict[MadeBy, dict[int, float]] = {}
     for each in evaluations:
-        record = _load(out / each.folder())
+        record = load(each, out)
         if record is not None:
-            made_by = (record["protocol_id"], record.get("code", ""))
             value = record["metrics"][metric]
-            found.setdefault(made_by, {})[each.training.seed] = value
+            own = found.setdefault(made_by(record), {})
+            own[each.training.seed] = value
     return found
-
-
-def _load(folder: pathlib.Path) -> dict[str, Any] | None:
-    try:
-        return result_lib.load_result(folder)
-    except FileNotFoundError:
-        return None

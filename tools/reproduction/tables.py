@@ -166,7 +166,7 @@ TABLES: Mapping[str, Table] = {
     ),
 }
 # Trunks whose way to their last snapshot Figure 3 shows.
-FIGURE3 = tuple(
+FIGURE3_TRUNKS = tuple(
     dict.fromkeys(
         row.trunk
         for table in ("table1", "table2")
@@ -174,7 +174,8 @@ FIGURE3 = tuple(
         if row.trunk not in (RANDOM, LABELS)
     )
 )
-PARTS = (*TABLES, "figure3")
+FIGURE3 = "figure3"
+PARTS = (*TABLES, FIGURE3)
 
 
 def by_abbreviation() -> dict[str, str]:
