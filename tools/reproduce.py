@@ -20,8 +20,10 @@ if __name__ == "__main__":
 
 from collections import Counter
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 import sys
 
@@ -30,8 +32,10 @@ from absl import flags
 from evaluation import command as evaluation_command
 from evaluation.classification import protocol as linear_protocol
 from mtssl_tf import report
+from mtssl_tf.distribute import mapping
 from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
+from mtssl_tf.process import local_map
 from mtssl_tf.process import lock
 from tools.reproduction import jobs as jobs_lib
 from tools.reproduction import plan as plan_lib
@@ -89,7 +93,7 @@ def define_flags() -> flags.FlagValues:
         ("seeds", 3, "Of the linear evaluation."),
         ("fine_tuning_seeds", 1, "Of detection and depth."),
         ("figure3_seeds", 1, "Of the snapshots that Figure 3 reads."),
-        ("jobs", 1, "Commands that run at a time."),
+        ("jobs", 1, "Commands that run at a time, on this machine."),
     ):
         flags.DEFINE_integer(name, default, text, 1, flag_values=values)
     for kind in _KINDS:
@@ -99,6 +103,21 @@ def define_flags() -> flags.FlagValues:
             f"Passed on to every {kind} command, as --{kind}_flag=--set=…",
             flag_values=values,
         )
+    mapping.define_flags("trunks, each with its evaluations,", values)
+    flags.DEFINE_float(
+        "run_cpus",
+        1.0,
+        "With --cluster: CPUs of a trunk.",
+        0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "run_gpus",
+        None,
+        "With --cluster: GPUs of a trunk; if absent one where there are any.",
+        0.0,
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "dry_run",
         False,
@@ -146,6 +165,12 @@ class _Work:
 
 def _work(values: flags.FlagValues) -> int:
     evaluation_command.check_given(values, ("out",))
+    mapping.check_flags(values)
+    if values.cluster and values.jobs > 1:
+        raise ValueError(
+            f"--jobs={values.jobs} is for this machine alone: on a cluster "
+            "each trunk has a place where there is room. Leave it out."
+        )
     work = _plan(values)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
@@ -155,21 +180,43 @@ def _work(values: flags.FlagValues) -> int:
             print(job.name)
         return 0
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
-        return _run(work, jobs, values.jobs)
+        if not values.cluster:
+            runner = jobs_lib.Runner(work.options.out, values.jobs)
+            return _run(work, jobs, runner)
+        with _cluster(work, values) as map_all:
+            spread = jobs_lib.ClusterRunner(work.options.out, map_all)
+            return _run(work, jobs, spread)
+
+
+def _cluster(
+    work: _Work, values: flags.FlagValues
+) -> contextlib.AbstractContextManager[local_map.MapAll]:
+    data = [
+        (name, path)
+        for name, path in dataclasses.asdict(work.sources).items()
+        if os.path.isdir(path)
+    ]
+    return mapping.over_cluster(
+        values,
+        work.options.out,
+        data,
+        values.run_cpus,
+        values.run_gpus,
+    )
 
 
 def _plan(values: flags.FlagValues) -> _Work:
     sources = plan_lib.Sources(
         **{
-            field.name: getattr(values, field.name)
+            field.name: _from_anywhere(getattr(values, field.name))
             for field in dataclasses.fields(plan_lib.Sources)
         }
     )
     options = plan_lib.Options(
-        out=pathlib.Path(values.out),
+        out=pathlib.Path(values.out).absolute(),
         preset=values.preset,
         gpu_hours=values.gpu_hours or _GPU_HOURS[values.preset],
-        costs=values.costs,
+        costs=values.costs and os.path.abspath(values.costs),
         seeds=values.seeds,
         fine_tuning_seeds=values.fine_tuning_seeds,
         figure3_seeds=values.figure3_seeds,
@@ -186,6 +233,11 @@ def _plan(values: flags.FlagValues) -> _Work:
         lacking = dict.fromkeys(", ".join(missing.values()).split(", "))
         raise ValueError(f"Nothing can be had without {', '.join(lacking)}.")
     return work
+
+
+def _from_anywhere(source: str) -> str:
+    """Returns a folder's whole path; other sources as they are."""
+    return os.path.abspath(source) if os.path.isdir(source) else source
 
 
 def _check_budget(work: _Work, budget_hours: float | None) -> None:
@@ -251,6 +303,7 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
                     work.parts,
                 ),
                 needed,
+                run,
             )
         name = str(each.folder())
         jobs[name] = jobs_lib.Job(
@@ -259,6 +312,7 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
                 plan_lib.evaluation_command, each, work.sources, work.options
             ),
             (run,) if is_trained else needed,
+            run,
         )
     return list(jobs.values())
 
@@ -272,10 +326,12 @@ def _calibrations(work: _Work) -> list[list[str]]:
     )
 
 
-def _run(work: _Work, jobs: Sequence[jobs_lib.Job], num_at_once: int) -> int:
+def _run(
+    work: _Work,
+    jobs: Sequence[jobs_lib.Job],
+    runner: jobs_lib.Runner | jobs_lib.ClusterRunner,
+) -> int:
     from tools.reproduction import record  # slow; a mistyped flag needs none
-
-    runner = jobs_lib.Runner(work.options.out, num_at_once)
 
     def why_missing(each: plan_lib.Evaluation) -> str:
         if each in work.missing:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 import contextlib
+import functools
 import os
 import pathlib
 
@@ -52,6 +53,8 @@ def over_cluster(
     values: flags.FlagValues,
     folder: pathlib.Path,
     data: Sequence[tuple[str, str]],
+    num_cpus: float = 1.0,
+    num_gpus: float | None = 0.0,
 ) -> Iterator[local_map.MapAll]:
     """Gives what spreads items over the cluster that `--cluster` names.
 
@@ -59,6 +62,8 @@ def over_cluster(
         values: with the flags above.
         folder: what all hosts write to; is made if it is missing.
         data: (flag, folder) of what all hosts read.
+        num_cpus: that each item takes.
+        num_gpus: likewise; None is one where the cluster has any.
 
     Raises:
         ValueError: as `start_ray.connected`, and where a host lacks a folder.
@@ -70,9 +75,15 @@ def over_cluster(
         os.cpu_count() or 1,
         allows_open=values.allow_open_cluster,
     ):
+        import ray
+
         from mtssl_tf.distribute import cluster_map
         from mtssl_tf.distribute import hosts
 
         folder.mkdir(parents=True, exist_ok=True)
         hosts.check_hosts(folder, data)
-        yield cluster_map.cluster_map
+        if num_gpus is None:
+            num_gpus = float("GPU" in ray.cluster_resources())
+        yield functools.partial(
+            cluster_map.cluster_map, num_cpus=num_cpus, num_gpus=num_gpus
+        )

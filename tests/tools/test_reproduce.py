@@ -70,6 +70,8 @@ def test_the_command_of_its_page_is_planned(tmp_path):
             "over --budget_hours=1.2.",
         ),
         (["--out=x", "--only=table9"], "table9"),
+        (["--out=x", "--cluster=nowhere"], "--cluster=nowhere"),
+        (["--out=x", "--cluster=local", "--jobs=2"], "--jobs=2 is for"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message):
@@ -106,27 +108,27 @@ def test_a_budget_says_what_would_fit():
 
 @pytest.mark.long
 def test_a_table_is_filled_and_goes_on_where_it_was_stopped(tmp_path):
-    """Four runs of some steps, stopped once; one of the columns has no data."""
+    """Four runs of some steps, stopped once and ended on a cluster."""
     folders = class_folder_pictures.save_class_folders(tmp_path / "c", 8)
     out = tmp_path / "out"
     command = [
         sys.executable,
         "-m",
         "tools.reproduce",
-        *("--only=table3", "--seeds=1", "--jobs=2"),
+        *("--only=table3", "--seeds=1"),
         *(f"--{name}={folders}" for name in ("images", "train", "test")),
         "--gpu_hours=0.0005",
         *(f"--train_flag=--set={each}" for each in _SMALL),
         "--linear_flag=--epochs=1",
         f"--out={out}",
     ]
-    first = subprocess.Popen(command)
+    first = subprocess.Popen([*command, "--jobs=2"])
     while not list(out.glob("done/runs/*/*.json")):
         time.sleep(0.5)
         assert first.poll() is None
     first.send_signal(signal.SIGINT)
     assert first.wait() == 130
-    subprocess.run(command, check=True)
+    subprocess.run([*command, "--cluster=local"], check=True)
     text = (out / "report.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| RP")]
     assert len([row for row in rows if " (1) a |" in row]) == 4

@@ -22,6 +22,7 @@ from mtssl_tf.process import atomic_file
 from mtssl_tf.process import local_map
 
 _POLL_S = 0.2
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +33,14 @@ class Job:
         name: of its log and its mark, with / between folders.
         command: makes it, once the jobs that it needs are done.
         needs: names of those.
+        chain: name of what runs on one machine, one after another; '' is
+            before all else.
     """
 
     name: str
     command: Callable[[], Sequence[str]]
     needs: tuple[str, ...] = ()
+    chain: str = ""
 
 
 class Stopped(Exception):
@@ -51,6 +55,82 @@ class Stopped(Exception):
         self.number = number
 
 
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Jobs that run on one machine, one after another."""
+
+    folder: pathlib.Path
+    jobs: tuple[Job, ...]
+
+
+def run_chain(chain: Chain) -> dict[str, str]:
+    """Runs what is not done yet of a chain; returns what failed, and why."""
+    runner = Runner(chain.folder, 1)
+    runner.run(chain.jobs, lambda _: None)
+    return runner.failures
+
+
+class ClusterRunner:
+    """Runs chains of jobs wherever there is room for one."""
+
+    def __init__(self, folder: pathlib.Path, map_all: local_map.MapAll) -> None:
+        """Takes a folder that all machines see, and what spreads chains."""
+        self._folder = folder
+        self._map_all = map_all
+        self.failures: dict[str, str] = {}  # job -> why, in words
+
+    def run(
+        self, jobs: Sequence[Job], when_done: Callable[[Job], None]
+    ) -> None:
+        """Runs what is not done yet, chain by chain.
+
+        Args:
+            jobs: each after those that it needs, which are of its own chain or
+                of the one before all else.
+            when_done: is called with the last of each chain that has ended.
+        """
+        chains: dict[str, list[Job]] = {}
+        for job in jobs:
+            chains.setdefault(job.chain, []).append(job)
+        first = chains.pop("", [])
+        if first:
+            self._spread([first], when_done)
+        if not self.failures:
+            self._spread(list(chains.values()), when_done)
+            return
+        for chain in chains.values():
+            for job in chain:
+                self.failures[job.name] = f"{first[0].name} failed"
+
+    def _spread(
+        self,
+        chains: Sequence[Sequence[Job]],
+        when_done: Callable[[Job], None],
+    ) -> None:
+        items = [Chain(self._folder, tuple(chain)) for chain in chains]
+        for index, outcome in self._map_all(run_chain, items):
+            jobs = items[index].jobs
+            if isinstance(outcome, BaseException):
+                outcome = {
+                    job.name: f"{outcome}"
+                    for job in jobs
+                    if not is_done(self._folder, job.name)
+                }
+            for name, reason in outcome.items():
+                logging.error("%s: %s", name, reason)
+            self.failures |= outcome
+            when_done(jobs[-1])
+
+
+def is_done(folder: pathlib.Path, name: str) -> bool:
+    """Returns whether a job has been done, now or in an earlier start."""
+    return _mark(folder, name).exists()
+
+
+def _mark(folder: pathlib.Path, name: str) -> pathlib.Path:
+    return folder / "done" / f"{name}.json"
+
+
 class Runner:
     """Runs jobs in a folder, which has their logs and marks."""
 
@@ -63,7 +143,7 @@ class Runner:
 
     def is_done(self, name: str) -> bool:
         """Returns whether a job has been done, now or in an earlier start."""
-        return self._mark(name).exists()
+        return is_done(self._folder, name)
 
     def log_of(self, name: str) -> pathlib.Path:
         """Returns where a job's output goes."""
@@ -125,6 +205,8 @@ class Runner:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
+                # On another machine it may begin in any folder.
+                env={**os.environ, "PYTHONPATH": _python_path()},
                 # Ctrl-C comes from here, once, and not from the terminal too.
                 start_new_session=True,
                 preexec_fn=lambda: local_map.end_with_parent(parent),
@@ -141,16 +223,13 @@ class Runner:
             if code == 0:
                 seconds = round(time.monotonic() - start, 1)
                 mark = json.dumps({"wall_time_s": seconds})
-                atomic_file.write_text(self._mark(name), mark + "\n")
+                atomic_file.write_text(_mark(self._folder, name), mark + "\n")
             elif not self._signal:
                 self.failures[name] = (
                     f"exit code {code}: {_last_line(self.log_of(name))}"
                 )
                 logging.error("%s: %s", name, self.failures[name])
             yield name
-
-    def _mark(self, name: str) -> pathlib.Path:
-        return self._folder / "done" / f"{name}.json"
 
     @contextlib.contextmanager
     def _passing_signals_on(self) -> Iterator[None]:
@@ -175,3 +254,8 @@ class Runner:
 def _last_line(log: pathlib.Path) -> str:
     lines = log.read_text(errors="backslashreplace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
+
+
+def _python_path() -> str:
+    former = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(_ROOT), *([former] if former else [])])

@@ -1,5 +1,6 @@
 """Commands that are run once, and what one that fails holds up."""
 
+import functools
 import os
 import signal
 import sys
@@ -7,11 +8,16 @@ import threading
 
 import pytest
 
+from mtssl_tf.process import local_map
 from tools.reproduction import jobs as jobs_lib
 
 
 def _job(name, code, *needs):
     return jobs_lib.Job(name, lambda: [sys.executable, "-c", code], needs)
+
+
+def _command(code):
+    return [sys.executable, "-c", code]
 
 
 def _run(folder, jobs, num_at_once=2):
@@ -72,3 +78,59 @@ def test_a_signal_reaches_the_commands_and_ends_all(tmp_path):
         runner.run(jobs, lambda job: None)
     assert (tmp_path / "saved").exists()
     assert not runner.failures and not runner.is_done("a")
+
+
+def _on_machines(folder, chains):
+    """Runs chains of (name, code), the first of them before all else."""
+    jobs = [
+        jobs_lib.Job(
+            name,
+            functools.partial(_command, code),
+            () if number == 0 else (chain[number - 1][0],),
+            "" if place == 0 else chain[0][0],
+        )
+        for place, chain in enumerate(chains)
+        for number, (name, code) in enumerate(chain)
+    ]
+    runner = jobs_lib.ClusterRunner(folder, local_map.local_map)
+    ended = []
+    runner.run(jobs, lambda job: ended.append(job.name))
+    return runner.failures, ended
+
+
+def test_a_chain_runs_where_there_is_room_and_goes_on_where_it_was(tmp_path):
+    chains = [
+        [("calibration", "print('first')")],
+        [("runs/a", "print('made')"), ("results/a", "print('read')")],
+        [("runs/b", "raise SystemExit('no room')"), ("results/b", "")],
+    ]
+    failures, ended = _on_machines(tmp_path, chains)
+    assert ended[0] == "calibration"
+    assert set(ended[1:]) == {"results/a", "results/b"}
+    assert failures == {
+        "runs/b": "exit code 1: no room",
+        "results/b": "runs/b failed",
+    }
+    chains[2][0] = ("runs/b", "print('now')")
+    assert _on_machines(tmp_path, chains)[0] == {}
+    log = tmp_path / "logs" / "runs" / "a.log"
+    assert log.read_text() == "made\n"  # once
+
+
+def test_nothing_is_begun_without_what_comes_before_all_else(tmp_path):
+    chains = [
+        [("calibration", "raise SystemExit('busy')")],
+        [("runs/a", "print('made')")],
+    ]
+    failures, _ = _on_machines(tmp_path, chains)
+    assert failures == {
+        "calibration": "exit code 1: busy",
+        "runs/a": "calibration failed",
+    }
+    assert not (tmp_path / "logs" / "runs").exists()
+
+
+def test_a_machine_that_is_lost_is_a_failure_of_its_chain(tmp_path):
+    lost = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
+    failures, _ = _on_machines(tmp_path, [[], [("runs/a", lost)]])
+    assert set(failures) == {"runs/a"} and "crash" in failures["runs/a"]
