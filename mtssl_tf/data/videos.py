@@ -25,6 +25,7 @@ from mtssl_tf.data import work_ahead
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips as clips_lib
+from mtssl_tf.motion import entry as entry_lib
 from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import labeller as labeller_lib
 from mtssl_tf.motion import parts as parts_lib
@@ -184,7 +185,7 @@ class _PartFinder:
         if clip is not None:
             self.source.labeller.labelled(clip, self._parts[index][number])
 
-    def find(self, position: int, index: int) -> cache_lib.Entry | None:
+    def find(self, position: int, index: int) -> entry_lib.Entry | None:
         """Returns the part that a position uses of its clip.
 
         Where it has no usable frame, it is another one of the clip.

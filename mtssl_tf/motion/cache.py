@@ -4,7 +4,8 @@ An entry is a folder named by everything that decides its content: the clip's
 path, size and time of change, which part of it, the settings, the frame size.
 So an entry is never stale; a changed clip simply has another name. Entries
 appear by an atomic rename: who is killed loses the part that he was at. A lock
-keeps two workers from computing the same part.
+keeps two workers from computing the same part. Frames lie once for all
+settings (`frame_pool.py`).
 
 Training goes through its clips again and again. A cache that is too small for
 all of them must not drop what was used longest ago: that comes next. When it
@@ -18,10 +19,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable, Iterator
 import contextlib
-import dataclasses
 import fcntl
+import functools
 import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -32,13 +32,14 @@ from absl import logging
 import numpy as np
 
 from mtssl_tf.motion import config as motion_config
+from mtssl_tf.motion import entry as entry_lib
+from mtssl_tf.motion import frame_pool
 from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import parts
 from mtssl_tf.process import atomic_file
 
 MAX_BYTES = 8 * 2**30  # ours
 _LAYOUT_VERSION = 2
-_INDEX = "entry.json"
 _ORPHAN_AGE_S = 3600.0
 _IDLE_S = 600.0  # ours: an entry of others that was not used for so long goes
 _ROOM_SHARE = 0.05  # ours: is freed at once, since looking takes time
@@ -46,27 +47,6 @@ _LOCK_INTERVAL_S = 0.02
 
 # A frame's name, the frame, uint8 [H, W, 3] RGB, and bool [H, W]: what moves.
 LabelledFrame = tuple[str, np.ndarray, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A labelled part.
-
-    Attributes:
-        folder: of its files.
-        names: of the frames whose motion is known, in their order.
-        problem: '' or why the clip breaks off within the part.
-        num_bytes: what it takes on disk.
-    """
-
-    folder: pathlib.Path
-    names: tuple[str, ...]
-    problem: str
-    num_bytes: int
-
-    def files(self, number: int) -> labelled_frame.Files:
-        """Returns the files of a frame and its mask."""
-        return labelled_frame.files(self.folder, self.names[number])
 
 
 class LabelCache:
@@ -109,7 +89,7 @@ class LabelCache:
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
         self._reserved: collections.Counter[str] = collections.Counter()
-        self._used: dict[str, Entry] = {}  # here, last use last
+        self._used: dict[str, entry_lib.Entry] = {}  # here, last use last
         self._num_parts: dict[str, int] = {}  # of the clips used here
         self._is_warned = False
         try:
@@ -122,20 +102,23 @@ class LabelCache:
                 f"{error.strerror}. Name another folder with "
                 "--set data.cache_dir=DIR."
             ) from error
+        self._pool = frame_pool.FramePool(self.folder)
         self._remove_orphans()
         self._num_bytes = 0
         self._num_unseen = max_bytes  # whatever is there: the first one looks
 
     def name_of(self, clip: parts.IndexedClip, part: parts.Part) -> str:
         """Returns the name of a part's entry."""
-        facts = (
-            str(_LAYOUT_VERSION),
+        return _digest(
             clip.fingerprint,
             f"{part.first}+{part.num_frames}",
             self._config_digest,
             str(self.short_side_px),
         )
-        return hashlib.sha256("|".join(facts).encode()).hexdigest()[:32]
+
+    def frames_key(self, clip: parts.IndexedClip) -> str:
+        """Returns what names a clip's frames, whatever masks are made."""
+        return _digest(clip.fingerprint, str(self.short_side_px))
 
     def count_parts(self, clip: parts.IndexedClip) -> None:
         """Takes note of a clip that is used, to tell what all would take."""
@@ -143,12 +126,12 @@ class LabelCache:
         with self._lock:
             self._num_parts[clip.fingerprint] = count
 
-    def find(self, name: str) -> Entry | None:
+    def find(self, name: str) -> entry_lib.Entry | None:
         """Returns an entry, as the one used last, or None if it is missing."""
         folder = self.folder / name
         try:
-            os.utime(folder / _INDEX)  # it is still there
-            entry = self._used.get(name) or _load_entry(folder)
+            os.utime(folder / entry_lib.INDEX)  # it is still there
+            entry = self._used.get(name) or entry_lib.load(folder)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None  # missing or damaged
         with self._lock:
@@ -160,19 +143,24 @@ class LabelCache:
         """Removes an entry whose files are missing or damaged."""
         with _locked_if_free(self._lock_path(name)) as is_held:
             if is_held:  # else it is being made anew
-                _remove(self.folder / name)
+                found = self.find(name)
+                if found:
+                    self._pool.forget(found.frames_key, found.names)
+                entry_lib.remove(self.folder / name)
 
     def find_or_make(
         self,
         name: str,
+        frames_key: str,
         label: Callable[[], Iterable[LabelledFrame]],
         problem: Callable[[], str],
         check: Callable[[], None],
-    ) -> Entry:
+    ) -> entry_lib.Entry:
         """Returns an entry, made first if it is missing.
 
         Args:
             name: of the entry.
+            frames_key: of its clip.
             label: begins to label the part.
             problem: is asked once all its frames have come.
             check: raises what ends the wait for another worker.
@@ -183,7 +171,7 @@ class LabelCache:
         with self.reserve(name), self._locked_entry(name, check):
             found = self.find(name)  # another worker was faster
             if found is None:
-                self._save(name, label, problem)
+                self._save(name, frames_key, label, problem)
                 found = self.find(name)
                 if found is None:
                     raise FileNotFoundError(
@@ -230,6 +218,7 @@ class LabelCache:
     def _save(
         self,
         name: str,
+        frames_key: str,
         label: Callable[[], Iterable[LabelledFrame]],
         problem: Callable[[], str],
     ) -> None:
@@ -237,17 +226,16 @@ class LabelCache:
         entry = self.folder / name
         try:
             with atomic_file.new_folder(entry) as scratch:
-                names = []
+                names, shared = [], 0
                 for stem, frame, moving in label():
                     names.append(stem)
                     files = labelled_frame.files(scratch, stem)
-                    labelled_frame.save(files, frame, moving)
-                index = {
-                    "names": names,
-                    "problem": problem(),
-                    "bytes": sum(f.stat().st_size for f in scratch.iterdir()),
-                }
-                (scratch / _INDEX).write_text(json.dumps(index))
+                    save = functools.partial(
+                        labelled_frame.save_frame, files, frame
+                    )
+                    shared += self._pool.put(frames_key, stem, files[0], save)
+                    labelled_frame.save_mask(files, moving)
+                entry_lib.save(scratch, names, problem(), shared, frames_key)
                 shutil.rmtree(entry, ignore_errors=True)  # a half-evicted one
         except OSError as error:
             raise OSError(
@@ -278,29 +266,32 @@ class LabelCache:
         Returns:
             The bytes of what is left.
         """
-        entries = self._list_entries()
-        total = sum(size for _, size, _ in entries)
+        entries = entry_lib.list_entries(self.folder)
+        total = self._pool.sweep()
+        total += sum(each.num_bytes - each.shared_bytes for _, each in entries)
         if total <= self.max_bytes:
             return total
         with self._lock:
             reserved = set(self._reserved)
             uses = {name: number for number, name in enumerate(self._used)}
         order = []
-        for used_s, size, name in entries:
+        for used_s, entry in entries:
+            name = entry.folder.name
             is_idle = time.time() - used_s > _IDLE_S
             if name in uses:
                 rank = (1, -float(uses[name]))
             else:
                 rank = (0, used_s) if is_idle else (2, used_s)
             if name not in reserved:
-                order.append((rank, size, name))
-        for rank, size, name in sorted(order):
+                order.append((rank, name, entry))
+        for rank, name, entry in sorted(order, key=lambda each: each[:2]):
             if total <= self.max_bytes * (1 - _ROOM_SHARE):
                 break
             with _locked_if_free(self._lock_path(name)) as is_held:
                 if is_held:  # else a worker is about to use it
-                    _remove(self.folder / name)
-                    total -= size
+                    total -= entry.num_bytes - entry.shared_bytes
+                    total -= self._pool.release(entry.frames_key, entry.names)
+                    entry_lib.remove(entry.folder)
                     if rank[0]:
                         self._warn_too_small()
         if total > self.max_bytes:
@@ -323,21 +314,6 @@ class LabelCache:
             num_clips,
             max(needed, self.max_bytes) / 2**30,
         )
-
-    def _list_entries(self) -> list[tuple[float, int, str]]:
-        """Returns each entry's last use, bytes and name."""
-        entries = []
-        for index in self.folder.glob(f"*/{_INDEX}"):
-            if index.parent.suffix == atomic_file.PARTIAL_SUFFIX:
-                continue  # about to become an entry
-            with contextlib.suppress(FileNotFoundError):
-                used_s, name = index.stat().st_mtime, index.parent.name
-                try:
-                    size = int(json.loads(index.read_text())["bytes"])
-                except (ValueError, KeyError, TypeError):  # damaged
-                    size = sum(f.stat().st_size for f in index.parent.iterdir())
-                entries.append((used_s, size, name))
-        return entries
 
     @contextlib.contextmanager
     def _locked_entry(
@@ -364,11 +340,9 @@ class LabelCache:
                     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _load_entry(folder: pathlib.Path) -> Entry:
-    index = json.loads((folder / _INDEX).read_text())
-    return Entry(
-        folder, tuple(index["names"]), index["problem"], index["bytes"]
-    )
+def _digest(*facts: str) -> str:
+    text = "|".join((str(_LAYOUT_VERSION), *facts))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @contextlib.contextmanager
@@ -389,9 +363,3 @@ def _locked_if_free(path: pathlib.Path) -> Iterator[bool]:
         except BlockingIOError:
             is_held = False
         yield is_held
-
-
-def _remove(entry: pathlib.Path) -> None:
-    # The index goes first: half an entry is no entry.
-    (entry / _INDEX).unlink(missing_ok=True)
-    shutil.rmtree(entry, ignore_errors=True)

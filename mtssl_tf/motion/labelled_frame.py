@@ -22,19 +22,22 @@ def files(folder: pathlib.Path, name: str) -> Files:
     return folder / f"{name}.jpg", folder / f"{name}.png"
 
 
-def save(to: Files, frame: np.ndarray, moving: np.ndarray) -> None:
-    """Writes a frame and its mask.
-
-    Args:
-        to: their `files`.
-        frame: uint8 [H, W, 3] RGB.
-        moving: bool [H, W].
+def save_frame(to: Files, frame: np.ndarray) -> None:
+    """Writes a frame, uint8 [H, W, 3] RGB, to its `files`.
 
     Raises:
-        OSError: one cannot be written.
+        OSError: it cannot be written.
     """
     bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
     picture.save(to[0], bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+
+
+def save_mask(to: Files, moving: np.ndarray) -> None:
+    """Writes a mask, bool [H, W], to its frame's `files`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     mask = np.where(moving, np.uint8(255), np.uint8(0))
     picture.save(to[1], mask, _MASK_OPTIONS)
 

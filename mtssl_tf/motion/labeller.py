@@ -21,6 +21,7 @@ import numpy as np
 
 from mtssl_tf.motion import cache as cache_lib
 from mtssl_tf.motion import clips
+from mtssl_tf.motion import entry as entry_lib
 from mtssl_tf.motion import parts
 from mtssl_tf.motion import stream
 
@@ -82,7 +83,7 @@ class Labeller:
 
     def labelled(
         self, clip: parts.IndexedClip, part: parts.Part
-    ) -> cache_lib.Entry:
+    ) -> entry_lib.Entry:
         """Returns a part's entry, labelling it if need be.
 
         Raises:
@@ -107,6 +108,7 @@ class Labeller:
 
         return self.cache.find_or_make(
             self.cache.name_of(clip, part),
+            self.cache.frames_key(clip),
             label,
             lambda: walks[0].frames.problem,
             self.check,

@@ -98,6 +98,69 @@ def test_settings_and_sizes_have_their_own_entry(clip, tmp_path):
     assert len(entries(tmp_path)) == 4
 
 
+def _pooled(tmp_path):
+    return sorted(tmp_path.glob("cache/frames/*/*.jpg"))
+
+
+def test_frames_lie_once_for_all_settings(clip, tmp_path):
+    """Kind: a copy of what does not depend on what the copies differ in."""
+    first = labelled(clip, tmp_path)
+    other = motion.MotionConfig(window_frames=3, method="idt")
+    second = labelled(clip, tmp_path, config=other)
+    assert first.folder != second.folder
+    for number, name in enumerate(first.names):
+        frame, _ = first.files(number)
+        again, _ = second.files(second.names.index(name))
+        assert os.path.samefile(frame, again)
+    assert first.shared_bytes == sum(
+        first.files(number)[0].stat().st_size for number in range(3)
+    )
+    # Another size has other frames.
+    labelled(clip, tmp_path, short_side_px=40)
+    assert len({path.parent for path in _pooled(tmp_path)}) == 2
+
+
+def test_shared_frames_count_once_and_stay_for_who_needs_them(clip, tmp_path):
+    first = labelled(clip, tmp_path)
+    other = motion.MotionConfig(window_frames=3, method="idt")
+    second = labelled(clip, tmp_path, config=other)
+    own = [each.num_bytes - each.shared_bytes for each in (first, second)]
+    assert first.shared_bytes == second.shared_bytes
+    cache = open_cache(tmp_path)
+    assert cache._evict() == sum(own) + first.shared_bytes
+    # One goes, and takes no frame along that the other needs.
+    cache.max_bytes = 1
+    with cache.reserve(second.folder.name):
+        assert cache._evict() == own[1] + second.shared_bytes
+    assert entries(tmp_path) == [second.folder.name]
+    assert len(_pooled(tmp_path)) == 3
+    # With the last entry its frames go.
+    assert cache._evict() == 0
+    assert not _pooled(tmp_path) and not entries(tmp_path)
+
+
+def test_a_damaged_frame_is_made_anew(clip, tmp_path):
+    entry = labelled(clip, tmp_path)
+    entry.files(0)[0].write_bytes(b"no picture")
+    cache = open_cache(tmp_path)
+    cache.drop(entry.folder.name)
+    entry = labelled(clip, tmp_path)
+    assert labelled_frame.load(entry.files(0)) is not None
+
+
+def test_a_disk_without_hard_links_has_copies(clip, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    first = labelled(clip, tmp_path)
+    other = motion.MotionConfig(window_frames=3, method="idt")
+    second = labelled(clip, tmp_path, config=other)
+    assert first.shared_bytes == second.shared_bytes == 0
+    assert open_cache(tmp_path)._evict() == first.num_bytes + second.num_bytes
+    assert labelled_frame.load(second.files(0)) is not None
+
+
 def test_changed_clip_is_computed_anew(clip, tmp_path):
     before = labelled(clip, tmp_path)
     frames, _ = motion_clips.panning_clip(num_frames=7, size=(48, 64))
@@ -238,7 +301,7 @@ def test_failure_leaves_no_entry_and_names_the_setting(
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(labelled_frame, "save", full_disk)
+    monkeypatch.setattr(labelled_frame, "save_frame", full_disk)
     with pytest.raises(OSError, match="No space left.*data.cache_dir"):
         labelled(clip, tmp_path)
     assert not entries(tmp_path)

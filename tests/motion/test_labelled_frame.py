@@ -11,7 +11,8 @@ def _saved(folder):
     frame = skimage.data.astronaut()[::4, ::4]
     moving = np.random.default_rng(0).random(frame.shape[:2]) < 0.3
     files = labelled_frame.files(folder, "000007")
-    labelled_frame.save(files, frame, moving)
+    labelled_frame.save_frame(files, frame)
+    labelled_frame.save_mask(files, moving)
     return files, frame, moving
 
 
