@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 import dataclasses
+import pathlib
 import shlex
 
 from mtssl_tf.pages import limits
@@ -69,16 +70,28 @@ def _more_pictures(
 
 def _use(run: run_record.RunRecord) -> Iterator[NextStep]:
     workdir = _quoted(run)
-    exported = shlex.quote(f"{run.workdir}_export")
-    yield NextStep(
-        "Take the trunk along as a Keras model and a SavedModel, and look at "
-        "which of your pictures it finds alike.",
-        (
-            f"python -m mtssl_tf.export --workdir={workdir} --out={exported}",
-            f"python -m mtssl_tf.embed --trunk={workdir} --images=PICTURES "
-            "--out=vectors.npz --neighbours=8",
-        ),
+    folder = pathlib.Path(f"{run.workdir}_export")
+    exported = shlex.quote(str(folder))
+    embed = (
+        f"python -m mtssl_tf.embed --trunk={workdir} --images=PICTURES "
+        "--out=vectors.npz --neighbours=8"
     )
+    if folder.is_dir():
+        yield NextStep(
+            f"Use the trunk in {exported}, whose README.md says how, and look "
+            "at which of your pictures it finds alike.",
+            (embed,),
+        )
+    else:
+        yield NextStep(
+            "Take the trunk along as a Keras model and a SavedModel, and look "
+            "at which of your pictures it finds alike.",
+            (
+                f"python -m mtssl_tf.export --workdir={workdir} "
+                f"--out={exported}",
+                embed,
+            ),
+        )
     yield NextStep(
         "See every number over time.", (f"tensorboard --logdir={workdir}",)
     )

@@ -175,7 +175,7 @@ def test_a_full_disk_is_one_plain_error(film, tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(labelled_frame, "save", full_disk)
+    monkeypatch.setattr(labelled_frame, "save_frame", full_disk)
     source = _open(film, tmp_path)
     dataset = source.stream(
         tf.data.Dataset.range(8), 0, skipped_lib.SkippedExamples()

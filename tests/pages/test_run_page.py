@@ -86,6 +86,15 @@ def test_a_run_on_its_way_says_how_far_it_is(tmp_path):
     assert "--images=/data/pictures" not in words
 
 
+def test_what_is_exported_is_not_to_be_exported_again(tmp_path):
+    folder = written_run.write(tmp_path / "run")
+    assert "mtssl_tf.export" in run_page.as_text(run_page.build(folder))
+    (tmp_path / "run_export").mkdir()
+    words = run_page.as_text(run_page.build(folder))
+    assert "mtssl_tf.export" not in words and "mtssl_tf.embed" in words
+    assert "run_export, whose README.md says how" in words
+
+
 def test_a_torn_picture_is_left_out(tmp_path):
     folder = written_run.write(tmp_path / "run")
     (path,) = (folder / "pictures").iterdir()
