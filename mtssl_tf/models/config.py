@@ -26,7 +26,9 @@ class TrunkConfig:
     Attributes:
         depth: 50, 101 or 152; sets the units and names TF-Slim's scope.
         num_units: units of blocks 1, 2 and 3; None takes them from `depth`.
-        width: factor on all channels; `64 * width` must be whole.
+        width: factor on all channels; `64 * width` must be whole. Below 0.25
+            TensorFlow 2.20's oneDNN damages memory in the gradients of a batch
+            of an odd number, where more than one thread shares an operation.
         output_stride: pixels of the picture per pixel of the last unit.
         bn_decay: of the moving statistics. 0.997 needs about 1500 steps
             before they mean anything.

@@ -15,11 +15,12 @@ _NOTEBOOK = (
     / "examples"
     / "folder_to_classifier.ipynb"
 )
+# No narrower: fine-tuning has odd batches and all threads (`TrunkConfig.width`).
 _SMALL = """
 STEPS, EPOCHS = 8, 1
 SETTINGS = {
     "trunk.num_units": (1, 1, 2),
-    "trunk.width": 0.125,
+    "trunk.width": 0.25,
     "data.num_fit": 8,
     "train.judge_batches": 1,
 }
