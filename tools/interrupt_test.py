@@ -5,7 +5,7 @@
 Each command of `tools.kill_test`, and the doctor, runs once undisturbed. Then
 it is started again and again, and gets SIGINT after a random time: its process
 alone, or all that it started, as a terminal does it. It must end within two
-seconds, with exit code 130 (or 0, where it was about to end), and without a
+seconds (on a cluster, 20), with exit code 130 (or 0, where it was about to end), and without a
 traceback; at last the same command must come to its end. The result is a
 table, and OUT/interrupts.json; exit code 1 where anything else happened.
 """
@@ -38,12 +38,14 @@ from tools import scenarios
 
 RESULT_FILE = "interrupts.json"
 _SOON_S = 2.0
+_LATER_S = {"train on a cluster": 20.0}  # its groups save one checkpoint
 _TIMEOUT_S = 60.0
 # The last: within Python's own start or end, which a shell shows as the second.
 _EXPECTED = (0, end_signals.EXIT_SIGNAL + signal.SIGINT, -signal.SIGINT)
 
 SCENARIOS = (
-    *kill_test.SCENARIOS,
+    # No command of its own: who calls it has his own way with signals.
+    *(each for each in kill_test.SCENARIOS if each.name != "sample set"),
     kill_test.Scenario(
         "doctor",
         lambda i, o: (
@@ -168,7 +170,8 @@ def _interrupt_once(
     outcome.times += 1
     outcome.ends_s.append(end_s)
     said = log.read_text(errors="replace")
-    if end_s > _SOON_S or code not in _EXPECTED or "Traceback" in said:
+    soon_s = _LATER_S.get(scenario.name, _SOON_S)
+    if end_s > soon_s or code not in _EXPECTED or "Traceback" in said:
         outcome.wrong.append(
             f"after {after_s:.1f} s: exit code {code} {end_s} s later, {log}"
         )
