@@ -179,8 +179,12 @@ def test_the_commands_of_a_page_run(page, inputs, tmp_path):
     (tmp_path / "examples").symlink_to(pages.ROOT / "examples")
     _save_published_checkpoint(tmp_path)
     (tmp_path / "DETECTIONS").mkdir()
-    line = "walk 0.9 10 10 50 50\n"
-    (tmp_path / "DETECTIONS" / "comp4_det_test_cat.txt").write_text(line)
+    voc = pathlib.Path(inputs["docs/voc_detection.md"])
+    split = voc.joinpath("ImageSets", "Main", "test.txt")
+    name = split.read_text().split()[0]
+    (tmp_path / "DETECTIONS" / "comp4_det_test_cat.txt").write_text(
+        f"{name} 0.9 10 10 50 50\n"
+    )
     _run(_GIVEN.format(**inputs), tmp_path)
     for block in pages.blocks(pages.ROOT / page):
         if block.run_by != _OURS:
