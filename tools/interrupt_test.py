@@ -5,9 +5,10 @@
 Each command of `tools.kill_test`, and the doctor, runs once undisturbed. Then
 it is started again and again, and gets SIGINT after a random time: its process
 alone, or all that it started, as a terminal does it. It must end within two
-seconds (on a cluster, 20), with exit code 130 (or 0, where it was about to end), and without a
-traceback; at last the same command must come to its end. The result is a
-table, and OUT/interrupts.json; exit code 1 where anything else happened.
+seconds (on a cluster, 20), with exit code 130 (or 0, where it was about to
+end), and without a traceback; at last the same command must come to its end.
+The result is a table, and OUT/interrupts.json; exit code 1 where anything else
+happened.
 """
 
 # ruff: noqa: E402

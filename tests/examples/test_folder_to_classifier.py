@@ -15,7 +15,7 @@ _NOTEBOOK = (
     / "examples"
     / "folder_to_classifier.ipynb"
 )
-# No narrower: fine-tuning has odd batches and all threads (`TrunkConfig.width`).
+# No narrower (`TrunkConfig.width`): batches are odd, and threads many.
 _SMALL = """
 STEPS, EPOCHS = 8, 1
 SETTINGS = {
