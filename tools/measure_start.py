@@ -154,15 +154,18 @@ def make_tree(folder: pathlib.Path, num_files: int) -> None:
         pool.starmap(
             _make_folder,
             [
-                (folder, first, min(first + _FILES_PER_FOLDER, num_files))
+                (
+                    folder / f"folder_{first // _FILES_PER_FOLDER:05d}",
+                    first,
+                    min(first + _FILES_PER_FOLDER, num_files),
+                )
                 for first in range(0, num_files, _FILES_PER_FOLDER)
             ],
         )
     os.utime(folder, _LONG_AGO)
 
 
-def _make_folder(folder: pathlib.Path, first: int, last: int) -> None:
-    below = folder / f"folder_{first // _FILES_PER_FOLDER:05d}"
+def _make_folder(below: pathlib.Path, first: int, last: int) -> None:
     below.mkdir()
     for number in range(first, last):
         os.close(os.open(below / f"picture_{number:08d}.jpg", os.O_CREAT))

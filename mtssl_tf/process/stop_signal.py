@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
-import gc
 import pathlib
 import signal
 import threading
 import types
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
-_AGAIN_S = 0.05  # ours
 
 
 class _CutShort(BaseException):
@@ -120,37 +118,11 @@ class StopSignal:
             signal.raise_signal(self.number)
 
     def _note(self, number: int, frame: types.FrameType | None) -> None:
+        del frame
         self.number = number
         for each in _NUMBERS:
             signal.signal(each, signal.SIG_DFL)
         for listener in self._listeners:
             listener()
-        self._cut_short(number, frame)
-
-    def _cut_short(self, number: int, frame: types.FrameType | None) -> None:
-        """Raises what ends `run_unless_stopped`, where it will not be lost."""
-        if not self._is_cut_short:
-            signal.signal(number, signal.SIG_DFL)
-        elif _is_within_collector(frame):
-            signal.signal(number, self._cut_short)
-            again = threading.Timer(
-                _AGAIN_S, signal.raise_signal, args=[number]
-            )
-            again.daemon = True
-            again.start()
-        else:
-            signal.signal(number, signal.SIG_DFL)
+        if self._is_cut_short:
             raise _CutShort
-
-
-def _is_within_collector(frame: types.FrameType | None) -> bool:
-    """Returns whether Python is in a callback of its garbage collector.
-
-    What is raised there is printed and dropped. JAX has such a callback.
-    """
-    codes = {getattr(each, "__code__", None) for each in gc.callbacks}
-    while frame is not None:
-        if frame.f_code in codes:
-            return True
-        frame = frame.f_back
-    return False

@@ -3,11 +3,9 @@
 Signals are noted, and given back to who had them.
 """
 
-import gc
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -84,28 +82,6 @@ def test_what_can_be_done_again_is_cut_short():
     stop.run_unless_stopped(work)
     assert done == ["whole", "begun"]
     assert stop.number == signal.SIGINT
-
-
-def test_a_signal_within_the_collector_cuts_short_as_well(capfd):
-    """Kind: an exception of a signal, raised where nobody can see it."""
-    ends = []
-
-    def on_collection(phase, _):
-        if phase == "start" and stop.number is None:
-            signal.raise_signal(signal.SIGINT)
-
-    def work():
-        gc.collect()
-        time.sleep(5)
-        ends.append("not cut short")
-
-    stop = stop_signal.StopSignal()
-    gc.callbacks.append(on_collection)
-    stop.run_unless_stopped(work)
-    gc.callbacks.remove(on_collection)
-    assert stop.is_requested and not ends
-    assert "Exception ignored" not in capfd.readouterr().err
-    stop.close()
 
 
 def test_another_thread_takes_no_signals():
