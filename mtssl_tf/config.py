@@ -96,8 +96,8 @@ class RunConfig:
             }
             if max(strides.values()) > 16:
                 raise ValueError(
-                    "--lasso sums all units of block 3, which have one size "
-                    f"only at output_stride 16 or 8. Got {strides}."
+                    "--lasso sums all units, which have one size only at "
+                    f"output_stride 16 or 8. Got {strides}."
                 )
 
     def _sections(self) -> dict[str, Any]:
@@ -245,14 +245,25 @@ def override(config: RunConfig, *assignments: str) -> RunConfig:
     Args:
         config: the settings.
         *assignments: `section.key=value` each, where a section is a field of
-            `RunConfig` or the name of a task.
+            `RunConfig` or the name of a task. Those on which others depend
+            are taken first.
 
     Raises:
         ValueError: there is no such setting, or the value is of another type.
     """
-    for assignment in assignments:
+    # Stable, so that of two values of one setting the last one counts.
+    for assignment in sorted(
+        assignments, key=lambda each: not _decides(config, each)
+    ):
         config = _override(config, assignment)
     return config
+
+
+def _decides(config: RunConfig, assignment: str) -> bool:
+    """Says whether other settings of a section depend on this one."""
+    section, _, key = assignment.partition("=")[0].partition(".")
+    found = config._sections().get(section)
+    return found is not None and settings.decides(type(found), key)
 
 
 def _override(config: RunConfig, assignment: str) -> RunConfig:

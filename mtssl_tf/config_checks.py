@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf.models import families
+from mtssl_tf.models import own_function
 from mtssl_tf.reports import tracker
 
 
@@ -17,6 +19,7 @@ def check(config: config_lib.RunConfig) -> None:
     Raises:
         ValueError: names the settings, and what to do.
     """
+    _check_trunk(config)
     _check_keep_best(config)
     check_parts(config)
     tracker.check(config.train.track)
@@ -39,6 +42,26 @@ def check_parts(config: config_lib.RunConfig) -> None:
                 f"at least {least} of its {pictures} pictures each. Choose a "
                 f"divisor, or set {name}.batch_size."
             )
+
+
+def _check_trunk(config: config_lib.RunConfig) -> None:
+    """Refuses what the family of the trunk does not have."""
+    name = config.trunk.family
+    family = families.find_family(name)
+    for task, options in config.tasks.items():
+        if options.output_stride not in family.output_strides:
+            raise ValueError(
+                f"{task}.output_stride={options.output_stride}: trunk.family="
+                f"{name} has {list(family.output_strides)}. Give --set "
+                f"{task}.output_stride={max(family.output_strides)}."
+            )
+    if config.train.remat and not family.is_chain:
+        raise ValueError(
+            f"--remat needs units that are computed from the one before "
+            f"alone; those of trunk.family={name} are not. Leave it out."
+        )
+    if families.is_own(name):
+        own_function.load_function(name)
 
 
 def _check_keep_best(config: config_lib.RunConfig) -> None:

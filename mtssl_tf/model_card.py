@@ -13,6 +13,7 @@ from mtssl_tf.files import base_names
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.formats import registry
 from mtssl_tf.frozen import rank
+from mtssl_tf.models import families
 from mtssl_tf.reports import metrics_log
 
 _CARD = """{head}
@@ -22,7 +23,7 @@ _CARD = """{head}
 
 | | |
 |---|---|
-| trunk | ResNet-v2 {depth}, units {units}, width {width} |
+| trunk | {title}, units {units}, width {width} |
 | parameters | {parameters:,} |
 | output stride | {output_stride} |
 | pictures | {images} |
@@ -41,8 +42,7 @@ expect, `(rgb - {means}) * {scale}`, is inside of every file.{value_range}
 ## Output
 
 {end_points}, each float32 `[B, H/{output_stride}, W/{output_stride}, \
-{channels}]`: the residual units of block 3, shallowest first. The last one is
-the representation. It is a raw sum: put batch norm and ReLU behind it.
+{channels}]`: {units_are}.
 
 ## Files
 
@@ -130,8 +130,9 @@ def write_card(
         ),
         statistics=statistics,
         origin=_describe_origin(settings),
-        depth=config.depth,
-        units=config.units_per_block,
+        title=config.title,
+        units=config.units_per_block or len(names),
+        units_are=families.find_family(config.family).units_are,
         width=config.width,
         parameters=pretrained.trunk.count_params(),
         output_stride=config.output_stride,
@@ -147,7 +148,7 @@ def write_card(
         scale=pretrained.contract.scale,
         value_range=_describe_range(pretrained.contract.value_range),
         end_points=f"`{names[0]}` to `{names[-1]}`",
-        channels=config.unit_channels(3),
+        channels=pretrained.trunk.output[names[-1]].shape[-1],
         judgement=_table(lines),
         rank=_describe_rank(logged),
     )

@@ -82,13 +82,14 @@ def _check_shapes(
         f"--from_weights={source} has a trunk of {_describe(loaded.config)}, "
         f"and this run one of {_describe(wanted)}"
         f"{_first_difference(theirs, ours)}. Choose the --preset, or --set "
-        "trunk.depth, trunk.num_units and trunk.width, of the old one."
+        "trunk.family, trunk.depth, trunk.num_units and trunk.width, of the "
+        "old one."
     )
 
 
 def _describe(config: model_config.TrunkConfig) -> str:
     return (
-        f"depth {config.depth}, units {config.units_per_block}, width "
+        f"{config.title}, units {config.units_per_block}, width "
         f"{config.width:g}"
     )
 

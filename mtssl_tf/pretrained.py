@@ -15,6 +15,7 @@ from mtssl_tf.files import hub
 from mtssl_tf.files import keras_archive
 from mtssl_tf.frozen import statistics as statistics_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import families
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import rgb_trunk
 from mtssl_tf.models import trunk as trunk_lib
@@ -59,6 +60,11 @@ class Pretrained:
     statistics: Mapping[str, statistics_lib.ChannelStatistics] = (
         dataclasses.field(default_factory=dict)
     )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the unit that evaluations read, the last one."""
+        return self.trunk.output[max(self.trunk.output)].shape[-1]
 
 
 def load_trunk(
@@ -110,6 +116,8 @@ def load_pretrained(
     """
     is_on_hub = hub.is_on_hub(source)
     path = hub.download(source) if is_on_hub else pathlib.Path(source)
+    if is_on_hub:
+        _check_strangers(path, source)
     if source == RANDOM:
         loaded = _build_random(random_config, seed)
     elif (path / TRUNK_FILE).is_file():
@@ -123,6 +131,23 @@ def load_pretrained(
     if output_stride is None:
         return loaded
     return at_stride(loaded, output_stride)
+
+
+def _check_strangers(folder: pathlib.Path, source: str) -> None:
+    """Refuses to call the function that a stranger's settings name.
+
+    Raises:
+        ValueError: the trunk is of such a function.
+    """
+    if not (folder / run_directory.CONFIG_FILE).is_file():
+        return
+    name = run_directory.load_config(folder).trunk.family
+    if families.is_own(name):
+        raise ValueError(
+            f"{source} has a trunk that the function {name} builds, which is "
+            "not in it. Look at what is there, download it, and name its "
+            f"folder; or load {TRUNK_FILE} in it with Keras."
+        )
 
 
 def at_stride(loaded: Pretrained, output_stride: int) -> Pretrained:

@@ -16,6 +16,7 @@ import typing
 from typing import Any
 
 _RANGE = "range"
+_DECIDES = "decides"
 _SEED_STOP = 2**31  # TensorFlow's stateless operations take int32
 
 
@@ -60,6 +61,21 @@ def ranged(
     """Returns a dataclass's field with a default and bounds."""
     bounds = Range(at_least, at_most, above, below)
     return dataclasses.field(default=default, metadata={_RANGE: bounds})
+
+
+def deciding(default: Any, *others: str) -> Any:
+    """Returns a dataclass's field on which those of other fields depend.
+
+    Where it changes, the others go back to their defaults, and `--set` reads
+    it first.
+    """
+    return dataclasses.field(default=default, metadata={_DECIDES: others})
+
+
+def decides(settings_type: type, key: str) -> bool:
+    """Says whether other fields depend on a dataclass's field."""
+    fields = {each.name: each for each in dataclasses.fields(settings_type)}
+    return key in fields and _DECIDES in fields[key].metadata
 
 
 def seed(default: int = 0) -> Any:
@@ -147,9 +163,20 @@ def replace(settings: Any, key: str, text: str) -> Any:
     if type(value) not in known:
         names = " or ".join(option.__name__ for option in known)
         raise ValueError(f"expected a value of type {names}, got {text!r}.")
-    changed = dataclasses.replace(settings, **{key: value})
+    changed = dataclasses.replace(
+        settings, **_undecided(settings, key, value), **{key: value}
+    )
     check(changed)
     return changed
+
+
+def _undecided(settings: Any, key: str, value: Any) -> dict[str, Any]:
+    """Returns the defaults of all fields that depend on one that changes."""
+    fields = {each.name: each for each in dataclasses.fields(settings)}
+    if getattr(settings, key) == value:
+        return {}
+    others = fields[key].metadata.get(_DECIDES, ())
+    return {name: fields[name].default for name in others}
 
 
 def field_type(settings_type: type, key: str) -> Any:

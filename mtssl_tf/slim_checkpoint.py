@@ -26,6 +26,7 @@ from mtssl_tf import train_settings
 from mtssl_tf import version
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
+from mtssl_tf.models import resnet_v2
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.process import lock
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output_stride",
         type=int,
         default=16,
-        choices=model_config.OUTPUT_STRIDES,
+        choices=resnet_v2.OUTPUT_STRIDES,
     )
     importing.add_argument(
         "--scope", help="of the trunk, where the checkpoint holds several"

@@ -149,3 +149,28 @@ def test_motion_is_looked_for_at_the_size_that_a_preset_sees(preset, side):
     assert larger.labelled_short_side_px() == 400
     pictures = config_lib.preset_config(preset, ["exemplar"])
     assert pictures.labelled_short_side_px() == 160
+
+
+def test_a_family_takes_its_own_depth_in_whatever_order():
+    tiny = config_lib.preset_config("tiny", ["exemplar"])
+    config = config_lib.override(tiny, "trunk.family=vgg16")
+    assert config.trunk == dataclasses.replace(
+        tiny.trunk, family="vgg16", depth=16, num_units=None
+    )
+    for assignments in (
+        ("trunk.num_units=1,1,1,2,2", "trunk.family=vgg16"),
+        ("trunk.family=vgg16", "trunk.num_units=1,1,1,2,2"),
+    ):
+        trunk = config_lib.override(tiny, *assignments).trunk
+        assert (trunk.family, trunk.num_units) == ("vgg16", (1, 1, 1, 2, 2))
+    with pytest.raises(ValueError, match=r"'trunk.depth=50'.*\[16\]"):
+        config_lib.override(tiny, "trunk.depth=50", "trunk.family=vgg16")
+    with pytest.raises(ValueError, match="'alexnet'. Known: resnet_v2, vgg16"):
+        config_lib.override(tiny, "trunk.family=alexnet")
+
+
+def test_a_config_without_a_family_is_a_resnets():
+    config = config_lib.preset_config("paper", ["exemplar"])
+    stored = json.loads(config_lib.to_json(config))
+    assert stored["trunk"].pop("family") == "resnet_v2"
+    assert config_lib.from_json(json.dumps(stored)) == config

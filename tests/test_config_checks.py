@@ -30,6 +30,11 @@ def _check(names, *assignments):
         # There is nothing to compare one example with.
         (["train.accumulate=4", "exemplar.batch_size=4"], "at least 2 of"),
         (["train.track=comet"], "--track=comet is not one of"),
+        (
+            ["trunk.family=densenet121", "exemplar.output_stride=32"],
+            r"exemplar.output_stride=32: trunk.family=densenet121 has \[8",
+        ),
+        (["trunk.family=vgg16", "train.remat=true"], "--remat needs.*vgg16"),
     ],
 )
 def test_what_does_not_fit_is_named(assignments, message):

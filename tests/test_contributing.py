@@ -3,6 +3,7 @@
 import importlib
 import pathlib
 import re
+import sys
 
 import class_folder_pictures
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 import task_cases
 
 from evaluation import result
+import mtssl_tf
+from mtssl_tf import config as config_lib
+from mtssl_tf import export
+from mtssl_tf import pretrained
 from mtssl_tf import tasks
-from mtssl_tf.models import lasso_mix
-from mtssl_tf.training import batches
-from mtssl_tf.training import rmsprop
 from mtssl_tf.training import step
-from mtssl_tf.training import task_model
 
 _PAGE = pathlib.Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
@@ -57,27 +58,52 @@ def test_the_task_trains(rotation):
     assert picture.dtype == np.uint8
 
 
+@pytest.fixture
+def plain_trunk(monkeypatch, tmp_path):
+    """`--set` of the example's trunk, which can be imported for a test."""
+    _load_example("plain_trunk.py", monkeypatch, tmp_path)
+    yield "trunk.family=plain_trunk:build"
+    sys.modules.pop("plain_trunk")
+
+
 @pytest.mark.parametrize("name", tasks.TASKS)
-def test_the_trunk_carries_every_task(name, monkeypatch, tmp_path):
-    module = _load_example("plain_trunk.py", monkeypatch, tmp_path)
-    config = task_cases.small_config(name)
-    task = tasks.find_task(name)(config.tasks[name], config.contract)
-    trunk = module.build_plain_trunk(3, 16, task.config.output_stride)
-    model = task_model.build_task_model(
-        trunk,
-        task,
-        batches.views_shape(task)[1:],
-        lasso_mix.LassoMix(name="mix"),
+def test_the_trunk_carries_every_task(name, plain_trunk):
+    config = config_lib.override(
+        task_cases.small_config(name, use_lasso=True), plain_trunk
     )
-    variables = list(trunk.trainable_variables)
-    variables += model.head.trainable_variables
-    optimizer = rmsprop.build_rmsprop(variables, 1e-3, 0.9, 0.9, 1e-8)
-    state = step.TaskState(task, model, optimizer, variables)
+    state = task_cases.build_state(config)
     values, gradients = step.compute_gradients(
-        state, task_cases.batch(task), task.config.batch_size
+        state, task_cases.batch(state.task), state.task.config.batch_size
     )
     assert bool(step.are_finite(values, gradients))
     assert all(gradient is not None for gradient in gradients)
+    assert len(state.model.mix.mixing_weights()) == 3
+
+
+def test_the_trunk_is_trained_and_exported(plain_trunk, tmp_path):
+    pictures = class_folder_pictures.save_class_folders(tmp_path / "data", 3)
+    section, family = plain_trunk.split("=")
+    mtssl_tf.pretrain(
+        tmp_path / "run",
+        tasks=["exemplar"],
+        images=pictures,
+        steps=1,
+        settings={
+            section: family,
+            "trunk.width": 0.125,
+            "exemplar.batch_size": 4,
+            "train.judge_batches": 1,
+        },
+    )
+    export.export_trunk(tmp_path / "run", tmp_path / "export")
+    loaded = [
+        pretrained.load_pretrained(str(tmp_path / name), 8)
+        for name in ("run", "export")
+    ]
+    assert loaded[0].digest == loaded[1].digest
+    assert loaded[0].trunk.output["unit_03"].shape[-1] == 8
+    card = (tmp_path / "export" / export.CARD_FILE).read_text()
+    assert "plain_trunk:build" in card
 
 
 def test_the_evaluation_runs(monkeypatch, tmp_path, capsys):

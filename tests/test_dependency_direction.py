@@ -1,4 +1,4 @@
-"""The house: what may import what, and who may know a task's name."""
+"""The house: what may import what, and who may know whose name."""
 
 import ast
 import collections
@@ -9,6 +9,7 @@ import re
 import pytest
 
 from mtssl_tf import tasks
+from mtssl_tf.models import families
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -138,3 +139,35 @@ def test_a_name_is_found_in_every_form():
         "relative\n    # position",
     ):
         assert pattern.search(text), text
+
+
+def _compared_texts(path: pathlib.Path) -> set[str]:
+    """Returns the texts that a file compares something with."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        parts = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        for part in parts:
+            found |= {
+                each.value
+                for each in ast.walk(part)
+                if isinstance(each, ast.Constant)
+                and isinstance(each.value, str)
+            }
+    return found
+
+
+@pytest.mark.parametrize("module", _FILES)
+def test_no_file_compares_the_name_of_a_family_of_trunks(module):
+    assert not _compared_texts(_FILES[module]) & set(families.FAMILIES)
+
+
+@pytest.mark.parametrize("name", list(families.FAMILIES)[1:])
+def test_only_a_familys_own_file_and_the_table_speak_its_name(name):
+    own = {f"mtssl_tf.models.{name}", "mtssl_tf.models.families"}
+    for module, path in _FILES.items():
+        if module not in own:
+            assert name not in path.read_text(), module

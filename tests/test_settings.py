@@ -68,3 +68,20 @@ def test_a_text_becomes_a_value_of_the_fields_type(key, text, value):
 def test_a_mistake_is_named(key, text, said):
     with pytest.raises(ValueError, match=said):
         settings.replace(_Toy(), key, text)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    size: int | None = 3
+    name: str = "x"
+    kind: str = settings.deciding("small", "size")
+
+
+def test_what_others_depend_on_takes_them_back_where_it_changes():
+    given = _Kind(size=7, name="y")
+    assert settings.replace(given, "kind", "large") == _Kind(3, "y", "large")
+    assert settings.replace(given, "kind", "small") == given
+    assert settings.replace(given, "size", "4").kind == "small"
+    assert settings.decides(_Kind, "kind")
+    assert not settings.decides(_Kind, "size")
+    assert not settings.decides(_Kind, "nothing")

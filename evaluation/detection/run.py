@@ -116,7 +116,12 @@ def build_detector(
     config = pretrained.config
     detector = faster_rcnn.FasterRcnn(
         pretrained.trunk,
-        trunk.build_block4(config, first_stride=2, share=pretrained.block4),
+        trunk.build_block4(
+            config,
+            first_stride=2,
+            share=pretrained.block4,
+            channels=pretrained.channels,
+        ),
         pretrained.contract,
         protocol,
         len(voc_picture.CLASSES),

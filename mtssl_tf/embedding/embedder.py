@@ -180,9 +180,11 @@ def open_embedder(
     source = choose_range.settled(source, loaded.contract.value_range)
     view = request.view(shape if is_random else loaded.preset)
     reading = _choose_reading(request, loaded)
+    stride = view.output_stride
     if reading.is_mix:
-        stride = min(view.output_stride, own_statistics.MIXED_STRIDE)
-        view = dataclasses.replace(view, output_stride=stride)
+        stride = min(stride, own_statistics.MIXED_STRIDE)
+    stride = loaded.config.stride_up_to(stride)
+    view = dataclasses.replace(view, output_stride=stride)
     return Embedder(
         request,
         pretrained_lib.at_stride(loaded, view.output_stride),

@@ -76,7 +76,7 @@ def measure(
     """
     count = min(len(source), statistics_lib.NUM_PICTURES)
     chosen = np.linspace(0, len(source) - 1, count).round().astype(np.int64)
-    stride = min(view.output_stride, MIXED_STRIDE)
+    stride = loaded.config.stride_up_to(min(view.output_stride, MIXED_STRIDE))
     at_stride = pretrained_lib.at_stride(loaded, stride)
     some = source.subset(chosen)
     batches = views.centre_view_batches(

@@ -103,9 +103,14 @@ class LassoMix(keras.layers.Layer):
         """Creates one weight a unit.
 
         Raises:
-            ValueError: the units differ in shape.
+            ValueError: there are less than two, or they differ in shape.
         """
         shapes = _shapes_by_unit(input_shape)
+        if len(shapes) < 2:
+            raise ValueError(
+                f"LassoMix needs two units of one shape or more, got {shapes}. "
+                "Leave the lasso out, or take a trunk of more units."
+            )
         if len(set(shapes.values())) != 1:
             raise ValueError(
                 "LassoMix needs units of one shape so that they can be "

@@ -9,6 +9,8 @@ stride.
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ from mtssl_tf.models import batch_norm
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
+
+# In what the layers of two strides may differ, and share a kernel.
+_SHARED_AT_WILL = {"strides", "dilation_rate", "padding"}
 
 
 class TrunkLayers(abc.ABC):
@@ -37,6 +42,24 @@ class TrunkLayers(abc.ABC):
     @abc.abstractmethod
     def _norm_layer(self, name: str) -> keras.Layer:
         """Returns the batch norm `name`."""
+
+    @abc.abstractmethod
+    def take_in(self, model: keras.Model) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the input and outputs of a model that somebody has built.
+
+        Args:
+            model: functional, with one input and a dict of outputs.
+        """
+
+    @contextlib.contextmanager
+    def as_default_dtype(self) -> Iterator[None]:
+        """Gives layers that name no dtype policy that of these layers."""
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self._dtype)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
 
     def check_complete(self):
         """Is called once all layers are applied."""
@@ -96,6 +119,10 @@ class TrunkLayers(abc.ABC):
         x = self._norm_layer(name)(x)
         return keras.layers.ReLU(name=f"{name}_relu", dtype=self._dtype)(x)
 
+    def relu(self, x: Tensor, name: str) -> Tensor:
+        """ReLU by itself, where there is no batch norm."""
+        return keras.layers.ReLU(name=name, dtype=self._dtype)(x)
+
     def max_pool(
         self, x: Tensor, name: str, pool_size: int, stride: int
     ) -> Tensor:
@@ -105,6 +132,54 @@ class TrunkLayers(abc.ABC):
             strides=stride,
             padding="same",
             data_format="channels_last",
+            dtype=self._dtype,
+            name=name,
+        )(x)
+
+    def padded_max_pool(
+        self, x: Tensor, name: str, pool_size: int, stride: int
+    ) -> Tensor:
+        """Max-pool of values from 0 on, padded with zeros on both sides alike.
+
+        "SAME" pads sides of even size on the far side only.
+        """
+        x = keras.layers.ZeroPadding2D(
+            (pool_size - 1) // 2,
+            data_format="channels_last",
+            dtype=self._dtype,
+            name=f"{name}_pad",
+        )(x)
+        return keras.layers.MaxPooling2D(
+            pool_size,
+            strides=stride,
+            data_format="channels_last",
+            dtype=self._dtype,
+            name=name,
+        )(x)
+
+    def average_pool(
+        self, x: Tensor, name: str, pool_size: int, stride: int
+    ) -> Tensor:
+        """Average pool; beyond the border there is nothing to average."""
+        return keras.layers.AveragePooling2D(
+            pool_size,
+            strides=stride,
+            padding="same",
+            data_format="channels_last",
+            dtype=self._dtype,
+            name=name,
+        )(x)
+
+    def concatenate(self, x: Tensor, y: Tensor, name: str) -> Tensor:
+        """The channels of both, those of `x` first."""
+        return keras.layers.Concatenate(name=name, dtype=self._dtype)([x, y])
+
+    def fill_channels(self, x: Tensor, channels: int, name: str) -> Tensor:
+        """Puts channels of zeros behind those of `x`, up to `channels`."""
+        # Keras pads two axes, the last ones where channels come first.
+        return keras.layers.ZeroPadding2D(
+            ((0, 0), (0, channels - x.shape[-1])),
+            data_format="channels_first",
             dtype=self._dtype,
             name=name,
         )(x)
@@ -144,6 +219,9 @@ class NewLayers(TrunkLayers):
             name=name,
         )
 
+    def take_in(self, model: keras.Model) -> tuple[Tensor, dict[str, Tensor]]:
+        return model.inputs[0], model.output
+
 
 class SharedConv2D(keras.layers.Layer):
     """Convolves with the variables of another layer.
@@ -163,8 +241,8 @@ class SharedConv2D(keras.layers.Layer):
     def __init__(
         self,
         source: keras.layers.Conv2D,
-        strides: int = 1,
-        dilation_rate: int = 1,
+        strides: int | tuple[int, int] = 1,
+        dilation_rate: int | tuple[int, int] = 1,
         padding: str = "valid",
         **kwargs,
     ):
@@ -189,7 +267,10 @@ class SharedConv2D(keras.layers.Layer):
         self.padding = padding
 
     def call(self, inputs):
-        """Convolves float [B, H, W, C_in] to [B, H', W', C_out]."""
+        """Convolves float [B, H, W, C_in] to [B, H', W', C_out].
+
+        The activation is the source's.
+        """
         # Keras casts only within a layer's own call, and has none where it
         # infers the shapes of a model inside another.
         outputs = keras.ops.conv(
@@ -200,10 +281,10 @@ class SharedConv2D(keras.layers.Layer):
             dilation_rate=self.dilation_rate,
             data_format="channels_last",
         )
-        if self.source.bias is None:
-            return outputs
-        bias = keras.ops.cast(self.source.bias, inputs.dtype)
-        return keras.ops.add(outputs, bias)
+        if self.source.bias is not None:
+            bias = keras.ops.cast(self.source.bias, inputs.dtype)
+            outputs = keras.ops.add(outputs, bias)
+        return self.source.activation(outputs)
 
 
 class SharedLayers(TrunkLayers):
@@ -245,6 +326,58 @@ class SharedLayers(TrunkLayers):
     def _norm_layer(self, name: str) -> keras.Layer:
         return self._take(name)
 
+    def take_in(self, model: keras.Model) -> tuple[Tensor, dict[str, Tensor]]:
+        # By order: who names no layer gets other names each time.
+        theirs = list(self._unused.values())
+        ours = [layer for layer in model.layers if layer.weights]
+        if len(ours) != len(theirs):
+            raise self._mismatch(
+                f"it has {len(theirs)} layers with weights where {len(ours)} "
+                "are built"
+            )
+        self._unused.clear()
+        sources = {id(our): their for our, their in zip(ours, theirs)}
+
+        def counterpart(layer: keras.Layer) -> keras.Layer:
+            if id(layer) not in sources:
+                return layer
+            return self._applied_as(layer, sources[id(layer)])
+
+        shared = keras.models.clone_model(model, clone_function=counterpart)
+        return shared.inputs[0], shared.output
+
+    def _applied_as(
+        self, layer: keras.Layer, source: keras.Layer
+    ) -> keras.Layer:
+        """Returns what computes as `layer` with the variables of `source`.
+
+        Raises:
+            ValueError: they differ in more than a convolution's stride,
+                dilation and padding.
+        """
+        if isinstance(source, SharedConv2D):
+            source = source.source
+        wanted, found = layer.get_config(), source.get_config()
+        changes = {
+            key
+            for key in wanted.keys() - {"name"}
+            if wanted[key] != found.get(key)
+        }
+        if not changes and type(layer) is type(source):
+            return source
+        if type(layer) is not keras.layers.Conv2D or changes - _SHARED_AT_WILL:
+            raise self._mismatch(
+                f"{layer.name!r} has other settings: {sorted(changes)}"
+            )
+        return SharedConv2D(
+            source,
+            strides=layer.strides,
+            dilation_rate=layer.dilation_rate,
+            padding=layer.padding,
+            dtype=self._dtype,
+            name=layer.name,
+        )
+
     def _take(self, name: str) -> keras.Layer:
         if name not in self._unused:
             raise self._mismatch(f"it has no {name!r}")
@@ -253,5 +386,5 @@ class SharedLayers(TrunkLayers):
     def _mismatch(self, found: str) -> ValueError:
         return ValueError(
             f"The model to share, {self._model_name!r}, is of another shape: "
-            f"{found}. Give both the same depth, num_units and width."
+            f"{found}. Give both the same family, depth, num_units and width."
         )

@@ -13,6 +13,7 @@ import re
 
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import resnet_v2
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -47,8 +48,9 @@ def _slim_layer(name: str) -> str:
     match = _LAYER.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"Layer {name!r} has no counterpart in TF-Slim's ResNet v2. Pass "
-            "a model from build_trunk or build_block4."
+            f"Layer {name!r} has no counterpart in TF-Slim's ResNet v2, whose "
+            "checkpoints alone are read and written. Pass a model from "
+            "build_trunk or build_block4, of trunk.family=resnet_v2."
         )
     block, unit, layer, norm = match.groups()
     slim = f"block{block}/unit_{unit}/bottleneck_v2/{layer}"
@@ -65,7 +67,7 @@ def default_scope(trunk: keras.Model) -> str:
         )
         for block in (1, 2, 3)
     )
-    for depth, num_units in model_config.UNITS_BY_DEPTH.items():
+    for depth, num_units in resnet_v2.UNITS_BY_DEPTH.items():
         if units == num_units:
             return f"resnet_v2_{depth}"
     return "resnet_v2"
@@ -108,10 +110,8 @@ def recognise_config(
     """Reads a trunk's depth and width off a checkpoint's shapes."""
     one, two, three = (_count_units(shapes, scope, b) for b in (1, 2, 3))
     num_units = (one, two, three)
-    depths = {
-        units: depth for depth, units in model_config.UNITS_BY_DEPTH.items()
-    }
-    width = _read_root_channels(shapes, scope) / model_config.ROOT_CHANNELS
+    depths = {units: depth for depth, units in resnet_v2.UNITS_BY_DEPTH.items()}
+    width = _read_root_channels(shapes, scope) / resnet_v2.ROOT_CHANNELS
     config = model_config.TrunkConfig(
         num_units=num_units, width=width, output_stride=output_stride
     )

@@ -13,6 +13,7 @@ from mtssl_tf import settings
 from mtssl_tf.data import color
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.models import config as model_config
 from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import words as words_lib
 
@@ -112,6 +113,7 @@ class Task(abc.ABC):
         """
         self.config = config
         self.contract = contract or input_contract.InputContract()
+        self.trunk = model_config.TrunkConfig()
 
     def fit(
         self, examples: Iterable[dict[str, tf.Tensor]]
@@ -160,6 +162,10 @@ class Task(abc.ABC):
     def use_facts(self, facts: Mapping[str, np.ndarray]) -> None:
         """Takes what `fit` returned."""
         del facts
+
+    def use_trunk(self, trunk: model_config.TrunkConfig) -> None:
+        """Takes the shape of the trunk that `build_head` is put on."""
+        self.trunk = trunk
 
     @property
     def smallest_side_px(self) -> int | None:

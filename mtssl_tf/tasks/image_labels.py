@@ -2,8 +2,8 @@
 
 Not a pretext task but the paper's "INet Labels" baseline (sec. 6): the full
 ResNet, block 4 and all, trained on classes, with the learning rate times 0.94
-every 2 epochs. It is a task like the others, so that it can join them and
-its run feeds every evaluation.
+every 2 epochs. It is a task like the others, so that it can join them and its
+run feeds every evaluation. Other families of trunks bring their own block 4.
 
 Ours: the augmentation, which is that of the linear evaluation (translation
 and colour) plus mirroring, and RMSProp in common with the other tasks.
@@ -23,7 +23,6 @@ from mtssl_tf.data import inception_augmentation
 from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
-from mtssl_tf.models import config as model_config
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
@@ -35,8 +34,6 @@ _NUM_PICTURES = "num_pictures"
 # ImageNet's; stand in until the source is read, as in a dry run.
 _NUM_CLASSES_UNREAD = 1000
 _NUM_PICTURES_UNREAD = 1_281_167
-# Channels of a trunk of full width where block 3 ends.
-_FULL_WIDTH_CHANNELS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,12 +187,13 @@ class ImageLabels(base.Task):
         from mtssl_tf.models import trunk
 
         block4 = trunk.build_block4(
-            model_config.TrunkConfig(
-                width=features.shape[-1] / _FULL_WIDTH_CHANNELS,
+            dataclasses.replace(
+                self.trunk,
                 output_stride=self.config.output_stride,
                 bn_decay=self.config.bn_decay,
             ),
             dtype=heads.dtype_policy(features.dtype),
+            channels=features.shape[-1],
         )
         x = heads.average(block4(features))  # [B, 2C]
         return heads.logits(x, self.num_classes)

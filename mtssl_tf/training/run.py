@@ -186,6 +186,7 @@ def build_states(
     shared = task_model.TrunkAtStrides(config.trunk, dtype)
     states = {}
     for name, task in tasks.items():
+        task.use_trunk(config.trunk)
         mix = None
         if config.train.use_lasso:
             mix = lasso_mix.LassoMix(

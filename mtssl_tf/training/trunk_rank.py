@@ -60,7 +60,8 @@ class TrunkRank:
     def _build_extract(self) -> Callable[[tf.Tensor], tf.Tensor]:
         config = self._run.config
         at_stride = dataclasses.replace(
-            config.trunk, output_stride=self._view.output_stride
+            config.trunk,
+            output_stride=config.trunk.stride_up_to(self._view.output_stride),
         )
         trunk = trunk_lib.build_trunk(at_stride, share=self._run.trunk)
         return vectors_lib.build_vectors(

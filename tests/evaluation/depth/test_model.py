@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_families
 
 from evaluation.depth import config as depth_config
 from evaluation.depth import model as model_lib
 from evaluation.depth import training as training_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import families
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk as trunk_lib
 
@@ -101,3 +103,20 @@ def test_paper_s_size_takes_a_training_step():
         )
     assert np.isfinite(loss) and training.step == 2
     assert np.any(trunk.get_layer("conv1").kernel.numpy() != before)
+
+
+@pytest.mark.parametrize("lasso", [None, model_config.LassoConfig()])
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_every_family_of_trunks_predicts_depth(name, lasso):
+    trunk = trunk_lib.build_trunk(tiny_families.CONFIGS[name])
+    model = model_lib.build_depth_model(trunk, (8, 6, 4), 0.95, 2.5, lasso)
+    # Sides that no stride divides.
+    assert model(np.zeros((1, 38, 50, 3), np.float32)).shape == (1, 19, 25)
+    pictures = tf.random.stateless_normal((2, 64, 64, 3), (1, 2)) * 60.0
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(pictures, training=True) - 1.0))
+    gradients = tape.gradient(
+        loss, [v.value for v in trunk.trainable_variables]
+    )
+    assert all(gradient is not None for gradient in gradients)
+    assert np.isfinite([float(tf.norm(each)) for each in gradients]).all()

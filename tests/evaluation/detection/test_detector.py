@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_families
 
 from evaluation import fine_tuning
 from evaluation.detection import batches as batches_lib
@@ -20,6 +21,7 @@ from evaluation.detection import voc_data
 from evaluation.detection import voc_picture
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import families
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.models import trunk as trunk_lib
@@ -368,3 +370,23 @@ def test_the_papers_size_trains_and_tests_one_step(pictures):
         input_contract.InputContract().means_rgb,
     )
     assert len(found.scores) <= protocol.max_detections
+
+
+@pytest.mark.parametrize("use_lasso", [False, True])
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_every_family_of_trunks_is_trained_to_detect(name, use_lasso, batches):
+    protocol = dataclasses.replace(
+        _PROTOCOL, use_lasso=use_lasso, warmup_steps=0
+    )
+    pretrained = pretrained_lib.load_pretrained(
+        "random", 16, tiny_families.CONFIGS[name]
+    )
+    before = pretrained.trunk.get_weights()
+    detector = run.build_detector(pretrained, protocol, batches)
+    training = training_lib.DetectorTraining(detector, protocol, seed=0)
+    losses = training.run_step(batches.at(0))
+    assert np.isfinite(list(losses.values())).all()
+    kernel = next(v.path for v in pretrained.trunk.weights)
+    after = pretrained.trunk.get_weights()
+    assert not np.array_equal(before[0], after[0]), kernel
+    assert (detector.mix is not None) == use_lasso

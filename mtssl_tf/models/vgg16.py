@@ -1,0 +1,112 @@
+"""VGG-16 (Simonyan and Zisserman 2015, configuration D): no shortcuts.
+
+The units are the convolutions of stages 4 and 5, before their ReLU, as a
+ResNet's units are raw sums: six, of one number of channels. The paper's
+section 7 asks for trunks whose layers are less alike; nothing carries a layer
+of these past the next one. Those of stage 4 are pooled as what follows them
+is, so that all have one size. Ours; the last of stage 5 alone is what VGG's
+users read.
+
+It is `keras.applications.VGG16` without its top, and has its weights. Two
+things differ. Pools round sides up, Keras's down: the same where a side
+divides by 32. And output strides below 32 are `output_stride`'s, as in
+DeepLab (Chen et al. 2015): a pool that may not stride moves by one place, and
+what follows dilates.
+
+There is no batch norm: `bn_decay` and `bn_epsilon` are not read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mtssl_tf.lazy_imports import keras
+from mtssl_tf.models import family as family_lib
+
+if TYPE_CHECKING:
+    from keras import KerasTensor as Tensor
+
+    from mtssl_tf.models import layers as layers_lib
+
+_STAGE_CHANNELS = (64, 128, 256, 512, 512)  # paper's table 1, D
+_FIRST_STAGE_OF_UNITS = 4
+_BLOCK4_STRIDES = (16, 32)
+
+
+def _build_units(
+    shape: family_lib.Shape, layers: layers_lib.TrunkLayers
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Builds five stages; returns the convolutions of the last two.
+
+    At output stride 32 the last one is pooled, as what follows VGG is.
+    """
+    image = keras.Input((None, None, 3), name="image", dtype="float32")
+    x = image
+    stride, rate = 1, 1
+    units: dict[str, Tensor] = {}
+    stages = zip(shape.units_per_block, _STAGE_CHANNELS, strict=True)
+    for stage, (count, channels) in enumerate(stages, start=1):
+        pool = 1 if stride == shape.output_stride else 2
+        is_last_stage = stage == len(_STAGE_CHANNELS)
+        for number in range(1, count + 1):
+            name = f"conv{stage}_{number}"
+            x = layers.conv(x, name, int(channels * shape.width), 3, rate=rate)
+            is_last = number == count
+            if stage >= _FIRST_STAGE_OF_UNITS:
+                unit = x
+                if not is_last_stage or (is_last and pool == 2):
+                    unit = layers.max_pool(x, f"{name}_pool", 2, pool)
+                units[f"unit_{len(units) + 1:02d}"] = unit
+                if is_last:
+                    x = unit  # a pool and ReLU may change places
+            elif is_last:
+                x = layers.max_pool(x, f"{name}_pool", 2, pool)
+            if not (is_last and is_last_stage):
+                x = layers.relu(x, f"{name}_relu")
+        stride *= pool
+        rate *= 2 // pool
+    return image, units
+
+
+def _build_block4(
+    shape: family_lib.Shape,
+    features: Tensor,
+    first_stride: int,
+    layers: layers_lib.TrunkLayers,
+) -> Tensor:
+    """Builds fc6 and fc7 as convolutions, [B, h, w, C] to [B, h', w', 2 * C].
+
+    Not VGG's own, which take 120 million weights and one size of picture, but
+    DeepLab's (Chen et al. 2015): 3 x 3 and 1 x 1, with 1024 channels.
+    """
+    if shape.output_stride not in _BLOCK4_STRIDES:
+        raise ValueError(
+            "What follows VGG-16 (for labels and detection) reads output "
+            f"stride {' or '.join(map(str, _BLOCK4_STRIDES))}, got "
+            f"output_stride={shape.output_stride}."
+        )
+    channels = 2 * features.shape[-1]
+    x, rate = features, 1
+    if shape.output_stride == 16:
+        x = layers.max_pool(x, "pool5", 2, first_stride)
+        rate = 2 // first_stride
+    x = layers.relu(x, "pool5_relu")
+    x = layers.relu(layers.conv(x, "fc6", channels, 3, rate=rate), "fc6_relu")
+    return layers.relu(layers.conv(x, "fc7", channels, 1), "fc7_relu")
+
+
+FAMILY = family_lib.Family(
+    title="VGG-16",
+    units_are=(
+        "the convolutions of stages 4 and 5, shallowest first, those of stage "
+        "4\nbehind its pool. The last one is the representation. ReLU is not "
+        "in it"
+    ),
+    output_strides=(8, 16, 32),
+    build_units=_build_units,
+    build_block4=_build_block4,
+    num_units={16: (2, 2, 3, 3, 3)},  # paper's table 1, D
+    default_depth=16,
+    width_parts=_STAGE_CHANNELS[0],
+    unit_channels=lambda shape: int(_STAGE_CHANNELS[-1] * shape.width),
+)
