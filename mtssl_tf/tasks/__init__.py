@@ -8,6 +8,7 @@ from mtssl_tf.tasks.exemplar import Exemplar
 from mtssl_tf.tasks.image_labels import ImageLabels
 from mtssl_tf.tasks.motion_segmentation import MotionSegmentation
 from mtssl_tf.tasks.relative_position import RelativePosition
+from mtssl_tf.tasks.rotation import Rotation
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
         Exemplar,
         MotionSegmentation,
         ImageLabels,
+        Rotation,
     )
 }
 
