@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mtssl_tf.tasks.base import Task
 from mtssl_tf.tasks.colorization import Colorization
+from mtssl_tf.tasks.contrastive import Contrastive
 from mtssl_tf.tasks.exemplar import Exemplar
 from mtssl_tf.tasks.image_labels import ImageLabels
 from mtssl_tf.tasks.motion_segmentation import MotionSegmentation
@@ -19,6 +20,7 @@ TASKS: dict[str, type[Task]] = {
         MotionSegmentation,
         ImageLabels,
         Rotation,
+        Contrastive,
     )
 }
 
