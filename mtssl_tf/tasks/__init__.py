@@ -10,6 +10,7 @@ from mtssl_tf.tasks.image_labels import ImageLabels
 from mtssl_tf.tasks.motion_segmentation import MotionSegmentation
 from mtssl_tf.tasks.relative_position import RelativePosition
 from mtssl_tf.tasks.rotation import Rotation
+from mtssl_tf.tasks.vicreg import VICReg
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -21,6 +22,7 @@ TASKS: dict[str, type[Task]] = {
         ImageLabels,
         Rotation,
         Contrastive,
+        VICReg,
     )
 }
 
