@@ -7,6 +7,7 @@ from mtssl_tf.tasks.colorization import Colorization
 from mtssl_tf.tasks.contrastive import Contrastive
 from mtssl_tf.tasks.exemplar import Exemplar
 from mtssl_tf.tasks.image_labels import ImageLabels
+from mtssl_tf.tasks.inpainting import Inpainting
 from mtssl_tf.tasks.jigsaw import Jigsaw
 from mtssl_tf.tasks.motion_segmentation import MotionSegmentation
 from mtssl_tf.tasks.relative_position import RelativePosition
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Task]] = {
         Contrastive,
         VICReg,
         Jigsaw,
+        Inpainting,
     )
 }
 
