@@ -6,6 +6,7 @@ from mtssl_tf.tasks.base import Task
 from mtssl_tf.tasks.colorization import Colorization
 from mtssl_tf.tasks.contrastive import Contrastive
 from mtssl_tf.tasks.exemplar import Exemplar
+from mtssl_tf.tasks.frame_order import FrameOrder
 from mtssl_tf.tasks.image_labels import ImageLabels
 from mtssl_tf.tasks.inpainting import Inpainting
 from mtssl_tf.tasks.jigsaw import Jigsaw
@@ -27,6 +28,7 @@ TASKS: dict[str, type[Task]] = {
         VICReg,
         Jigsaw,
         Inpainting,
+        FrameOrder,
     )
 }
 
