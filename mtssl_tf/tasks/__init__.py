@@ -11,6 +11,7 @@ from mtssl_tf.tasks.image_labels import ImageLabels
 from mtssl_tf.tasks.inpainting import Inpainting
 from mtssl_tf.tasks.jigsaw import Jigsaw
 from mtssl_tf.tasks.motion_segmentation import MotionSegmentation
+from mtssl_tf.tasks.odd_one_out import OddOneOut
 from mtssl_tf.tasks.relative_position import RelativePosition
 from mtssl_tf.tasks.rotation import Rotation
 from mtssl_tf.tasks.vicreg import VICReg
@@ -29,6 +30,7 @@ TASKS: dict[str, type[Task]] = {
         Jigsaw,
         Inpainting,
         FrameOrder,
+        OddOneOut,
     )
 }
 
