@@ -97,7 +97,7 @@ def _work(values: flags.FlagValues) -> None:
     from mtssl_tf.checkup import checkup
     from mtssl_tf.checkup import findings
 
-    found = checkup.check(config, values.share, pretraining.pretext_tasks())
+    found = checkup.check(config, values.share, pretraining.default_tasks())
     print(findings.as_text(found))
     if out is not None:
         text = json.dumps(findings.as_json(found), indent=1)
@@ -116,7 +116,7 @@ def _config(values: flags.FlagValues) -> config_lib.RunConfig:
         )
     usual = [
         name
-        for name in pretraining.pretext_tasks()
+        for name in pretraining.default_tasks()
         if named[tasks_lib.find_task(name).source]
     ]
     return pretraining.build_config(

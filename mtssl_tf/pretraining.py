@@ -65,7 +65,7 @@ def pretrain(
 
     Args:
         workdir: run directory: checkpoints, metrics, TensorBoard's files.
-        tasks: names in `mtssl_tf.TASKS`; None takes all that need no labels.
+        tasks: names in `mtssl_tf.TASKS`; None takes the paper's four.
         images: what the flag takes (docs/data.md). With neither images nor
             videos: the built-in sample set.
         videos: a folder of video files and of folders of numbered frames.
@@ -111,7 +111,7 @@ def pretrain(
             "process. Use tf.config.threading before TensorFlow's first use."
         )
     config = build_config(
-        list(tasks) if tasks is not None else pretext_tasks(),
+        list(tasks) if tasks is not None else default_tasks(),
         preset,
         recipe=recipe,
         images=os.fspath(images),
@@ -156,9 +156,17 @@ def pretrain(
     return pretrained.load_trunk(folder)
 
 
-def pretext_tasks() -> list[str]:
-    """Returns the names of the tasks that need no labels."""
-    return [name for name, task in tasks_lib.TASKS.items() if task.is_pretext]
+def default_tasks() -> list[str]:
+    """Returns the tasks that are trained where none is named.
+
+    They are the paper's pretext tasks: those that need no labels and that its
+    tables have an abbreviation for.
+    """
+    return [
+        name
+        for name, task in tasks_lib.TASKS.items()
+        if task.is_pretext and task.abbreviation
+    ]
 
 
 def build_config(

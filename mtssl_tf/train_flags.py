@@ -20,7 +20,7 @@ FLAGS = flags.FlagValues()  # the command's, apart from any other program's
 
 TASKS = flags.DEFINE_list(
     "tasks",
-    pretraining.pretext_tasks(),
+    pretraining.default_tasks(),
     f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
     flag_values=FLAGS,
 )

@@ -115,8 +115,15 @@ def test_modules_are_imported_and_not_names():
 
 
 def _spellings(task: str) -> re.Pattern[str]:
-    """Matches a task's name in any form: words, class, flag, broken line."""
-    return re.compile(r"[\W_]*".join(task.split("_")), re.IGNORECASE)
+    """Matches a task's name in any form: words, class, flag, broken line.
+
+    A name that is one word of the language may be part of a longer one
+    (`MAX_ROTATION`) and the name of another function's argument.
+    """
+    words = task.split("_")
+    if len(words) > 1:
+        return re.compile(r"[\W_]*".join(words), re.IGNORECASE)
+    return re.compile(rf"(?<!\w){task}(?![\w=])|{task.title()}(?![a-z_])")
 
 
 @pytest.mark.parametrize("task", tasks.TASKS)
@@ -127,6 +134,20 @@ def test_only_a_tasks_own_file_and_the_registry_speak_its_name(task):
         if module not in own:
             found = pattern.search(path.read_text())
             assert not found, (module, found)
+
+
+def test_a_name_of_one_word_is_found_where_it_is_a_task():
+    pattern = _spellings("rotation")
+    for text in (
+        'name == "rotation"',
+        "tasks.rotation.Rotation",
+        "RotationConfig",
+        "--set=rotation.crop_px=64",
+        "the rotation task",
+    ):
+        assert pattern.search(text), text
+    for text in ("MAX_ROTATION", "max_rotation_deg", "ticks(rotation=90)"):
+        assert not pattern.search(text), text
 
 
 def test_a_name_is_found_in_every_form():

@@ -76,7 +76,7 @@ def plan(
     by_group: dict[str, list[Measurement]] = {
         "input": [(measure_input.measure, (_PRESETS, images, 3))],
         "step": [
-            (step_over_bare, (name,)) for name in pretraining.pretext_tasks()
+            (step_over_bare, (name,)) for name in pretraining.default_tasks()
         ]
         + [(trunk_over_slim, ())],
         "memory": [(remat, ())],
@@ -154,7 +154,7 @@ def table(figures: Figures) -> str:
 def _largest_task() -> str:
     """Returns the task with the smallest output stride."""
     return min(
-        pretraining.pretext_tasks(),
+        pretraining.default_tasks(),
         key=lambda name: (
             tasks_lib.TASKS[name].presets[_STEP_PRESET].output_stride
         ),

@@ -289,7 +289,7 @@ class MetricsLines(Target):
 
 def config_json() -> bytes:
     """Returns the settings of a small run."""
-    config = config_lib.preset_config("tiny", pretraining.pretext_tasks())
+    config = config_lib.preset_config("tiny", pretraining.default_tasks())
     return config_lib.to_json(config, version="0", command="c").encode()
 
 

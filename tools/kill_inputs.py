@@ -42,7 +42,7 @@ def build(folder: pathlib.Path) -> None:
 
 def _make_costs(path: pathlib.Path) -> None:
     """Writes that a step of any task costs a hundredth of an hour."""
-    config = config_lib.preset_config("tiny", pretraining.pretext_tasks())
+    config = config_lib.preset_config("tiny", pretraining.default_tasks())
     cost_table.save(path, config, "none", dict.fromkeys(config.tasks, 36.0))
 
 

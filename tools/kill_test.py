@@ -41,7 +41,7 @@ from tools import scenarios
 RESULT_FILE = "kills.json"
 _PYTHON = sys.executable
 _TIMEOUT_S = 900.0
-_TASKS = pretraining.pretext_tasks()
+_TASKS = pretraining.default_tasks()
 _SMALL = (
     "--set=trunk.num_units=(1,1,2)",
     "--set=trunk.width=0.125",

@@ -84,7 +84,7 @@ def measure(
         try:
             os.sched_setaffinity(0, {min(cores)})
             for preset in presets:
-                for task in pretraining.pretext_tasks():
+                for task in pretraining.default_tasks():
                     config = _config(preset, task, images, samples, folder)
                     found[f"input/{preset}/{task}"] = _over_bare_decode(
                         config, task, num_rounds
@@ -94,7 +94,7 @@ def measure(
         preset, kind = _TWO_THREADS
         first = next(
             task
-            for task in pretraining.pretext_tasks()
+            for task in pretraining.default_tasks()
             if tasks_lib.TASKS[task].source == kind
         )
         config = _config(preset, first, images, samples, folder)

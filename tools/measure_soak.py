@@ -92,7 +92,7 @@ def measure(
         every: steps between two looks.
         assignments: further settings, 'section.key=value'.
     """
-    names = pretraining.pretext_tasks()
+    names = pretraining.default_tasks()
     config = config_lib.override(
         config_lib.preset_config("tiny", names),
         f"train.steps={num_steps}",

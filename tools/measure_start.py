@@ -112,7 +112,7 @@ def listing_times(
         make_tree(folder / "tree", num_files)
         of_pictures = [
             name
-            for name in pretraining.pretext_tasks()
+            for name in pretraining.default_tasks()
             if tasks.TASKS[name].source == "images"
         ]
         config = config_lib.override(

@@ -74,15 +74,21 @@ class OneFrame:
         seed: int,
         skipped: skipped_lib.SkippedExamples,
         smallest_side_px: int | None = None,
+        num_frames: int = 1,
     ) -> tf.data.Dataset:
         """Returns the frame at each position, as `VideoSource` does."""
-        return positions.map(
-            lambda position: {
-                "image": tf.constant(self._frame),
+
+        def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
+            image = tf.constant(self._frame)
+            frames = {"frames": tf.stack([image] * num_frames)}
+            return {
+                "image": image,
                 "moving": tf.zeros([*self._frame.shape[:2], 1], tf.uint8),
                 "position": position,
+                **(frames if num_frames > 1 else {}),
             }
-        )
+
+        return positions.map(example)
 
     def close(self) -> None:
         """Does nothing."""

@@ -138,6 +138,7 @@ class PictureSource:
         seed: int,
         skipped: skipped_lib.SkippedExamples,
         smallest_side_px: int | None = None,
+        num_frames: int = 1,
     ) -> tf.data.Dataset:
         """Returns the decoded picture at each position.
 
@@ -146,6 +147,10 @@ class PictureSource:
             seed: the run's seed.
             skipped: gets the names of the pictures that could not be used.
             smallest_side_px: as `Source` has it.
+            num_frames: 1: a picture has no more.
+
+        Raises:
+            ValueError: `num_frames` is above 1.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [],
@@ -153,6 +158,8 @@ class PictureSource:
             `num_pictures`, int64 [], of the source. Where it has no classes,
             K is 0 and `class` is -1.
         """
+        if num_frames != 1:
+            raise ValueError(f"A picture has one frame, not {num_frames}.")
 
         def give_up(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             message = (

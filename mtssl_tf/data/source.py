@@ -45,6 +45,7 @@ class Source(Protocol):
         seed: int,
         skipped: skipped_lib.SkippedExamples,
         smallest_side_px: int | None = None,
+        num_frames: int = 1,
     ) -> tf.data.Dataset:
         """Returns the example at each position, undistorted.
 
@@ -60,6 +61,7 @@ class Source(Protocol):
             smallest_side_px: the short side that is needed; what is larger
                 may come at a half, a quarter or an eighth of its size. None
                 takes everything as it is.
+            num_frames: that examples of clips show; pictures show one.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `position`, int64 [], and

@@ -1,4 +1,6 @@
-"""A stream of single video frames, each with the mask of what moves next.
+"""A stream of video frames, each with the mask of what moves next.
+
+An example shows one frame, or a few of one part in the order of time.
 
 Labels come from the clip itself (`mtssl_tf.motion`). Clips are labelled in
 parts of about a second, kept in a cache on disk: a part when a batch needs it,
@@ -78,6 +80,7 @@ class VideoSource:
         seed: int,
         skipped: skipped_lib.SkippedExamples,
         smallest_side_px: int | None = None,
+        num_frames: int = 1,
     ) -> tf.data.Dataset:
         """Returns a frame with its motion mask for each position.
 
@@ -89,27 +92,34 @@ class VideoSource:
             positions: int64 [] positions in the order of `seed`.
             seed: the run's seed.
             skipped: gets the names of the clips that could not be used.
+            smallest_side_px: not used: clips are labelled at one size.
+            num_frames: of a clip that each example shows, as far apart from
+                each other as a part allows, and alike.
 
         Returns:
             dicts of `image`, uint8 [H, W, 3] RGB, `moving`, uint8 [H, W, 1]
-            of 0 and 255, and `position`, int64 [].
+            of 0 and 255, and `position`, int64 []; where `num_frames` is
+            above 1 also `frames`, uint8 [num_frames, H, W, 3], of which
+            `image` is the first.
         """
-        finder = _PartFinder(self, seed, skipped)
+        finder = _PartFinder(self, seed, skipped, num_frames)
         reader = _FrameReader(finder, positions, order.lookup(len(self), seed))
 
         def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
             fraction = tf.random.stateless_uniform(
                 [], order.example_seed(position, seed)
             )
-            image, moving = tf.numpy_function(
+            frames, moving = tf.numpy_function(
                 reader.read,
                 [position, fraction],
                 [tf.uint8, tf.uint8],
             )
+            frames = tf.ensure_shape(frames, [num_frames, None, None, 3])
             return {
-                "image": tf.ensure_shape(image, [None, None, 3]),
+                "image": frames[0],
                 "moving": tf.ensure_shape(moving, [None, None, 1]),
                 "position": position,
+                **({"frames": frames} if num_frames > 1 else {}),
             }
 
         return positions.map(load, tf.data.AUTOTUNE, deterministic=True)
@@ -161,8 +171,10 @@ class _PartFinder:
         source: VideoSource,
         seed: int,
         skipped: skipped_lib.SkippedExamples,
+        num_frames: int,
     ) -> None:
         self.source, self._seed, self._skipped = source, seed, skipped
+        self.num_frames = num_frames
         self._opened: dict[int, parts_lib.IndexedClip | None] = {}
         self._parts: dict[int, tuple[parts_lib.Part, ...]] = {}
         self._lock = threading.Lock()
@@ -188,10 +200,10 @@ class _PartFinder:
     def find(self, position: int, index: int) -> entry_lib.Entry | None:
         """Returns the part that a position uses of its clip.
 
-        Where it has no usable frame, it is another one of the clip.
+        Where it has too few usable frames, it is another one of the clip.
 
         Returns:
-            The part with at least a frame, or None if there is none.
+            A part with `num_frames` frames, or None if there is none.
         """
         clip = self._open(index)
         if clip is None:
@@ -200,10 +212,15 @@ class _PartFinder:
         for number in self._numbers(position, index):
             part = self._parts[index][number]
             entry = self.source.labeller.labelled(clip, part)
-            if entry.names:
+            if len(entry.names) >= self.num_frames:
                 return entry
             problem = entry.problem or problem
         reason = "motion cannot be told in any frame of this clip"
+        if self.num_frames > 1:
+            reason = (
+                f"no part of this clip has {self.num_frames} frames in which "
+                "motion can be told: it is too short, or cannot be followed"
+            )
         self._skipped.add(
             clip.clip.name, f"{reason}; {problem}" if problem else reason
         )
@@ -276,14 +293,18 @@ class _FrameReader:
     def read(
         self, position: np.int64, fraction: np.float32
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a frame and mask of the position's clip.
+        """Returns frames of the position's clip, and the mask of the first.
 
-        Where that has no usable frame, they are of the clip of the first
-        position after it whose clip has one.
+        Where that has too few usable frames, they are of the clip of the
+        first position after it whose clip has enough.
 
         Args:
             position: in the order of the source.
-            fraction: which frame, in [0, 1) of the part's labelled ones.
+            fraction: where to begin, in [0, 1) of the part's labelled frames
+                that leave room for the others.
+
+        Returns:
+            uint8 [num_frames, H, W, 3] and uint8 [H, W, 1].
         """
         first = int(position)
         self._ahead.note(first)
@@ -293,8 +314,13 @@ class _FrameReader:
                 pair = self._read_clip(place, self._clip_at(place), fraction)
                 if pair is not None:
                     return pair
+        usable = (
+            "usable frame"
+            if self._finder.num_frames == 1
+            else f"part with {self._finder.num_frames} usable frames"
+        )
         raise ValueError(
-            f"No usable frame in {_MAX_ATTEMPTS} clips of "
+            f"No {usable} in {_MAX_ATTEMPTS} clips of "
             f"{self._finder.source.description} in a row; the log names each."
         )
 
@@ -303,11 +329,31 @@ class _FrameReader:
     ) -> tuple[np.ndarray, np.ndarray] | None:
         cache = self._finder.source.labeller.cache
         while entry := self._finder.find(position, index):
-            pair = labelled_frame.load(
-                entry.files(int(fraction * len(entry.names)))
-            )
-            if pair is not None:
-                return pair
+            loaded = [
+                labelled_frame.load(entry.files(number))
+                for number in _frame_numbers(
+                    len(entry.names), self._finder.num_frames, fraction
+                )
+            ]
+            found = [pair for pair in loaded if pair is not None]
+            if len(found) == len(loaded):
+                return np.stack([frame for frame, _ in found]), found[0][1]
             # Damaged, or dropped by another process to stay within the bound.
             cache.drop(entry.folder.name)
         return None
+
+
+def _frame_numbers(
+    num_there: int, num_frames: int, fraction: np.float32
+) -> list[int]:
+    """Returns which of a part's frames to show, evenly apart.
+
+    Args:
+        num_there: frames of the part, at least `num_frames`.
+        num_frames: how many to show.
+        fraction: where to begin, in [0, 1) of the room that is left.
+    """
+    apart = max((num_there - 1) // max(num_frames - 1, 1), 1)
+    room = num_there - (num_frames - 1) * apart
+    first = int(fraction * room)
+    return [first + number * apart for number in range(num_frames)]

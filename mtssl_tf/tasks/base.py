@@ -71,7 +71,8 @@ class Task(abc.ABC):
     Attributes:
         name: as in `--tasks`.
         source: 'images' or 'videos'.
-        abbreviation: in the paper's tables; '' where it has none.
+        abbreviation: in the paper's tables; '' where it has none, and then
+            the task is trained only where `--tasks` names it.
         words: what reports say of it.
         Config: its options, a `TaskConfig`.
         presets: preset name -> its options at that scale.
@@ -82,8 +83,9 @@ class Task(abc.ABC):
         side_setting: the option that says to which short side, in pixels,
             pictures are scaled before views are cut, at most.
         learns_from_color: whether a grey picture teaches it nothing.
-        is_pretext: whether it needs no labels; only such tasks are trained
-            where `--tasks` is absent.
+        num_frames: frames of one clip that an example of videos shows.
+        is_pretext: whether it needs no labels; one that needs some is trained
+            only where `--tasks` names it, too.
     """
 
     name: ClassVar[str]
@@ -97,6 +99,7 @@ class Task(abc.ABC):
     compares_examples: ClassVar[bool] = False
     side_setting: ClassVar[str | None] = None
     learns_from_color: ClassVar[bool] = False
+    num_frames: ClassVar[int] = 1
     is_pretext: ClassVar[bool] = True
 
     def __init__(
@@ -191,6 +194,9 @@ class Task(abc.ABC):
         Args:
             example: `image`, uint8 [H, W, 3] RGB; from videos also `moving`,
                 uint8 [H, W, 1], 255 where something moves and 0 elsewhere;
+                and where `num_frames` is above 1 `frames`, uint8
+                [num_frames, H, W, 3], in the order of time, of which `image`
+                is the first;
                 from images also `class_names`, string [K], `class`, int32 [],
                 which is -1 where K is 0, and `num_pictures`, int64 [], of
                 those that are trained on.
@@ -311,8 +317,9 @@ class Task(abc.ABC):
 
 
 def _of_any_size(value: Any) -> tf.TensorSpec:
-    """Returns the type of a value; of a picture [H, W, C] with any H and W."""
+    """Returns the type of a value; of pictures [..., H, W, C] with any H, W."""
     spec = tf.TensorSpec.from_tensor(tf.convert_to_tensor(value))
-    if spec.shape.rank != 3:
+    if spec.shape.rank < 3:
         return spec
-    return tf.TensorSpec([None, None, spec.shape[-1]], spec.dtype)
+    *ahead, _, _, channels = spec.shape
+    return tf.TensorSpec([*ahead, None, None, channels], spec.dtype)

@@ -21,6 +21,10 @@ def views_shape(task: base.Task) -> tuple[int, int, int, int]:
         "class_names": tf.TensorSpec([None], tf.string),
         "num_pictures": tf.TensorSpec([], tf.int64),
     }
+    if task.num_frames > 1:
+        example["frames"] = tf.TensorSpec(
+            [task.num_frames, None, None, 3], tf.uint8
+        )
     traced = tf.function(task.cut, autograph=False).get_concrete_function(
         example, tf.TensorSpec([2], tf.int32)
     )
@@ -88,7 +92,9 @@ def build_batches(
     positions = tf.data.Dataset.range(
         num_positions // patches // num_parts
     ).map(position_in_part)
-    examples = source.stream(positions, seed, skipped, task.smallest_side_px)
+    examples = source.stream(
+        positions, seed, skipped, task.smallest_side_px, task.num_frames
+    )
     if patches > 1:
         examples = examples.flat_map(repeat)
     return (

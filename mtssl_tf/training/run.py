@@ -242,7 +242,11 @@ def _load_or_fit_facts(
         # Only once the first one is asked for: some tasks ask for none.
         positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
         stream = source.stream(
-            positions, config.train.seed, skipped, task.smallest_side_px
+            positions,
+            config.train.seed,
+            skipped,
+            task.smallest_side_px,
+            task.num_frames,
         )
         yield from source_lib.iterate(stream.prefetch(tf.data.AUTOTUNE), source)
 

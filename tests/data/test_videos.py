@@ -214,3 +214,54 @@ def test_folders_without_clips_are_named(tmp_path):
     ):
         with pytest.raises(error, match=str(folder)):
             videos.open_videos(str(folder), motion.MotionConfig(), tmp_path, 96)
+
+
+def _frames_stream(source, num_positions, num_frames, skipped):
+    positions = tf.data.Dataset.range(num_positions)
+    return list(source.stream(positions, 0, skipped, num_frames=num_frames))
+
+
+def test_frames_of_a_clip_come_in_the_order_of_time(tmp_path):
+    # Every frame is brighter than the one before.
+    frames, _ = motion_clips.panning_clip(60, size=(48, 64), object_px=0.02)
+    light = np.linspace(0.5, 1, len(frames))[:, None, None, None]
+    folder = tmp_path / "clips"
+    motion_clips.save_frames(folder / "one", (frames * light).astype(np.uint8))
+    source = _open(folder, tmp_path)
+    starts = set()
+    for example in _frames_stream(source, 12, 6, skipped_lib.SkippedExamples()):
+        assert example["frames"].shape == (6, 48, 64, 3)
+        np.testing.assert_array_equal(example["frames"][0], example["image"])
+        brightness = example["frames"].numpy().mean(axis=(1, 2, 3))
+        assert (np.diff(brightness) > 0).all()
+        starts.add(brightness[0])
+    assert len(starts) > 4
+    source.close()
+
+
+def test_frames_are_evenly_apart_and_use_the_whole_part():
+    assert videos._frame_numbers(32, 8, np.float32(0.0)) == list(
+        range(0, 29, 4)
+    )
+    assert videos._frame_numbers(32, 8, np.float32(0.99)) == list(
+        range(3, 32, 4)
+    )
+    assert videos._frame_numbers(8, 8, np.float32(0.99)) == list(range(8))
+    # One frame is any of them.
+    assert videos._frame_numbers(5, 1, np.float32(0.99)) == [4]
+    assert videos._frame_numbers(1, 1, np.float32(0.99)) == [0]
+
+
+def test_clips_too_short_for_the_frames_are_named(tmp_path):
+    frames, _ = motion_clips.panning_clip(14, size=(48, 64))
+    folder = tmp_path / "clips"
+    motion_clips.save_frames(folder / "short", frames)
+    source = _open(folder, tmp_path)
+    skipped = skipped_lib.SkippedExamples()
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="No part with 8 usable frames"
+    ):
+        _frames_stream(source, 1, 8, skipped)
+    ((name, reason),) = skipped.items()
+    assert name == "short" and "no part of this clip has 8 frames" in reason
+    source.close()

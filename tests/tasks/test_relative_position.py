@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mtssl_tf.data import drop_colors
 from mtssl_tf.data import order
 from mtssl_tf.tasks import relative_position
 
@@ -110,7 +111,7 @@ def test_dropped_colours_leave_one_channel_and_noise():
     random = np.random.default_rng(0)
     patches = random.uniform(50, 200, (30, 2, 32, 32, 3)).astype(np.float32)
     seeds = tf.stack([_seed(position) for position in range(30)])
-    dropped = relative_position.drop_colors(tf.constant(patches), seeds)
+    dropped = drop_colors.drop_colors(tf.constant(patches), seeds)
     kept = []
     for patch, out in zip(
         patches.reshape(60, 32, 32, 3), dropped.numpy().reshape(60, 32, 32, 3)

@@ -148,7 +148,7 @@ def test_an_embedding_that_collapses_is_named():
 def test_only_embeddings_collapse():
     for kind in tasks.TASKS.values():
         task = kind(kind.presets["tiny"])
-        means = {"loss": 1.0, "negative_cosine": 1.0}
+        means = {"loss": 1.0, "negative_cosine": 1.0, "deviation": 0.0}
         is_embedding = kind.compares_examples
         assert task.has_collapsed(means) == is_embedding
 
