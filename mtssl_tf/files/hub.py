@@ -49,7 +49,7 @@ def upload(folder: pathlib.Path, place: str) -> None:
     except Exception as error:  # of the hub's own, and of its HTTP client
         raise OSError(
             f"{place} could not be written: {error_text.first_line(error)}"
-        ) from (error)
+        ) from error
 
 
 def download(place: str) -> pathlib.Path:

@@ -7,12 +7,12 @@ entry has a copy of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 import contextlib
 import os
 import pathlib
 
-FOLDER = "frames"
+_FOLDER = "frames"
 
 
 class FramePool:
@@ -22,7 +22,7 @@ class FramePool:
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder / FOLDER
+        self._folder = folder / _FOLDER
 
     def put(
         self,
@@ -78,7 +78,7 @@ class FramePool:
     def sweep(self) -> int:
         """Takes out what no entry shows; returns the bytes of the rest."""
         total = 0
-        for path in self._files():
+        for path in self._folder.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
                 facts = path.stat()
                 if facts.st_nlink < 2:
@@ -86,9 +86,6 @@ class FramePool:
                 else:
                     total += facts.st_size
         return total
-
-    def _files(self) -> Iterator[pathlib.Path]:
-        yield from self._folder.glob("*/*")
 
     def _path(self, key: str, name: str) -> pathlib.Path:
         return self._folder / key / f"{name}.jpg"

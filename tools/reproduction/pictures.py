@@ -42,10 +42,9 @@ _OF_EVALUATIONS = (
 
 
 def found(
-    parts: Sequence[str], options: plan.Options
+    wanted: Sequence[plan.Evaluation], options: plan.Options
 ) -> Iterator[tables_record.Picture]:
     """Yields the pictures that are there, of the first seed; draws Figure 4."""
-    wanted = plan.evaluations(parts, options)
     trainings = {each.training for each in wanted}
     four = plan.Training(tables_lib.FOUR, 0)
     mixed = plan.Training(dataclasses.replace(tables_lib.FOUR, lasso=True), 0)

@@ -49,7 +49,7 @@ def build(
         tuple(tables),
         (*charts, *_loss_charts(trainings, options)),
         tuple(findings.found(parts, options)),
-        tuple(pictures.found(parts, options)),
+        tuple(pictures.found(wanted, options)),
         methods.all(),
         tuple(_trunks(trainings, parts, options)),
     )
