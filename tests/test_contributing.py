@@ -67,7 +67,7 @@ def plain_trunk(monkeypatch, tmp_path):
     sys.modules.pop("plain_trunk")
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+@pytest.mark.parametrize("name", task_cases.PAPER_FIRST)
 def test_the_trunk_carries_every_task(name, plain_trunk):
     config = config_lib.override(
         task_cases.small_config(name, use_lasso=True), plain_trunk
