@@ -30,8 +30,8 @@ def define_shared_flags(
     command_lib.define_path(
         "trunk",
         None,
-        "A run directory, an export, a TF-Slim checkpoint, or 'random'"
-        f"{other_trunks}.",
+        "A run directory, an export, a TF-Slim checkpoint, 'random', or "
+        f"'random:FAMILY'{other_trunks}.",
         values,
     )
     command_lib.define_path(

@@ -52,7 +52,10 @@ def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = flags.FlagValues()
     for name, text in (
-        ("trunk", "A run directory, an export, hf://USER/NAME, or 'random'."),
+        (
+            "trunk",
+            "A run directory, an export, hf://USER/NAME, or 'random[:FAMILY]'.",
+        ),
         ("out", "File to write: .csv, .parquet or .npz; must not exist."),
         ("duplicates", "CSV file to list pictures in that are nearly alike."),
         ("projector", "Folder to write for TensorBoard's projector."),

@@ -105,9 +105,10 @@ def load_pretrained(
 
     Args:
         source: a run directory, an export, `hf://USER/NAME` of an uploaded
-            one, a TF-Slim checkpoint that was saved here, or 'random'.
+            one, a TF-Slim checkpoint that was saved here, 'random', or
+            'random:FAMILY' of `trunk.family`.
         output_stride: to read the trunk at; its own if absent.
-        random_config: shape of the random trunk.
+        random_config: shape of the random trunk, but for its FAMILY.
         seed: of the random trunk.
 
     Raises:
@@ -118,8 +119,8 @@ def load_pretrained(
     path = hub.download(source) if is_on_hub else pathlib.Path(source)
     if is_on_hub:
         _check_strangers(path, source)
-    if source == RANDOM:
-        loaded = _build_random(random_config, seed)
+    if is_random(source):
+        loaded = _build_random(source, random_config, seed)
     elif (path / TRUNK_FILE).is_file():
         loaded = _load_export(path)
     elif (path / run_directory.CONFIG_FILE).is_file():
@@ -131,6 +132,11 @@ def load_pretrained(
     if output_stride is None:
         return loaded
     return at_stride(loaded, output_stride)
+
+
+def is_random(source: str) -> bool:
+    """Says whether what a user names is a trunk that nobody trained."""
+    return source.partition(":")[0] == RANDOM
 
 
 def _check_strangers(folder: pathlib.Path, source: str) -> None:
@@ -173,12 +179,17 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def _build_random(
-    config: model_config.TrunkConfig | None, seed: int
+    source: str, config: model_config.TrunkConfig | None, seed: int
 ) -> Pretrained:
     if config is None:
         raise ValueError(
             "A random trunk needs a shape: name the preset whose trunk it is "
             "to be compared with."
+        )
+    family = source.partition(":")[2]
+    if family:
+        config = dataclasses.replace(
+            config, family=family, depth=None, num_units=None
         )
     keras.utils.set_random_seed(seed)
     trunk = trunk_lib.build_trunk(config)

@@ -57,8 +57,8 @@ def _path(text: str) -> pathlib.Path:
 def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(
         prog="python -m mtssl_tf.slim_checkpoint",
-        description="Turns TF-Slim's ResNet v2 checkpoints into run "
-        "directories and back.",
+        description="Turns TF-Slim's ResNet v2 and VGG-16 checkpoints into "
+        "run directories and back.",
     )
     commands = parser.add_subparsers(required=True, metavar="import|export")
     importing = commands.add_parser(
@@ -77,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument(
         "--contract",
         default="",
-        help="input range: 'vgg' for google-deepmind/multiself, 'inception' "
-        "for TF-Slim's resnet_v2_*_2017_04_14, or R,G,B,SCALE; needed unless "
-        "the checkpoint was exported from here",
+        help="input range: 'vgg' for google-deepmind/multiself and vgg_16, "
+        "'inception' for TF-Slim's resnet_v2_*_2017_04_14, or R,G,B,SCALE; "
+        "needed unless the checkpoint was exported from here",
     )
     importing.add_argument(
         "--output_stride",

@@ -1,6 +1,7 @@
 """Each family of trunks from pretraining to what is read from it."""
 
 import pathlib
+import sys
 
 import class_folder_pictures
 import numpy as np
@@ -13,6 +14,7 @@ import mtssl_tf
 from mtssl_tf import config as config_lib
 from mtssl_tf import export
 from mtssl_tf import pretrained
+from mtssl_tf.files import hub
 from mtssl_tf.models import families
 from mtssl_tf.training import run_directory
 
@@ -104,3 +106,35 @@ def test_another_familys_weights_are_no_start(run, data, tmp_path):
             from_weights=run,
             settings={"trunk.family": other, "trunk.width": own.width},
         )
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_a_random_one_is_the_floor(name):
+    shape = config_lib.PRESETS["tiny"].trunk
+    source = f"random:{name}"
+    loaded = pretrained.load_pretrained(source, 16, shape, seed=1)
+    assert loaded.config.family == name
+    assert loaded.config.width == shape.width
+    assert loaded.source == source
+    again = pretrained.load_pretrained(source, 16, shape, seed=1)
+    other = pretrained.load_pretrained(source, 16, shape, seed=2)
+    assert loaded.digest == again.digest != other.digest
+
+
+def test_a_random_one_of_no_family():
+    shape = config_lib.PRESETS["tiny"].trunk
+    with pytest.raises(ValueError, match="no family of trunks 'resnet'"):
+        pretrained.load_pretrained("random:resnet", 16, shape)
+
+
+def test_a_strangers_function_is_not_called(tmp_path, monkeypatch):
+    # What comes from a hub must not choose a module of this machine.
+    config = config_lib.preset_config("tiny", ["exemplar"])
+    config = config_lib.override(config, "trunk.family=antigravity:fly")
+    text = config_lib.to_json(config, version="", command="")
+    (tmp_path / run_directory.CONFIG_FILE).write_text(text)
+    monkeypatch.setattr(hub, "download", lambda source: tmp_path)
+    with pytest.raises(ValueError, match="antigravity:fly builds") as error:
+        pretrained.load_pretrained("hf://ann/trunk")
+    assert "\n" not in str(error.value)
+    assert "antigravity" not in sys.modules

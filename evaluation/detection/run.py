@@ -135,7 +135,7 @@ def build_detector(
         return detector
     norms = detector.batch_norms()
     kept = []
-    if pretrained.source != pretrained_lib.RANDOM:
+    if not pretrained_lib.is_random(pretrained.source):
         kept += norms.pop("trunk")
     if pretrained.block4 is not None:
         kept += norms.pop("block4")

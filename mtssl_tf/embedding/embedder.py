@@ -130,7 +130,7 @@ class Embedder:
             )
         readings = [self.reading]
         try:
-            if self.request.trunk == pretrained_lib.RANDOM:
+            if pretrained_lib.is_random(self.request.trunk):
                 raise ValueError("it is a random one")
             found = own_statistics.measure_on_training_pictures(
                 self.loaded, pathlib.Path(self.request.trunk), readings
@@ -170,7 +170,7 @@ def open_embedder(
     """
     if source is None:
         source = open_source.open_pictures(request.images)
-    is_random = request.trunk == pretrained_lib.RANDOM
+    is_random = pretrained_lib.is_random(request.trunk)
     shape = request.preset or request_lib.RANDOM_PRESET
     loaded = pretrained_lib.load_pretrained(
         request.trunk,

@@ -1,7 +1,8 @@
 """Loads a trunk from TF-Slim's checkpoints, and saves it as one.
 
 The paper's weights (google-deepmind/multiself) and ImageNet's (TF-Slim's
-resnet_v2_50, _101 and _152) exist only in this form.
+resnet_v2_50, _101 and _152) exist only in this form; vgg_16 is read, too,
+through its last convolution.
 """
 
 from __future__ import annotations

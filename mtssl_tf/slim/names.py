@@ -1,8 +1,9 @@
 """TF-Slim's variable names: of our layers, and what a checkpoint's say.
 
 A checkpoint is known here by its shapes, `{variable name: shape}`. Names look
-like `resnet_v2_101/block3/unit_23/bottleneck_v2/conv2/BatchNorm/gamma`; what
-stands before `conv1` and `block1` is the scope.
+like `resnet_v2_101/block3/unit_23/bottleneck_v2/conv2/BatchNorm/gamma`, or
+`vgg_16/conv3/conv3_2/weights`; what stands before `conv1` and `block1` is the
+scope.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ import re
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.models import config as model_config
 from mtssl_tf.models import resnet_v2
+from mtssl_tf.models import vgg16
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 _LAYER = re.compile(
     r"block(\d)_unit_(\d+)_(preact|shortcut|conv[123])(_BatchNorm)?"
 )
+_VGG_LAYER = re.compile(r"(conv\d)_\d+")
 _VARIABLES = {"kernel": "weights", "bias": "biases"}
 # Every unit of every depth has this variable.
 _UNIT_KERNEL = "bottleneck_v2/conv1/weights"
+# By these a trunk of each family is known.
+_RESNET_MARKER = f"/block1/unit_1/{_UNIT_KERNEL}"
+_VGG_MARKER = "/conv1/conv1_1/weights"
 # Suffixes that optimizers of TensorFlow 1 give to their slots.
 _SLOT = re.compile(r"/(RMSProp|Momentum|Adam|Adagrad|Adadelta|Ftrl)(_\d+)?$")
 
@@ -31,7 +37,7 @@ def slim_variables(model: keras.Model, scope: str) -> dict[str, keras.Variable]:
     """Returns the variables of a trunk or block 4 by TF-Slim's names.
 
     Raises:
-        ValueError: the model holds a layer that TF-Slim's ResNet lacks.
+        ValueError: the model holds a layer that TF-Slim's networks lack.
     """
     variables = {}
     for layer in model.layers:
@@ -42,15 +48,17 @@ def slim_variables(model: keras.Model, scope: str) -> dict[str, keras.Variable]:
 
 
 def _slim_layer(name: str) -> str:
-    """Translates 'block3_unit_2_conv1_BatchNorm' and its like."""
+    """Translates 'block3_unit_2_conv1_BatchNorm', 'conv5_3' and their like."""
     if name in ("conv1", "postnorm"):
         return name
+    if match := _VGG_LAYER.fullmatch(name):
+        return f"{match[1]}/{name}"
     match = _LAYER.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"Layer {name!r} has no counterpart in TF-Slim's ResNet v2, whose "
-            "checkpoints alone are read and written. Pass a model from "
-            "build_trunk or build_block4, of trunk.family=resnet_v2."
+            f"Layer {name!r} has no counterpart in TF-Slim's ResNet v2 or "
+            "VGG-16, whose checkpoints alone are read and written. Pass a "
+            "trunk of trunk.family=resnet_v2 or vgg16, or block 4 of the first."
         )
     block, unit, layer, norm = match.groups()
     slim = f"block{block}/unit_{unit}/bottleneck_v2/{layer}"
@@ -60,6 +68,8 @@ def _slim_layer(name: str) -> str:
 def default_scope(trunk: keras.Model) -> str:
     """Returns the scope that TF-Slim gives to a trunk of this depth."""
     names = [layer.name for layer in trunk.layers]
+    if any(map(_VGG_LAYER.fullmatch, names)):
+        return "vgg_16"
     units = tuple(
         sum(
             re.fullmatch(rf"block{block}_unit_\d+_conv1", name) is not None
@@ -74,20 +84,22 @@ def default_scope(trunk: keras.Model) -> str:
 
 
 def find_scope(shapes: Shapes) -> str:
-    """Returns the scope of the one ResNet v2 that a checkpoint holds.
+    """Returns the scope of the one trunk that a checkpoint holds.
 
     Raises:
         ValueError: it holds none, or several.
     """
-    marker = f"/block1/unit_1/{_UNIT_KERNEL}"
     scopes = sorted(
-        name.removesuffix(marker) for name in shapes if name.endswith(marker)
+        name.removesuffix(marker)
+        for marker in (_RESNET_MARKER, _VGG_MARKER)
+        for name in shapes
+        if name.endswith(marker)
     )
     if not scopes:
         raise ValueError(
-            "Expected a ResNet v2 of TF-Slim, with a variable "
-            f"'resnet_v2_101{marker}' or the same under another scope. The "
-            f"checkpoint holds {_some(shapes)}."
+            "Expected a ResNet v2 or a VGG-16 of TF-Slim, with a variable "
+            f"'resnet_v2_101{_RESNET_MARKER}' or 'vgg_16{_VGG_MARKER}', or the "
+            f"same under another scope. The checkpoint holds {_some(shapes)}."
         )
     if len(scopes) > 1:
         raise ValueError(
@@ -107,7 +119,9 @@ def _some(shapes: Shapes) -> str:
 def recognise_config(
     shapes: Shapes, scope: str, output_stride: int
 ) -> model_config.TrunkConfig:
-    """Reads a trunk's depth and width off a checkpoint's shapes."""
+    """Reads a trunk's family, depth and width off a checkpoint's shapes."""
+    if f"{scope}{_VGG_MARKER}" in shapes:
+        return _recognise_vgg(shapes, scope, output_stride)
     one, two, three = (_count_units(shapes, scope, b) for b in (1, 2, 3))
     num_units = (one, two, three)
     depths = {units: depth for depth, units in resnet_v2.UNITS_BY_DEPTH.items()}
@@ -119,6 +133,28 @@ def recognise_config(
         depth = depths[num_units]
         config = dataclasses.replace(config, depth=depth, num_units=None)
     return config
+
+
+def _recognise_vgg(
+    shapes: Shapes, scope: str, output_stride: int
+) -> model_config.TrunkConfig:
+    (stages,) = vgg16.FAMILY.num_units.values()
+    for stage, expected in enumerate(stages, start=1):
+        prefix = f"{scope}/conv{stage}/conv{stage}_"
+        kernels = [n for n in shapes if n.startswith(prefix)]
+        count = sum(name.endswith("/weights") for name in kernels)
+        if count != expected:
+            raise ValueError(
+                f"Expected {expected} kernels {prefix}NUMBER/weights, as VGG-16"
+                f" has them, found {count}. The checkpoint is incomplete or of "
+                "another depth."
+            )
+    channels = shapes[f"{scope}{_VGG_MARKER}"][-1]
+    return model_config.TrunkConfig(
+        width=channels / vgg16.FAMILY.width_parts,
+        output_stride=output_stride,
+        family="vgg16",
+    )
 
 
 def has_block4(shapes: Shapes, scope: str) -> bool:
@@ -157,10 +193,10 @@ def _read_root_channels(shapes: Shapes, scope: str) -> int:
 
 
 def is_trunk_variable(name: str, scope: str) -> bool:
-    """Says whether a trunk through block 3 depends on this variable."""
+    """Says whether a trunk's units depend on this variable."""
     if _SLOT.search(name) or name.endswith("/ExponentialMovingAverage"):
         return False
-    pattern = rf"{re.escape(scope)}/(conv1|block[123])/"
+    pattern = rf"{re.escape(scope)}/(conv\d|block[123])/"
     return re.match(pattern, name) is not None
 
 
@@ -178,4 +214,4 @@ def why_left_over(name: str, scope: str) -> str:
         return "a layer that this trunk lacks"
     if name.startswith((f"{scope}/block4/", f"{scope}/postnorm/")):
         return "block 4, which was not asked for"
-    return "after block 4"
+    return "after the trunk and block 4"

@@ -46,7 +46,7 @@ def test_says_why_variables_are_left_over(tmp_path, trunk, arrays):
         in reasons[f"{slim_files.KERNEL}/ExponentialMovingAverage"]
     )
     assert reasons["colorization/head/weights"] == "outside of resnet_v2"
-    assert reasons["resnet_v2/logits/weights"] == "after block 4"
+    assert reasons["resnet_v2/logits/weights"] == "after the trunk and block 4"
     assert "block 4" in reasons["resnet_v2/postnorm/beta"]
     assert f"matched: {slim_files.KERNEL} [3, 3, 8, 8]" in report.details()
     assert "2 x an optimizer's slot" in report.summary()
