@@ -115,7 +115,7 @@ def _table(
                 for seed in range(plan.seeds_of(column.evaluation, options))
             ]
             numbers = methods.numbers(wanted, column.metric, options.out)
-            cells.append(_cell(paper, numbers, wanted, why_missing))
+            cells.append(_cell(paper, numbers, wanted, options, why_missing))
         rows.append(tables_record.Row(row.label, tuple(cells)))
     titles = tuple(column.title for column in table.columns)
     return tables_record.Table(table.title, titles, tuple(rows))
@@ -134,7 +134,7 @@ def _figure3(
                 for seed in range(options.figure3_seeds)
             ]
             found = methods.numbers(wanted, _FIGURE3_METRIC, options.out)
-            cells.append(_cell(None, found, wanted, why_missing))
+            cells.append(_cell(None, found, wanted, options, why_missing))
         rows.append(tables_record.Row(trunk.label, tuple(cells)))
     return tables_record.Table(
         "Over time (Figure 3): ImageNet recall@5 after so many GPU hours",
@@ -147,9 +147,13 @@ def _cell(
     paper: float | None,
     numbers: tuple[tables_record.Number, ...],
     wanted: Sequence[plan.Evaluation],
+    options: plan.Options,
     why_missing: WhyMissing,
 ) -> tables_record.Cell:
-    missing = "" if numbers else why_missing(wanted[0])
+    missing = ""
+    if not numbers:
+        is_there = results.load(wanted[0], options.out) is not None
+        missing = "not a finite number" if is_there else why_missing(wanted[0])
     return tables_record.Cell(paper, numbers, missing)
 
 

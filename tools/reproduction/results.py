@@ -53,13 +53,15 @@ def values(
         out: folder of the reproduction.
 
     Returns:
-        what made them -> seed -> percent.
+        what made them -> seed -> percent. A metric that is not finite, null in
+        a result, is left out.
     """
     found: dict[MadeBy, dict[int, float]] = {}
     for each in evaluations:
         record = load(each, out)
         if record is not None:
             value = record["metrics"][metric]
-            own = found.setdefault(made_by(record), {})
-            own[each.training.seed] = value
+            if value is not None:
+                own = found.setdefault(made_by(record), {})
+                own[each.training.seed] = value
     return found

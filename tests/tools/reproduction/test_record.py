@@ -1,5 +1,7 @@
 """What a reproduction has found, put together from files."""
 
+import json
+
 import pytest
 import written_tables
 
@@ -106,3 +108,17 @@ def test_a_cell_joins_only_results_of_one_protocol_and_code(tmp_path):
     assert "2 of" not in found.summary[0] and "3 of 20" in " ".join(
         found.summary
     )
+
+
+def test_a_metric_that_is_not_finite_is_said_and_not_averaged(tmp_path):
+    # result.json has null for it, which ended the command in an average.
+    options = written_tables.options(tmp_path)
+    written_tables.write(options, ["table3"])
+    for path in options.out.glob("results/RP/*/linear/result.json"):
+        stored = json.loads(path.read_text())
+        stored["metrics"] = dict.fromkeys(stored["metrics"])
+        path.write_text(json.dumps(stored))
+    (table,) = _build(options, ["table3"]).tables
+    cells = [row.cells[0] for row in table.rows if row.label == "RP"]
+    assert [cell.missing for cell in cells] == ["not a finite number"]
+    assert all(cell.numbers for row in table.rows[1:] for cell in row.cells)
