@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+import functools
 import pathlib
 import signal
+import sys
 import threading
 import types
+from typing import Any
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _CutShort(BaseException):
     """Ends `run_unless_stopped`, past every `except Exception`."""
+
+
+def _show_unless_cut_short(show: Callable[[Any], Any], lost: Any) -> None:
+    """Shows what a destructor has lost, but for what `check` makes up for."""
+    if lost.exc_type is not _CutShort:
+        show(lost)
 
 
 class StopSignal:
@@ -96,6 +105,8 @@ class StopSignal:
         """
         if self.is_requested:
             return
+        show = sys.unraisablehook
+        sys.unraisablehook = functools.partial(_show_unless_cut_short, show)
         try:
             self._is_cut_short = True
             try:
@@ -104,6 +115,17 @@ class StopSignal:
                 self._is_cut_short = False
         except _CutShort:
             return
+        finally:
+            sys.unraisablehook = show
+
+    def check(self) -> None:
+        """Cuts the work of `run_unless_stopped` short where a signal did not.
+
+        For such work to call now and then: what a signal raises while Python
+        collects garbage is raised in a destructor, which loses it.
+        """
+        if self._is_cut_short and self.number is not None:
+            raise _CutShort
 
     def close(self) -> None:
         """Gives signals back to who had them."""

@@ -74,16 +74,23 @@ class Examiner:
             stop: cuts any of it short.
         """
         train = self._run.config.train
-        due = {
-            self._judge: step % train.judge_every == 0 or is_last,
-            self._measure_rank: train.rank_every
-            and (step % train.rank_every == 0 or is_last),
-            self._draw: step % train.draw_every == 0 or is_last,
-            self._measure_probe: step % train.probe_every == 0,
+        is_due = {
+            functools.partial(self._judge, step, stop.check): (
+                step % train.judge_every == 0 or is_last
+            ),
+            functools.partial(self._measure_rank, step, stop.check): (
+                train.rank_every and (step % train.rank_every == 0 or is_last)
+            ),
+            functools.partial(self._draw, step, stop.check): (
+                step % train.draw_every == 0 or is_last
+            ),
+            functools.partial(self._measure_probe, step): (
+                step % train.probe_every == 0
+            ),
         }
-        for look, is_due in due.items():
-            if is_due:
-                stop.run_unless_stopped(functools.partial(look, step))
+        for look, is_its_turn in is_due.items():
+            if is_its_turn:
+                stop.run_unless_stopped(look)
                 memory.give_back_freed_memory()
 
     def judge_what_was_not(
@@ -98,7 +105,7 @@ class Examiner:
             if line["split"] == _HELD_OUT
         }
         with stop.nothing_to_lose():
-            self._judge(step, told)
+            self._judge(step, stop.check, told)
 
     @property
     def judged(self) -> list[str]:
@@ -110,24 +117,29 @@ class Examiner:
         last = self._last_rank
         return f"rank {last.rankme:.1f}/{last.most}  " if last else ""
 
-    def _judge(self, step: int, told: Collection[str | None] = ()) -> None:
+    def _judge(
+        self,
+        step: int,
+        check: Callable[[], None],
+        told: Collection[str | None] = (),
+    ) -> None:
         """Judges on held-out examples, but not those tasks that are told."""
         for name, judge in list(self._judges.items()):
             if name in told:
                 continue
             self._progress.update(step, f"judging {name} on held-out examples")
             try:
-                self._write(name, _HELD_OUT, judge.judge(), {})
+                self._write(name, _HELD_OUT, judge.judge(check), {})
             except source_lib.SourceError as error:
                 logging.warning("%s is not judged: %s", name, error)
                 del self._judges[name]
 
-    def _measure_rank(self, step: int) -> None:
+    def _measure_rank(self, step: int, check: Callable[[], None]) -> None:
         if self._rank is None:
             return
         self._progress.update(step, "measuring the trunk's rank")
         try:
-            found = self._rank.measure()
+            found = self._rank.measure(check)
         except source_lib.SourceError as error:
             logging.warning("The trunk's rank is not measured: %s", error)
             self._rank = None
@@ -135,11 +147,12 @@ class Examiner:
         self._last_rank = found
         self._log.write_event(step, rank.EVENT, dataclasses.asdict(found))
 
-    def _draw(self, step: int) -> None:
+    def _draw(self, step: int, check: Callable[[], None]) -> None:
         """Shows what each task sees and predicts, and the mixes."""
         folder = self._workdir / run_directory.PICTURES_FOLDER
         folder.mkdir(exist_ok=True)
         for name, judge in self._judges.items():
+            check()
             picture = judge.draw(_NUM_DRAWN)
             self._log.board.write_picture(step, f"{name}/examples", picture)
             _save_picture(folder / f"{name}.png", picture)

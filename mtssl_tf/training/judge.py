@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import functools
 
 import numpy as np
@@ -51,10 +52,15 @@ class Judge:
             num_positions=self._num_batches * task.config.batch_size,
         )
 
-    def judge(self) -> dict[str, float]:
-        """Returns `loss` and the metrics, each the mean over examples."""
+    def judge(self, check: Callable[[], None]) -> dict[str, float]:
+        """Returns `loss` and the metrics, each the mean over examples.
+
+        Args:
+            check: called before each batch; may raise, to cut this short.
+        """
         sums: dict[str, list[np.ndarray]] = {}
         for batch in source_lib.iterate(self._batches, self._source):
+            check()
             _, _, values = self._predict(batch)
             for name, value in values.items():
                 sums.setdefault(name, []).append(value.numpy())

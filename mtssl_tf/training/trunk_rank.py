@@ -41,8 +41,11 @@ class TrunkRank:
         self._images: np.ndarray | None = None
         self._extract: Callable[[tf.Tensor], tf.Tensor] | None = None
 
-    def measure(self) -> rank.RankFigures:
+    def measure(self, check: Callable[[], None]) -> rank.RankFigures:
         """Measures the trunk as it is now, in inference mode.
+
+        Args:
+            check: called before each batch; may raise, to cut this short.
 
         Raises:
             SourceError: no picture can be used.
@@ -51,10 +54,11 @@ class TrunkRank:
             self._images = self._load()
         if self._extract is None:
             self._extract = self._build_extract()
-        found = [
-            self._extract(self._images[start : start + _BATCH_SIZE]).numpy()
-            for start in range(0, len(self._images), _BATCH_SIZE)
-        ]
+        found = []
+        for start in range(0, len(self._images), _BATCH_SIZE):
+            check()
+            images = self._images[start : start + _BATCH_SIZE]
+            found.append(self._extract(images).numpy())
         return rank.measure(np.concatenate(found))
 
     def _build_extract(self) -> Callable[[tf.Tensor], tf.Tensor]:

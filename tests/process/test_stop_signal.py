@@ -5,6 +5,7 @@ Signals are noted, and given back to who had them.
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -82,6 +83,34 @@ def test_what_can_be_done_again_is_cut_short():
     stop.run_unless_stopped(work)
     assert done == ["whole", "begun"]
     assert stop.number == signal.SIGINT
+
+
+class _SignalsInItsDestructor:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_a_destructor_loses_is_checked_for(monkeypatch):
+    # A kind of fault: an interruption that Python raises where nothing hears
+    # it, as while it collects garbage.
+    done = []
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+
+    def work():
+        for number in range(3):
+            stop.check()
+            done.append(number)
+            if number == 1:
+                _SignalsInItsDestructor()
+                done.append("lost")
+
+    stop = stop_signal.StopSignal()
+    stop.check()  # nothing is cut short outside of `run_unless_stopped`
+    stop.run_unless_stopped(work)
+    stop.check()
+    assert done == [0, 1, "lost"]
+    assert not shown  # as a traceback
 
 
 def test_another_thread_takes_no_signals():

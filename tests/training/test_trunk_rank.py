@@ -47,14 +47,14 @@ def test_clips_alone_are_ranked_by_their_frames(samples, tmp_path, monkeypatch):
     run = run_lib.build_run(config, tmp_path)
     of_trunk = trunk_rank.TrunkRank(run)
     before = [weight.numpy() for weight in run.trunk.weights]
-    first = of_trunk.measure()
+    first = of_trunk.measure(never_stops.NeverStops().check)
     for weight, value in zip(run.trunk.weights, before):
         np.testing.assert_array_equal(weight.numpy(), value)
     assert first.pictures == 4
     for variable in run.trunk.trainable_variables:
         variable.assign(np.zeros(variable.shape, np.float32))
     # Every picture is the same to it.
-    collapsed = of_trunk.measure()
+    collapsed = of_trunk.measure(never_stops.NeverStops().check)
     run.close()
     assert collapsed.rankme < 1.01 < first.rankme
     assert collapsed.spread < 1e-5
