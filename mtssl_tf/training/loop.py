@@ -11,7 +11,6 @@ from absl import logging
 import numpy as np
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import weighting
 from mtssl_tf.motion import labeller
 from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
@@ -21,21 +20,18 @@ from mtssl_tf.reports import run_log
 from mtssl_tf.training import best as best_lib
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import examiner
-from mtssl_tf.training import half_batches
 from mtssl_tf.training import health
 from mtssl_tf.training import health_check
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_cost
-from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
-from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import step_in_parts
 from mtssl_tf.training import steps_under_way
 from mtssl_tf.training import time_budget
-from mtssl_tf.weighting import weighing
+from mtssl_tf.training import turns as turns_lib
 
 LAST_BATCH_FILE = "non_finite_batch.npz"
 
@@ -50,9 +46,9 @@ class Trainer:
     def __init__(self, run: run_lib.Run, workdir: pathlib.Path) -> None:
         self._run = run
         self._workdir = workdir
-        self._weighing = run_lib.build_weighing(run)
+        self._turns = turns_lib.Turns(run)
         self._checkpoints = checkpoint.Checkpoints(
-            workdir, run.trunk, run.states, self._weighing
+            workdir, run.trunk, run.states, self._turns.weighing
         )
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
@@ -92,17 +88,6 @@ class Trainer:
             )
             for name, state in run.states.items()
         }
-        self._halves: dict[str, half_batches.HalfBatches] = {}
-        if weighting.measures_halves(train.weighting):
-            self._halves = {
-                name: half_batches.HalfBatches(
-                    run.strategy,
-                    state,
-                    state.task.config.batch_size,
-                    train.accumulate,
-                )
-                for name, state in run.states.items()
-            }
         self._windows = {
             name: metrics_window.MetricsWindow() for name in run.states
         }
@@ -130,14 +115,10 @@ class Trainer:
             self._marker.remove()
 
     def _train(self, stop: stop_signal.StopSignal) -> None:
-        weights = {
-            name: state.task.config.weight
-            for name, state in self._run.states.items()
-        }
         # What it waits for may take longer than who has asked to stop.
         stop.tell(self._run.close)
         try:
-            self._train_until(stop, weights)
+            self._train_until(stop)
         except labeller.ClosedError:
             if not stop.is_requested:
                 raise
@@ -147,15 +128,10 @@ class Trainer:
             self._save()
         self._finish(stop)
 
-    def _train_until(
-        self, stop: stop_signal.StopSignal, weights: Mapping[str, float]
-    ) -> None:
+    def _train_until(self, stop: stop_signal.StopSignal) -> None:
         """Takes steps until the last one, or until `stop` asks to stop."""
         train = self._run.config.train
-        since = run_directory.load_start_of_weights(
-            self._workdir, weights, self._steps
-        )
-        self._say_who_gets_nothing(weights)
+        self._turns.begin(self._workdir, self._steps, self._budget.num_steps)
         batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
@@ -164,10 +140,10 @@ class Trainer:
             )
         self._health.say_last_end(self.step, self._marker.explain_last_end())
         while not self._is_last(self.step) and not stop.is_requested:
-            name = self._next_task(weights, since)
+            name = self._turns.next_task(self._steps)
             self._profile(self.step)
             # Every task's first step is built, which takes a while.
-            is_start = self.step - self._last_saved < len(weights)
+            is_start = self.step - self._last_saved < len(self._steps)
             with (
                 stop.nothing_to_lose(is_start),
                 out_of_memory.explained(self._run.config, name),
@@ -192,44 +168,20 @@ class Trainer:
                 self._save()
                 self._last_saved = step
 
-    def _next_task(
-        self, weights: Mapping[str, float], since: Mapping[str, float]
-    ) -> str:
-        if self._weighing is not None:
-            weights, since = self._weighing.shares, self._weighing.since
-        return schedule.next_task(self._steps, weights, since)
-
-    def _say_who_gets_nothing(self, weights: Mapping[str, float]) -> None:
-        """Names tasks that so few steps leave without any."""
-        num_steps = self._budget.num_steps
-        if num_steps is None or self.step:
-            return
-        for name, count in schedule.steps_after(num_steps, weights).items():
-            if not count:
-                logging.warning(
-                    "%s.weight=%g leaves %s no step of %d. Raise it, or leave "
-                    "the task out of --tasks.",
-                    name,
-                    weights[name],
-                    name,
-                    num_steps,
-                )
-
     def _weigh(self) -> None:
         """Sets shares anew where that is due, and tells of it."""
-        if self._weighing is None or not self._weighing.is_due(self.step):
+        if not self._turns.are_due(self.step):
             return
         self._take_in()
-        if (update := self._weighing.update(self._steps)) is not None:
+        if (update := self._turns.update(self._steps)) is not None:
             self._log.write_shares(update)
 
     def _save_into(self, folder: pathlib.Path) -> None:
         """Saves the run as it is now into another run directory."""
-        if self._weighing is not None:
-            self._take_in()  # the losses are part of it
+        self._take_in()  # shares come from the losses
         run = self._run
         checkpoint.Checkpoints(
-            folder, run.trunk, run.states, self._weighing
+            folder, run.trunk, run.states, self._turns.weighing
         ).save(self._steps)
 
     def _is_best(self, step: int) -> bool:
@@ -257,7 +209,7 @@ class Trainer:
         with self._health.wait_for(self.step, name):
             batch = next(batches)
         waited = time.monotonic() - start
-        self._compare_halves(name, batch)
+        self._turns.compare_halves(name, self._steps[name], batch)
         outcome = self._step_functions[name].take(batch)
         self._stop_at_bad(
             self._under_way.add(
@@ -277,13 +229,6 @@ class Trainer:
         )
         if is_seen:
             self._show_progress()
-
-    def _compare_halves(self, name: str, batch: Any) -> None:
-        """Measures, now and then, what a rule of shares asks for."""
-        halves = self._halves.get(name)
-        is_due = weighing.is_measured(self._steps[name])
-        if halves is not None and self._weighing is not None and is_due:
-            self._weighing.add_cosine(name, halves.measure(batch))
 
     def _is_last(self, step: int) -> bool:
         """Returns whether there is no step to take after so many."""
@@ -314,8 +259,7 @@ class Trainer:
             norm = values.pop(step_lib.GRADIENT_NORM)
             self._windows[name].add_values(values)
             self._last_losses[name] = values[metrics_record.LOSS]
-            if self._weighing is not None:
-                self._weighing.add_step(name, values[metrics_record.LOSS])
+            self._turns.add_step(name, values[metrics_record.LOSS])
             self._health.after_step(fetched.step + 1, name, values, norm)
 
     def _stop_at_bad(self, bad: steps_under_way.Started | None) -> None:

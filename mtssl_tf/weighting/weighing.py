@@ -16,6 +16,8 @@ AT_LEAST = "share_at_least"  # kind of alarm
 # ours: of a task's own steps one is measured by half batches, where a rule
 # asks for that. Each costs about a step.
 _MEASURE_EVERY = 25
+# ours: where a blind guess is always right, as of colours of grey pictures.
+_LEAST_CHANCE = 1e-6
 
 
 @dataclasses.dataclass
@@ -80,7 +82,7 @@ class Weighing:
         Args:
             name: of a rule in `weighting.RULES`.
             weights: of the tasks, as the user has set them.
-            chances: a blind guess's losses, above 0.
+            chances: a blind guess's losses.
             every: steps of all tasks between updates.
             least: least share, as `shares.shares` takes it.
         """
@@ -108,7 +110,7 @@ class Weighing:
         """
         sums = self._sums[task]
         sums.num_steps += 1
-        sums.loss += loss / self._chances[task]
+        sums.loss += loss / max(self._chances[task], _LEAST_CHANCE)
         if cosine is not None:
             self.add_cosine(task, cosine)
 

@@ -121,7 +121,7 @@ def test_a_share_that_would_starve_is_said(samples, tmp_path, caplog):
     ]
     assert alarm["subject"] in _NAMES and "49.0%" in alarm["message"]
     assert alarm["message"] in caplog.text
-    assert min(trainer._weighing.shares.values()) == pytest.approx(0.49)
+    assert min(trainer._turns.weighing.shares.values()) == pytest.approx(0.49)
 
 
 def test_fixed_weights_leave_no_trace(samples, tmp_path):
@@ -191,5 +191,5 @@ def test_a_batch_that_cannot_be_halved_is_named(run):
 
 def test_a_dump_is_plain_json(samples, tmp_path):
     trainer = _train(_config(samples, "uncertainty"), tmp_path)
-    stored = json.loads(trainer._weighing.dump())
+    stored = json.loads(trainer._turns.weighing.dump())
     assert stored["step"] == 12 and stored["shares"].keys() == set(_NAMES)

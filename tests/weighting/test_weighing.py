@@ -122,3 +122,15 @@ def test_every_rule_moves_shares(name):
     assert sum(last.values()) == pytest.approx(1)
     assert max(last.values()) - min(last.values()) > 0.01
     assert updates[-1].figures.keys() == set("abc")
+
+
+def test_a_blind_guess_that_is_always_right_does_no_harm():
+    # As of colours, where all pictures are grey.
+    weighing = weighing_lib.Weighing(
+        "uncertainty", {"a": 1.0, "b": 1.0}, {"a": 0.0, "b": 1.0}, 2, 0.2
+    )
+    weighing.add_step("a", 0.0)
+    weighing.add_step("b", 0.5)
+    update = weighing.update({"a": 1, "b": 1})
+    assert update.shares == pytest.approx({"a": 0.9, "b": 0.1})
+    assert update.alarms.keys() == {"b"}
