@@ -25,11 +25,13 @@ class Window:
             compared: a loss's own scale cancels in the task's RMSProp.
         consistency: mean cosine of two half batches' gradients of the trunk,
             in [-1, 1]; None where nobody measured.
+        num_measured: how many cosines it is the mean of.
     """
 
     num_steps: int
     loss: float
     consistency: float | None = None
+    num_measured: int = 0
 
 
 class Rule(abc.ABC):

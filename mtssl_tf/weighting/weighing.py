@@ -34,6 +34,7 @@ class _Sums:
             self.num_steps,
             self.loss / self.num_steps,
             self.cosine / self.num_cosines if self.num_cosines else None,
+            self.num_cosines,
         )
 
 
