@@ -210,6 +210,10 @@ def as_text(built: RunPage) -> str:
         lines.append(f"{part.title}: {part.verdict.kind}")
         lines += [f"  {each}" for each in (part.verdict.result,) if each]
         lines.append(f"  {part.verdict.reason}")
+    if built.shares:
+        shown = built.shares.shown
+        last = ", ".join(line.label for line in shown.lines)
+        lines.append(f"{shown.title}: {last}")
     for alarm in built.run.alarms:
         lines.append(f"Alarm at step {alarm.step:,}: {alarm.message}")
     lines += ["", "What it cannot tell"]

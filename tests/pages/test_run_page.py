@@ -175,6 +175,8 @@ def test_shares_are_drawn_where_a_rule_has_moved_them(tmp_path):
     assert "Shares of the steps, by gradnorm" in text
     assert "relative position 90%" in text and "exemplar 10%" in text
     assert "relative inverse training rate" in text
+    words = run_page.as_text(run_page.build(folder))
+    assert "by gradnorm: relative position 90%, exemplar 10%" in words
     run = run_record.load_run(folder)
     even = dict.fromkeys(names, 0.5)
     assert run.shares[0] == (0, even) and len(run.shares) == 3
