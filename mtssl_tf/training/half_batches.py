@@ -1,5 +1,11 @@
 """How far two halves of a batch agree on where the trunk should go.
 
+The cosine is taken of each of the trunk's variables by itself, and their mean
+by the number of weights: RMSProp steps by gradients that it brings to one
+length, and taken as one vector a few large ones decide all. (Seen at the tiny
+preset, single batches of 32: a standard deviation of 0.06 to 0.12, where it is
+0.32 to 0.38 of all as one vector.)
+
 Where a batch is computed in more parts (`train.accumulate`) two of those are
 compared, which take no more memory than the step does. A half has its own
 batch statistics, and a task that compares examples compares those of a half.
@@ -84,8 +90,7 @@ class HalfBatches:
         # Batch norm has moved its averages, and this is no step.
         for variable, value in zip(statistics, before):
             variable.assign(value)
-        squares = _product(first, first) * _product(second, second)
-        return tf.math.divide_no_nan(_product(first, second), tf.sqrt(squares))
+        return _cosine(first, second)
 
     def _gradients(
         self, batch: dict[str, tf.Tensor], part: int
@@ -104,14 +109,18 @@ class HalfBatches:
         return gradients[: self._num_trunk]
 
 
-def _product(
+def _cosine(
     ones: list[tf.Tensor | None], others: list[tf.Tensor | None]
 ) -> tf.Tensor:
-    """Returns the scalar product of all variables as one, float32 []."""
-    return tf.add_n(
-        [
-            tf.reduce_sum(one * other)
-            for one, other in zip(ones, others)
-            if one is not None and other is not None
-        ]
-    )
+    """Returns the mean cosine of a weight's variable, float32 []."""
+    total, size = tf.zeros([]), 0
+    for one, other in zip(ones, others):
+        if one is None or other is None:
+            continue
+        one, other = tf.reshape(one, [-1]), tf.reshape(other, [-1])
+        cosine = tf.math.divide_no_nan(
+            tf.tensordot(one, other, 1), tf.norm(one) * tf.norm(other)
+        )
+        total += one.shape[0] * cosine
+        size += one.shape[0]
+    return total / max(size, 1)

@@ -7,7 +7,8 @@ whole batch's 2c / (1 + c) (Spearman and Brown's formula for a test of twice
 the length). A step of a task moves the trunk to a purpose by that part, so
 shares follow it.
 
-Of small batches c is near 0, and a single measurement is mostly noise. So all
+The cosine is the mean of those of the trunk's variables, each by itself. Of
+small batches c is near 0, and a single measurement is mostly noise. So all
 tasks begin with one expectation, which measurements outweigh by and by.
 
 A measurement costs about what a step costs (`training/half_batches.py`).
@@ -22,8 +23,8 @@ from mtssl_tf.weighting import rule
 
 # ours: what is expected of a task, and as how many measurements it counts.
 _EXPECTED = 0.05
-_NUM_EXPECTED = 10
-_NUM_REMEMBERED = 100  # ours: of measurements; older ones fade
+_NUM_EXPECTED = 20
+_NUM_REMEMBERED = 200  # ours: of measurements; older ones fade
 # ours: of tasks whose halves agree on nothing: a factor has to be above 0.
 _LEAST = 0.002
 

@@ -65,17 +65,17 @@ def test_gradient_consistency_is_the_part_that_is_no_noise():
             C: rule_lib.Window(10, 1.0),
         }
     )
-    # All begin with ten times 0.05: (0.5 + 1.2) / 12, (0.5 - 2) / 20.
-    assert rule.figures() == pytest.approx({A: 1.7 / 12, B: -0.075, C: 0.05})
+    # All begin with 20 times 0.05: (1 + 1.2) / 22, (1 - 2) / 30.
+    assert rule.figures() == pytest.approx({A: 0.1, B: -1 / 30, C: 0.05})
     # 2c / (1 + c); of a cosine below 0 what 0.002 gives.
     assert rule.factors() == pytest.approx(
-        {A: 3.4 / 13.7, B: 0.004 / 1.002, C: 0.1 / 1.05}
+        {A: 0.2 / 1.1, B: 0.004 / 1.002, C: 0.1 / 1.05}
     )
-    # Of a hundred and more measurements the old ones fade: 12 is no more
-    # than the 10 that are left beside 90 new ones.
-    rule.update({A: rule_lib.Window(90, 1.0, 0.1, 90)})
-    assert rule.figures()[A] == pytest.approx(0.1 * 1.7 / 12 + 0.9 * 0.1)
-    rule.update({A: rule_lib.Window(200, 1.0, 0.3, 200)})
+    # Of 200 and more measurements the old ones fade: the 22 count as the 10
+    # that are left beside 190 new ones.
+    rule.update({A: rule_lib.Window(190, 1.0, 0.2, 190)})
+    assert rule.figures()[A] == pytest.approx(0.05 * 0.1 + 0.95 * 0.2)
+    rule.update({A: rule_lib.Window(300, 1.0, 0.3, 300)})
     assert rule.figures()[A] == pytest.approx(0.3)
 
 
