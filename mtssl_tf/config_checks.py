@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import weighting as weighting_lib
 from mtssl_tf.models import families
 from mtssl_tf.models import own_function
 from mtssl_tf.reports import tracker
@@ -22,6 +23,7 @@ def check(config: config_lib.RunConfig) -> None:
     _check_trunk(config)
     _check_keep_best(config)
     check_parts(config)
+    _check_weighting(config)
     tracker.check(config.train.track)
 
 
@@ -32,16 +34,51 @@ def check_parts(config: config_lib.RunConfig) -> None:
         ValueError: names the task and its batch.
     """
     parts = config.train.accumulate
+    for name, least in _cannot_be_cut(config, parts).items():
+        task = config.tasks[name]
+        raise ValueError(
+            f"train.accumulate={parts} cuts {name}.batch_size="
+            f"{task.batch_size} into parts, which must be whole and have "
+            f"at least {least} of its {task.pictures_per_batch} pictures "
+            f"each. Choose a divisor, or set {name}.batch_size."
+        )
+
+
+def _cannot_be_cut(config: config_lib.RunConfig, parts: int) -> dict[str, int]:
+    """Returns tasks with such batches, and the least pictures of a part."""
+    found = {}
     for name, task in config.tasks.items():
         least = 2 if tasks_lib.find_task(name).compares_examples else 1
         pictures = task.pictures_per_batch
         if pictures % parts or pictures < least * parts:
-            raise ValueError(
-                f"train.accumulate={parts} cuts {name}.batch_size="
-                f"{task.batch_size} into parts, which must be whole and have "
-                f"at least {least} of its {pictures} pictures each. Choose a "
-                f"divisor, or set {name}.batch_size."
-            )
+            found[name] = least
+    return found
+
+
+def _check_weighting(config: config_lib.RunConfig) -> None:
+    """Refuses shares of what cannot be shared or measured."""
+    name = config.train.weighting
+    if name == weighting_lib.FIXED:
+        return
+    if len(config.tasks) < 2:
+        raise ValueError(
+            f"--weighting={name} shares steps between tasks, and "
+            f"{', '.join(config.tasks)} is alone. Name two or more in --tasks, "
+            "or leave --weighting out."
+        )
+    if not weighting_lib.measures_halves(name):
+        return
+    if config.train.freeze_trunk:
+        raise ValueError(
+            f"--weighting={name} compares gradients of the trunk, which "
+            "train.freeze_trunk=True has none of. Leave one of them out."
+        )
+    for task, least in _cannot_be_cut(config, 2).items():
+        raise ValueError(
+            f"--weighting={name} compares two halves of a batch, of at least "
+            f"{least} pictures each, and {task} has batches of "
+            f"{config.tasks[task].pictures_per_batch}. Set {task}.batch_size."
+        )
 
 
 def _check_trunk(config: config_lib.RunConfig) -> None:

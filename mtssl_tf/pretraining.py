@@ -18,6 +18,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import config_checks
 from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import weighting as weighting_lib
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.process import paths
@@ -42,6 +43,7 @@ def pretrain(
     recipe: str = recipes.OURS,
     lasso: bool = False,
     harmonize: bool = False,
+    weighting: str = weighting_lib.FIXED,
     steps: int | None = None,
     hours: float | None = None,
     gpu_hours: float | None = None,
@@ -73,6 +75,9 @@ def pretrain(
         recipe: ours, or paper for what is literally the paper's.
         lasso: each task reads its own sparse mix of block-3 units.
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
+        weighting: who gets which share of the steps: 'fixed', the tasks' own
+            weights, or by a rule: 'learning_progress', 'gradient_consistency',
+            'uncertainty' or 'gradnorm' (docs/combining_tasks.md).
         steps: training steps in all; None takes the preset's.
         hours: trains for so long, in place of `steps`.
         gpu_hours: trains as many steps as cost that by `costs`, in place of
@@ -118,6 +123,7 @@ def pretrain(
         videos=os.fspath(videos),
         lasso=lasso,
         harmonize=harmonize,
+        weighting=weighting,
         steps=steps,
         hours=hours,
         gpu_hours=gpu_hours,
@@ -178,6 +184,7 @@ def build_config(
     videos: str,
     lasso: bool,
     harmonize: bool,
+    weighting: str = weighting_lib.FIXED,
     steps: int | None,
     hours: float | None = None,
     gpu_hours: float | None = None,
@@ -203,6 +210,7 @@ def build_config(
         videos: source.
         lasso: whether tasks mix units.
         harmonize: whether inputs are harmonized.
+        weighting: of the steps, as `pretrain` takes it.
         steps: in all, or None.
         hours: to train for in place of steps, or None.
         gpu_hours: to train for in place of either, or None.
@@ -239,6 +247,7 @@ def build_config(
             precision=precision,
             remat=remat,
             use_lasso=lasso,
+            weighting=weighting,
             probe=probe,
             keep_best=keep_best,
             track=track,
@@ -290,6 +299,13 @@ def _buy_steps(
         raise ValueError(
             f"--gpu_hours={gpu_hours:g} needs --costs=FILE, a table of seconds "
             "per step. Measure it: the same command with --calibrate too."
+        )
+    weighting = config.train.weighting
+    if weighting != weighting_lib.FIXED:
+        raise ValueError(
+            f"--gpu_hours={gpu_hours:g} has to know how many steps of each "
+            f"task there will be, which --weighting={weighting} decides as it "
+            "goes. Give --steps or --hours."
         )
     prices = cost_table.load(pathlib.Path(config.train.costs), config)
     weights = {name: task.weight for name, task in config.tasks.items()}

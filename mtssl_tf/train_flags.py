@@ -12,6 +12,7 @@ from mtssl_tf import pretraining
 from mtssl_tf import recipes
 from mtssl_tf import tasks
 from mtssl_tf import train_settings
+from mtssl_tf import weighting
 from mtssl_tf.distribute import options
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.process import command
@@ -79,6 +80,14 @@ HARMONIZE = flags.DEFINE_bool(
     False,
     "Inputs alike for all tasks (paper, sec. 3.3): grey pictures for "
     f"{', '.join(n for n, t in tasks.TASKS.items() if t.is_harmonized)} too.",
+    flag_values=FLAGS,
+)
+WEIGHTING = flags.DEFINE_enum(
+    "weighting",
+    weighting.FIXED,
+    weighting.NAMES,
+    "Who gets which share of the steps: the tasks' own weights throughout, or "
+    "by a rule as training goes (docs/combining_tasks.md).",
     flag_values=FLAGS,
 )
 STEPS = flags.DEFINE_integer(
@@ -260,6 +269,7 @@ def config_from_flags() -> config_lib.RunConfig:
         videos=VIDEOS.value,
         lasso=LASSO.value,
         harmonize=HARMONIZE.value,
+        weighting=WEIGHTING.value,
         steps=STEPS.value,
         hours=_hours(),
         # They are bought by what a calibration has yet to measure.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from mtssl_tf import settings
+from mtssl_tf import weighting as weighting_lib
 
 PRECISIONS = ("float32", "bfloat16")
 BESTS = ("", "rankme", "loss", "probe")  # what `keep_best` goes by
@@ -39,6 +40,12 @@ class TrainConfig:
         epsilon: of RMSProp, inside the square root.
         weight_decay: L2 penalty of kernels, halved as TF-Slim does; the paper
             names none.
+        weighting: who gets which share of the steps, one of
+            `weighting.NAMES`: 'fixed' is the tasks' own weights throughout.
+        weigh_every: steps of all tasks between new shares, where they are
+            not fixed.
+        least_share: of a task where shares are not fixed, in parts of the
+            share that its weight alone gives it.
         log_every: steps between lines of `metrics.jsonl`.
         save_every: steps between checkpoints.
         costs: a file of seconds per step (`training/cost_table.py`) that the
@@ -74,6 +81,11 @@ class TrainConfig:
     # ours; 1e-3 would make it plain gradient descent
     epsilon: float = settings.ranged(1e-8, above=0)
     weight_decay: float = settings.ranged(0.0, at_least=0)
+    weighting: str = weighting_lib.FIXED
+    # ours: of four tasks each has had some fifty steps, whose mean says more
+    # than chance does.
+    weigh_every: int = settings.ranged(200, at_least=1)
+    least_share: float = settings.ranged(0.2, above=0, below=1)  # ours
     log_every: int = settings.ranged(40, at_least=1)
     save_every: int = settings.ranged(1000, at_least=1)
     costs: str = ""
@@ -97,6 +109,11 @@ class TrainConfig:
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision={self.precision!r} is not one of {PRECISIONS}."
+            )
+        if self.weighting not in weighting_lib.NAMES:
+            raise ValueError(
+                f"weighting={self.weighting!r} is not one of "
+                f"{weighting_lib.NAMES}."
             )
         if self.keep_best not in BESTS:
             raise ValueError(

@@ -27,6 +27,10 @@ def _check(names, *assignments):
             ["train.accumulate=3", "exemplar.batch_size=4"],
             "train.accumulate=3 cuts exemplar.batch_size=4 into",
         ),
+        (
+            ["train.weighting=gradnorm"],
+            "--weighting=gradnorm shares steps between tasks, and exemplar is",
+        ),
         # There is nothing to compare one example with.
         (["train.accumulate=4", "exemplar.batch_size=4"], "at least 2 of"),
         (["train.track=comet"], "--track=comet is not one of"),
@@ -58,3 +62,21 @@ def test_what_is_typed_later_counts(assignments):
 def test_an_unknown_best_is_refused_by_itself():
     with pytest.raises(ValueError, match="keep_best='accuracy'"):
         _check(["exemplar"], "train.keep_best=accuracy")
+
+
+@pytest.mark.parametrize(
+    "assignments, message",
+    [
+        (["train.freeze_trunk=true"], "train.freeze_trunk=True has none of"),
+        (["colorization.batch_size=3"], "colorization has batches of 3"),
+        (["exemplar.batch_size=2"], "at least 2 pictures each, and exemplar"),
+        (["train.weighting=luck"], "weighting='luck' is not one of"),
+        (["train.least_share=1"], "least_share must be > 0 and < 1, got 1"),
+    ],
+)
+def test_shares_by_halves_need_a_trunk_and_halves(assignments, message):
+    names = ["colorization", "exemplar"]
+    consistency = "train.weighting=gradient_consistency"
+    _check(names, consistency)
+    with pytest.raises(ValueError, match=message):
+        _check(names, consistency, *assignments)

@@ -18,7 +18,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # are one each.
 _FLOORS = (
     ("lazy_imports", "settings", "version"),
-    ("files", "process"),
+    ("files", "process", "weighting"),
     ("models", "motion", "reports"),
     ("data", "slim"),
     ("frozen", "tasks", "train_settings"),

@@ -54,6 +54,15 @@ def samples(tmp_path_factory) -> sample_set.SampleSet:
         ),
         (["--keep_best=most", "--workdir=x"], "keep_best.*most"),
         (["--track=comet", "--workdir=x"], "--track=comet is not one of"),
+        (["--weighting=luck", "--workdir=x"], "weighting.*luck.*gradnorm"),
+        (
+            ["--weighting=gradnorm", "--tasks=exemplar", "--workdir=x"],
+            "--weighting=gradnorm shares steps .*exemplar is alone",
+        ),
+        (
+            ["--set=train.least_share=0", "--workdir=x"],
+            "least_share must be > 0 and < 1, got 0",
+        ),
         (["--track=wandb:", "--workdir=x"], "--track=wandb: is not one of"),
         (
             ["--set=train.accumulate=7", "--workdir=x"],

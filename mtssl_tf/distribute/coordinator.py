@@ -20,6 +20,7 @@ from typing import Any
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import schedule
+from mtssl_tf.weighting import weighing as weighing_lib
 
 OK = "ok"
 WAIT = "wait"  # Ask again.
@@ -46,6 +47,7 @@ class Plan:
         seconds: task -> GPU seconds of one of its steps; empty where they
             are unknown.
         since: task -> its steps when it got its weight, for turns.
+        weighing: moves the shares; None where they are the weights'.
     """
 
     num_steps: int
@@ -57,6 +59,7 @@ class Plan:
     snapshot_every: float = 0.0
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     since: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    weighing: weighing_lib.Weighing | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Cut:
         late: task -> step of its deposit, where that is an older one.
         is_last: whether no commit follows it: once it is saved, all is.
         gpu_hours: what the run has cost, where this is a snapshot's cut.
+        weighing: what `Weighing.dump` gave; '' where shares do not move.
     """
 
     steps: dict[str, int]
@@ -93,6 +97,7 @@ class Cut:
     late: dict[str, int]
     is_last: bool
     gpu_hours: float | None = None
+    weighing: str = ""
 
 
 @dataclasses.dataclass
@@ -156,6 +161,7 @@ class Coordinator:
         self._snapshot_hours: float | None = None
         self._message = ""
         self._reports: list[Any] = []
+        self._updates: list[weighing_lib.Update] = []
         self._changed = threading.Condition()
         if self._must_end():
             self._is_over = True
@@ -204,14 +210,20 @@ class Coordinator:
             self._changed.notify_all()
 
     def status(self) -> dict[str, Any]:
-        """Returns `steps`, `is_over`, `message` and the reports since."""
+        """Returns where the run is, and what is new since the last call.
+
+        That is: `steps`, `is_over`, `message`; `reports` and `updates` of
+        shares.
+        """
         with self._changed:
             reports, self._reports = self._reports, []
+            updates, self._updates = self._updates, []
             return {
                 "steps": dict(self._steps),
                 "is_over": self._is_over,
                 "message": self._message,
                 "reports": reports,
+                "updates": updates,
             }
 
     def take_cut(self) -> Cut | None:
@@ -239,6 +251,7 @@ class Coordinator:
                 late,
                 self._is_cut,
                 self._snapshot_hours,
+                self._plan.weighing.dump() if self._plan.weighing else "",
             )
             self._snapshot_hours = None
             if not self._is_cut:
@@ -366,12 +379,12 @@ class Coordinator:
             return None
         if self._is_held:
             return Reply(DEPOSIT if self._owes_deposit(task) else WAIT)
-        if (
-            schedule.next_task(
-                self._steps, self._plan.weights, self._plan.since
-            )
-            != task
-        ):
+        weights: Mapping[str, float] = self._plan.weights
+        since: Mapping[str, float] = self._plan.since
+        if self._plan.weighing:
+            weights = self._plan.weighing.shares
+            since = self._plan.weighing.since
+        if schedule.next_task(self._steps, weights, since) != task:
             return Reply(WAIT)
         return None
 
@@ -399,13 +412,38 @@ class Coordinator:
         before = dict(self._steps)
         for commit in whole:
             self._number += 1
-            self._call_shards("apply", self._number, commit)
+            self._call_shards("apply", self._number, self._scaled(commit))
             del self._pending[commit.pusher]
             self._committed[commit.pusher] += 1
             self._count(commit.task)
+            self._add_to_weighing(commit)
         if whole:
+            self._weigh()
             self._hold_if_due(before)
             self._changed.notify_all()
+
+    def _scaled(self, commit: shard_lib.Commit) -> shard_lib.Commit:
+        """Returns a commit that moves the trunk by its task's share.
+
+        In turns the share is that of the steps.
+        """
+        weighing = self._plan.weighing
+        if weighing is None or self._plan.mode == "turns":
+            return commit
+        scale = weighing.scale(commit.task)
+        return dataclasses.replace(commit, trunk_scale=scale)
+
+    def _add_to_weighing(self, commit: shard_lib.Commit) -> None:
+        if self._plan.weighing:
+            self._plan.weighing.add_step(
+                commit.task, commit.loss, commit.consistency
+            )
+
+    def _weigh(self) -> None:
+        """Sets shares anew where that is due."""
+        if self._plan.weighing:
+            update = self._plan.weighing.update(self._steps)
+            self._updates += [update] if update else []
 
     def _count(self, task: str) -> None:
         # Asynchronous workers commit parts of a batch each.

@@ -17,6 +17,7 @@ from mtssl_tf.distribute import flat_variables
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.weighting import weighing as weighing_lib
 
 _OPTIMIZER_SLOTS = ("_velocities", "_momentums")  # Keras has no public name.
 
@@ -42,11 +43,17 @@ class JointCheckpoint:
         self._run = run
         self._workdir = workdir
         self._num_shards = num_shards
+        self._weighing = run_lib.build_weighing(run)
         self._checkpoints = checkpoint.Checkpoints(
-            workdir, run.trunk, run.states
+            workdir, run.trunk, run.states, self._weighing
         )
         self._num_trunk = len(run.trunk.trainable_variables)
         self._segments = [shard_lib.TRUNK, *(run.states if has_heads else ())]
+
+    @property
+    def weighing(self) -> weighing_lib.Weighing | None:
+        """The run's dynamic weights as it was restored or saved last."""
+        return self._weighing
 
     def restore(self) -> dict[str, int]:
         """Goes to the last checkpoint, or stays at the start.
@@ -75,6 +82,7 @@ class JointCheckpoint:
         steps: Mapping[str, int],
         deposits: Mapping[str, np.ndarray],
         shards: Sequence[Mapping[tuple[str, str], np.ndarray]],
+        weighing: str = "",
         folder: pathlib.Path | None = None,
     ) -> str:
         """Writes a checkpoint.
@@ -83,6 +91,7 @@ class JointCheckpoint:
             steps: task -> its steps.
             deposits: what each task's group owns.
             shards: what each shard's `dump` gave.
+            weighing: what `Weighing.dump` gave then; '' without any.
             folder: another run directory than this run's, for a snapshot.
 
         Raises:
@@ -96,10 +105,12 @@ class JointCheckpoint:
             variables.write(np.concatenate([part[key] for part in shards]))
         for name, state in self._run.states.items():
             state.optimizer.iterations.assign(steps[name])
+        if self._weighing is not None:
+            self._weighing.load(weighing)
         checkpoints = self._checkpoints
         if folder:
             checkpoints = checkpoint.Checkpoints(
-                folder, self._run.trunk, self._run.states
+                folder, self._run.trunk, self._run.states, self._weighing
             )
         return checkpoints.save(steps)
 

@@ -8,6 +8,7 @@ import re
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
+from mtssl_tf import weighting
 
 LOCAL = "local"
 AUTO = "auto"
@@ -160,6 +161,8 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
                 f"--{name} is for one machine. Leave it out, and go on "
                 "from the checkpoint on one machine to have it."
             )
+    if weighting.measures_halves(config.train.weighting):
+        _check_halves(options, config)
     if options.mode == "asynchronous":
         _check_parts(options, config)
     if options.mode == "asynchronous" and config.train.use_lasso:
@@ -167,6 +170,26 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
             "--mode=asynchronous keeps heads in the store, which knows no "
             "mix. Use --lasso with another mode."
         )
+
+
+def _check_halves(
+    options: ClusterOptions, config: config_lib.RunConfig
+) -> None:
+    """Refuses workers whose part of a batch has no halves to compare."""
+    for name, task in config.tasks.items():
+        is_alone = options.mode == "asynchronous"
+        compares = tasks.find_task(name).compares_examples
+        least = 4 if is_alone and compares else 2
+        for size in options.workers[name].sizes(task.pictures_per_batch):
+            own = task.pictures_per_batch // size
+            if own % 2 or own < least:
+                raise ValueError(
+                    f"--weighting={config.train.weighting} compares halves of "
+                    f"a batch, and {size} workers of {name} have {own} of its "
+                    f"{task.pictures_per_batch} pictures each: it must be an "
+                    f"even number of {least} or more. Set {name}.batch_size, "
+                    "or other --workers."
+                )
 
 
 def _check_parts(options: ClusterOptions, config: config_lib.RunConfig) -> None:

@@ -231,6 +231,7 @@ class ClusterRun:
             0.0 if options.is_calibration else train.snapshot_every,
             self._prices.seconds if self._prices else {},
             since,
+            None if options.is_calibration else self._joint.weighing,
         )
 
     def _make_job(self, task, rank, size, generation, step, deposit):
@@ -319,13 +320,16 @@ class ClusterRun:
                 cut.gpu_hours,
                 sum(cut.steps.values()),
                 lambda folder: self._joint.save(
-                    cut.steps, cut.deposits, dumps, folder
+                    cut.steps, cut.deposits, dumps, cut.weighing, folder
                 ),
             )
-        self._joint.save(cut.steps, cut.deposits, dumps)
+        self._joint.save(cut.steps, cut.deposits, dumps, cut.weighing)
         self._steps = dict(cut.steps)
 
     def _write_reports(self, told: dict[str, Any]) -> None:
+        if self._log:
+            for update in told["updates"]:
+                self._log.write_shares(update)
         for step, record, seconds in told["reports"]:
             self._seconds[record.task] = seconds
             self._records[record.task] = record

@@ -41,6 +41,10 @@ class Commit:
         generation: of the group; a former one's gradients are void.
         step: of the pusher, from 0.
         learning_rate: of that step.
+        trunk_scale: what the trunk's part of the step is scaled by, besides.
+        loss: of its batch; no part of what the commit is.
+        consistency: of the halves of its batch, likewise; None where nobody
+            measured.
     """
 
     pusher: str
@@ -48,6 +52,9 @@ class Commit:
     generation: int
     step: int
     learning_rate: float
+    trunk_scale: float = 1.0
+    loss: float = dataclasses.field(default=0.0, compare=False)
+    consistency: float | None = dataclasses.field(default=None, compare=False)
 
 
 class Shard:
@@ -151,12 +158,15 @@ class Shard:
             self._variables[segment, f"{commit.task}/{slot}"].handle
             for slot in SLOTS
         )
+        rate = commit.learning_rate
+        if segment == TRUNK:
+            rate *= commit.trunk_scale
         rmsprop_lib.update(
             self._variables[segment, VALUES].handle,
             mean_square,
             momentum,
             gradient,
-            commit.learning_rate,
+            rate,
             self._rmsprop.decay,
             self._rmsprop.momentum,
             self._rmsprop.epsilon,

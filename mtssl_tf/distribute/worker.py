@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import weighting
 from mtssl_tf.distribute import coordinator
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
@@ -26,9 +27,11 @@ from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import gpu_hours
+from mtssl_tf.training import half_batches
 from mtssl_tf.training import loop
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import run as run_lib
+from mtssl_tf.weighting import weighing
 
 _PAUSE_S = 0.02
 
@@ -157,10 +160,18 @@ class Worker:
             strategy,
         )
         self._state = self._run.states[job.task]
+        batch_size = self._config.batch_size // (
+            job.size if job.is_alone else 1
+        )
+        self._halves: half_batches.HalfBatches | None = None
+        if weighting.measures_halves(job.config.train.weighting):
+            self._halves = half_batches.HalfBatches(
+                strategy, self._state, batch_size
+            )
         self._step_function = step_lib.GroupStep(
             self._run,
             job.task,
-            self._config.batch_size // (job.size if job.is_alone else 1),
+            batch_size,
             job.is_alone,
             job.options.batch_norm,
             options,
@@ -207,6 +218,7 @@ class Worker:
             waited = time.monotonic() - start
             if travelling is None and not self._take_over(coming):
                 return
+            consistency = self._compare_halves(batch)
             values, gradient, head_gradients = self._compute(batch)
             if travelling:
                 # One step old: what came of the step before the last.
@@ -215,7 +227,11 @@ class Worker:
                 if not self._take_over(coming):
                     return
             commit = self._threads.submit(
-                self._commit, self._step, gradient.numpy()
+                self._commit,
+                self._step,
+                gradient.numpy(),
+                float(values[metrics_record.LOSS]),
+                consistency,
             )
             self._step += 1
             if use_overlap:
@@ -312,8 +328,27 @@ class Worker:
     def _segments(self) -> list[str]:
         return [shard_lib.TRUNK] + [self._job.task] * self._job.is_alone
 
-    def _commit(self, step: int, gradient: np.ndarray) -> bool:
-        """Returns once a gradient is applied, or false where the run ends."""
+    def _compare_halves(self, batch: Any) -> float | None:
+        """Measures, now and then, what a rule of shares asks for."""
+        if self._halves is None or not weighing.is_measured(self._step):
+            return None
+        return self._halves.measure(batch)
+
+    def _commit(
+        self,
+        step: int,
+        gradient: np.ndarray,
+        loss: float,
+        consistency: float | None,
+    ) -> bool:
+        """Returns once a gradient is applied, or false where the run ends.
+
+        Args:
+            step: of the task.
+            gradient: for the store, float32 [P].
+            loss: of the batch.
+            consistency: of its halves; None where not measured.
+        """
         job = self._job
         commit = shard_lib.Commit(
             job.pusher,
@@ -321,6 +356,8 @@ class Worker:
             job.generation,
             step,
             self._learning_rate(step),
+            loss=loss,
+            consistency=consistency,
         )
         slices = self._slices(gradient)
         shards = list(slices)

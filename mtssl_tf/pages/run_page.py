@@ -8,6 +8,7 @@ import os
 import pathlib
 
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import weighting
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.pages import axes
 from mtssl_tf.pages import curve as curve_lib
@@ -15,10 +16,12 @@ from mtssl_tf.pages import limits as limits_lib
 from mtssl_tf.pages import next_steps
 from mtssl_tf.pages import page
 from mtssl_tf.pages import run_record
+from mtssl_tf.pages import shares_chart
 from mtssl_tf.pages import task_record
 from mtssl_tf.pages import verdict as verdict_lib
 from mtssl_tf.reports import words
 from mtssl_tf.tasks import words as words_lib
+from mtssl_tf.weighting import weighing
 
 _TEMPLATE = "run.html"
 _MIX = "mixing_weights"
@@ -119,10 +122,24 @@ class RunPage:
     def measured(self) -> list[tuple[str, str, Mapping[str, float]]]:
         """Title, explanation and numbers of what was measured of the trunk."""
         return [
-            (kind.replace("_", " ").capitalize(), _ABOUT.get(kind, ""), values)
+            (kind.replace("_", " ").capitalize(), self._about(kind), values)
             for kind, values in self.run.measured.items()
             if values
         ]
+
+    def _about(self, kind: str) -> str:
+        if kind == weighing.FIGURES and self._rule in weighting.RULES:
+            return weighting.RULES[self._rule].about
+        return _ABOUT.get(kind, "")
+
+    @property
+    def shares(self) -> shares_chart.SharesChart | None:
+        """Shares of the steps over time; None where they never moved."""
+        return shares_chart.draw(self.run, self._rule)
+
+    @property
+    def _rule(self) -> str:
+        return self.run.setting("train", "weighting", str) or weighing.FIGURES
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -193,6 +210,10 @@ def as_text(built: RunPage) -> str:
         lines.append(f"{part.title}: {part.verdict.kind}")
         lines += [f"  {each}" for each in (part.verdict.result,) if each]
         lines.append(f"  {part.verdict.reason}")
+    if built.shares:
+        shown = built.shares.shown
+        last = ", ".join(line.label for line in shown.lines)
+        lines.append(f"{shown.title}: {last}")
     for alarm in built.run.alarms:
         lines.append(f"Alarm at step {alarm.step:,}: {alarm.message}")
     lines += ["", "What it cannot tell"]

@@ -16,6 +16,7 @@ from mtssl_tf.reports import run_log
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import time_budget
+from mtssl_tf.weighting import weighing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,8 @@ class RunRecord:
         examples: 'images' and 'videos'.
         alarms: of the health watch, the first one first.
         measured: about the trunk: kind -> the numbers of its last line.
+        shares: (step of all tasks, task -> share of the steps from there on),
+            from the run's start; empty where they never moved.
         step: steps of all tasks so far.
         planned: in all; None where that is not known.
         is_marked: whether a process trains it, or ended without a word.
@@ -70,6 +73,7 @@ class RunRecord:
     examples: Mapping[str, Examples]
     alarms: tuple[Alarm, ...]
     measured: Mapping[str, Mapping[str, float]]
+    shares: tuple[tuple[int, Mapping[str, float]], ...]
     step: int
     planned: int | None
     is_marked: bool
@@ -120,6 +124,7 @@ def load_run(workdir: str | os.PathLike) -> RunRecord:
         _examples(folder),
         tuple(_alarms(lines)),
         _measured(lines),
+        tuple(_shares(lines, settings)),
         step,
         _planned(folder, settings),
         (folder / run_marker.FILE).exists(),
@@ -157,8 +162,35 @@ def _measured(lines: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     found = {}
     for line in lines:
         kind = line.get("split")
+        if kind == weighing.SHARES:
+            continue  # drawn over time
         if isinstance(kind, str) and kind in line:
             found[kind] = task_record.numbers(line[kind])
+    return found
+
+
+def _shares(
+    lines: list[dict[str, Any]], settings: Mapping[str, Any]
+) -> list[tuple[int, dict[str, float]]]:
+    """Returns the shares at each change, and those that began the run."""
+    found = [
+        (line["step"], task_record.numbers(line.get(weighing.SHARES)))
+        for line in lines
+        if line.get("split") == weighing.SHARES
+    ]
+    tasks = settings.get("tasks")
+    if not found or not isinstance(tasks, Mapping):
+        return found
+    weights = task_record.numbers(
+        {
+            task: options.get("weight")
+            for task, options in tasks.items()
+            if isinstance(options, Mapping)
+        }
+    )
+    if total := sum(weights.values()):
+        even = {task: weight / total for task, weight in weights.items()}
+        found.insert(0, (0, even))
     return found
 
 

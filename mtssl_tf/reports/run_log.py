@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any, Protocol
 
+from absl import logging
+
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import tensorboard
 from mtssl_tf.reports import tracker
+from mtssl_tf.weighting import weighing
 
 # The split of lines that are about no examples but the run itself.
 HEALTH = "health"
@@ -117,6 +120,14 @@ class RunLog:
             }
         )
         self.board.write_text(step, f"{HEALTH}/{kind}/{subject}", message)
+
+    def write_shares(self, update: weighing.Update) -> None:
+        """Writes new shares of the steps, and who has come to the least."""
+        self.write_event(update.step, weighing.SHARES, update.shares)
+        self.write_event(update.step, weighing.FIGURES, update.figures)
+        for task, message in update.alarms.items():
+            logging.warning("Step %d: %s", update.step, message)
+            self.write_health(update.step, weighing.AT_LEAST, task, message)
 
     def lines_of(self, step: int) -> list[dict[str, Any]]:
         """Returns what `metrics.jsonl` says of the step that is at hand."""

@@ -1,7 +1,8 @@
 """Saves a run's state and brings it back to the bit.
 
 A checkpoint holds the trunk, every task's head and RMSProp slots, and how many
-steps each task has done. The position in the data is the number of steps times
+steps each task has done; with `--weighting` by a rule, the shares and what
+they come from. The position in the data is the number of steps times
 the batch size, and all randomness derives from it (`data/order.py`), so there
 is nothing else to hold.
 """
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from mtssl_tf.training import checkpoint_folder
 from mtssl_tf.training import step
+from mtssl_tf.weighting import weighing as weighing_lib
 
 FOLDER = "checkpoints"
 BLOCK4 = "block4"  # also the name of the model that `build_block4` makes
@@ -30,6 +32,7 @@ class Checkpoints:
         workdir: pathlib.Path,
         trunk: keras.Model,
         states: Mapping[str, step.TaskState],
+        weighing: weighing_lib.Weighing | None = None,
     ) -> None:
         self._steps = {
             name: tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -41,6 +44,8 @@ class Checkpoints:
             "optimizers": {name: s.optimizer for name, s in states.items()},
             "steps": self._steps,
         }
+        if weighing is not None:
+            parts["weighting"] = _Kept(weighing)
         for state in states.values():
             # Part of a head, saved under a name of its own as well, so that
             # it can be found by those who know nothing of tasks.
@@ -91,6 +96,20 @@ class Checkpoints:
         for variable, rate in self._rates:
             variable.assign(rate)
         return {name: int(count) for name, count in self._steps.items()}
+
+
+class _Kept(tf.train.experimental.PythonState):
+    """A run's dynamic weights, as TensorFlow's checkpoints take them."""
+
+    def __init__(self, weighing: weighing_lib.Weighing) -> None:
+        super().__init__()
+        self._weighing = weighing
+
+    def serialize(self) -> str:
+        return self._weighing.dump()
+
+    def deserialize(self, string_value: str) -> None:
+        self._weighing.load(string_value)
 
 
 def save_imported(

@@ -9,6 +9,7 @@ import keras
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import train_settings
+from mtssl_tf import weighting
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.models import cost
 from mtssl_tf.models import recomputed_trunk
@@ -180,6 +181,8 @@ def _describe_hours(
     flops = sum(count * costs[name].flops for name, count in steps.items())
     hours = flops / K40_FLOPS / 3600
     each = ", ".join(f"{count:,} of {name}" for name, count in steps.items())
+    if config.train.weighting != weighting.FIXED:
+        each += f", before --weighting={config.train.weighting} moves them"
     return [
         f"{config.train.steps:,} steps ({each}): {flops:.2e} FLOP, about "
         f"{hours:,.2f} GPU hours on the paper's K40 (at "

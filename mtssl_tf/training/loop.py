@@ -26,13 +26,12 @@ from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_cost
-from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
-from mtssl_tf.training import schedule
 from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import step_in_parts
 from mtssl_tf.training import steps_under_way
 from mtssl_tf.training import time_budget
+from mtssl_tf.training import turns as turns_lib
 
 LAST_BATCH_FILE = "non_finite_batch.npz"
 
@@ -47,8 +46,9 @@ class Trainer:
     def __init__(self, run: run_lib.Run, workdir: pathlib.Path) -> None:
         self._run = run
         self._workdir = workdir
+        self._turns = turns_lib.Turns(run)
         self._checkpoints = checkpoint.Checkpoints(
-            workdir, run.trunk, run.states
+            workdir, run.trunk, run.states, self._turns.weighing
         )
         restored = self._checkpoints.restore()
         self._steps = restored or {name: 0 for name in run.states}
@@ -115,14 +115,10 @@ class Trainer:
             self._marker.remove()
 
     def _train(self, stop: stop_signal.StopSignal) -> None:
-        weights = {
-            name: state.task.config.weight
-            for name, state in self._run.states.items()
-        }
         # What it waits for may take longer than who has asked to stop.
         stop.tell(self._run.close)
         try:
-            self._train_until(stop, weights)
+            self._train_until(stop)
         except labeller.ClosedError:
             if not stop.is_requested:
                 raise
@@ -132,14 +128,10 @@ class Trainer:
             self._save()
         self._finish(stop)
 
-    def _train_until(
-        self, stop: stop_signal.StopSignal, weights: Mapping[str, float]
-    ) -> None:
+    def _train_until(self, stop: stop_signal.StopSignal) -> None:
         """Takes steps until the last one, or until `stop` asks to stop."""
         train = self._run.config.train
-        since = run_directory.load_start_of_weights(
-            self._workdir, weights, self._steps
-        )
+        self._turns.begin(self._workdir, self._steps, self._budget.num_steps)
         batches: dict[str, Iterator[Any]] = {}
         if self.step:
             logging.info("Going on from step %d.", self.step)
@@ -148,10 +140,10 @@ class Trainer:
             )
         self._health.say_last_end(self.step, self._marker.explain_last_end())
         while not self._is_last(self.step) and not stop.is_requested:
-            name = schedule.next_task(self._steps, weights, since)
+            name = self._turns.next_task(self._steps)
             self._profile(self.step)
             # Every task's first step is built, which takes a while.
-            is_start = self.step - self._last_saved < len(weights)
+            is_start = self.step - self._last_saved < len(self._steps)
             with (
                 stop.nothing_to_lose(is_start),
                 out_of_memory.explained(self._run.config, name),
@@ -164,16 +156,33 @@ class Trainer:
                 self._train_one(name, batches[name])
             if self._budget.after_step(self._steps):
                 self._progress.expect(self._budget.num_steps)
+            self._weigh()
             step = self.step
             is_last = self._is_last(step)
             if step % train.log_every == 0 or is_last:
                 self._write_windows()
             self._examiner.examine(step, is_last, stop)
             # Before a checkpoint of this step: who goes on from that is past.
-            self._cost.keep_snapshot_if_due(self._steps)
+            self._cost.keep_snapshot_if_due(self._steps, self._save_into)
             if step % train.save_every == 0 or self._is_best(step):
                 self._save()
                 self._last_saved = step
+
+    def _weigh(self) -> None:
+        """Sets shares anew where that is due, and tells of it."""
+        if not self._turns.are_due(self.step):
+            return
+        self._take_in()
+        if (update := self._turns.update(self._steps)) is not None:
+            self._log.write_shares(update)
+
+    def _save_into(self, folder: pathlib.Path) -> None:
+        """Saves the run as it is now into another run directory."""
+        self._take_in()  # shares come from the losses
+        run = self._run
+        checkpoint.Checkpoints(
+            folder, run.trunk, run.states, self._turns.weighing
+        ).save(self._steps)
 
     def _is_best(self, step: int) -> bool:
         if self._best is None:
@@ -200,6 +209,7 @@ class Trainer:
         with self._health.wait_for(self.step, name):
             batch = next(batches)
         waited = time.monotonic() - start
+        self._turns.compare_halves(name, self._steps[name], batch)
         outcome = self._step_functions[name].take(batch)
         self._stop_at_bad(
             self._under_way.add(
@@ -249,6 +259,7 @@ class Trainer:
             norm = values.pop(step_lib.GRADIENT_NORM)
             self._windows[name].add_values(values)
             self._last_losses[name] = values[metrics_record.LOSS]
+            self._turns.add_step(name, values[metrics_record.LOSS])
             self._health.after_step(fetched.step + 1, name, values, norm)
 
     def _stop_at_bad(self, bad: steps_under_way.Started | None) -> None:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import weighting
 from mtssl_tf.data import kept_list
 from mtssl_tf.data import listing
 from mtssl_tf.data import open_source
@@ -29,6 +30,7 @@ from mtssl_tf.training import rmsprop as rmsprop_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import step
 from mtssl_tf.training import task_model
+from mtssl_tf.weighting import weighing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,21 @@ def figures(run: Run) -> list[str]:
     ]
     names += ["rank/rankme"] if train.rank_every else []
     return names + (["probe/linear_top1"] if train.probe else [])
+
+
+def build_weighing(run: Run) -> weighing.Weighing | None:
+    """Returns a run's dynamic weights at its start; None where it has none."""
+    train = run.config.train
+    if train.weighting == weighting.FIXED:
+        return None
+    tasks = {name: state.task for name, state in run.states.items()}
+    return weighing.Weighing(
+        train.weighting,
+        {name: task.config.weight for name, task in tasks.items()},
+        {name: task.chance()["loss"] for name, task in tasks.items()},
+        train.weigh_every,
+        train.least_share,
+    )
 
 
 def open_sources(

@@ -7,12 +7,11 @@ comes of it is kept in the run directory; until then there is no cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import pathlib
 
 from absl import logging
 
-from mtssl_tf.training import checkpoint
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import devices
 from mtssl_tf.training import gpu_hours
@@ -81,8 +80,16 @@ class RunCost:
         """Returns what steps of each task cost; None while it is unknown."""
         return None if self._prices is None else self._prices.of(steps)
 
-    def keep_snapshot_if_due(self, steps: Mapping[str, int]) -> None:
+    def keep_snapshot_if_due(
+        self,
+        steps: Mapping[str, int],
+        save: Callable[[pathlib.Path], object],
+    ) -> None:
         """Keeps the run as it is where its cost has just passed a multiple.
+
+        Args:
+            steps: that each task has done.
+            save: writes a checkpoint into a run directory.
 
         Raises:
             OSError: it cannot be written.
@@ -90,15 +97,7 @@ class RunCost:
         hours = self.hours(steps)
         if hours is None or not self._note_passed(hours):
             return
-        run = self._run
-        snapshot.keep_at_cost(
-            self._workdir,
-            hours,
-            sum(steps.values()),
-            lambda folder: checkpoint.Checkpoints(
-                folder, run.trunk, run.states
-            ).save(steps),
-        )
+        snapshot.keep_at_cost(self._workdir, hours, sum(steps.values()), save)
 
     def _note_passed(self, hours: float | None) -> bool:
         if hours is None or not self._every:

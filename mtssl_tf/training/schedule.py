@@ -8,7 +8,7 @@ from collections.abc import Mapping
 def next_task(
     steps: Mapping[str, int],
     weights: Mapping[str, float],
-    since: Mapping[str, int] | None = None,
+    since: Mapping[str, float] | None = None,
 ) -> str:
     """Returns the task that is furthest behind its share of the steps.
 

@@ -10,6 +10,7 @@ from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.training import schedule
+from mtssl_tf.weighting import weighing as weighing_lib
 
 A, B = "a", "b"
 
@@ -19,6 +20,7 @@ class Shards:
 
     def __init__(self):
         self.applied = []
+        self.scales = []
         self.versions = 0
 
     def __call__(self, method, *arguments):
@@ -26,6 +28,7 @@ class Shards:
             number, commit = arguments
             assert number == len(self.applied) + 1
             self.applied.append((commit.pusher, commit.step))
+            self.scales.append(commit.trunk_scale)
         if method == "version":
             self.versions += 1
         return [(method, len(self.applied))]
@@ -314,3 +317,68 @@ def test_a_report_has_the_step_of_its_last_commit(monkeypatch):
         record = metrics_record.MetricsRecord(task, 1, "train", {"loss": 1.0})
         coordinator.report(record, 0.1)
         assert coordinator.status()["reports"] == [(step, record, 0.1)]
+
+
+def _weighing():
+    return weighing_lib.Weighing(
+        "gradnorm", {A: 1.0, B: 3.0}, {A: 1.0, B: 1.0}, every=4, least=0.2
+    )
+
+
+def _commit_loss(coordinator, task, step, loss):
+    done = shard_lib.Commit(task, task, 1, step, 0.1, loss=loss)
+    assert coordinator.commit(done, 0, (0, 1)).status == "ok"
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "asynchronous"])
+def test_where_nobody_takes_turns_shares_scale_the_trunks_rate(
+    monkeypatch, mode
+):
+    weighing = _weighing()
+    coordinator, shards = build(monkeypatch, mode, weighing=weighing)
+    for task in (A, B):
+        coordinator.admit(task, 1)
+    suffix = "/0" if mode == "asynchronous" else ""
+
+    def commit_loss(task, step, loss):
+        done = shard_lib.Commit(task + suffix, task, 1, step, 0.1, loss=loss)
+        assert coordinator.commit(done, 0, (0, 1)).status == "ok"
+
+    for step in range(2):
+        commit_loss(A, step, 0.6)
+        commit_loss(B, step, 0.4)
+    assert shards.scales == [1.0] * 4
+    commit_loss(A, 2, 0.6)
+    commit_loss(B, 2, 0.4)
+    # r = 1.2 and 0.8, to the power of 1.5, times 1 and 3.
+    high, low = 1.2**1.5, 3 * 0.8**1.5
+    share = high / (high + low)
+    assert shards.scales[4:] == pytest.approx(
+        [share / 0.25, (1 - share) / 0.75]
+    )
+    (update,) = coordinator.status()["updates"]
+    assert update.step == 4 and update.shares[A] == pytest.approx(share)
+    assert not coordinator.status()["updates"]
+
+
+def test_in_turns_shares_are_those_of_one_machine(monkeypatch):
+    # As many steps as one machine takes, by the same losses.
+    alone, steps = _weighing(), {A: 0, B: 0}
+    coordinator, shards = build(
+        monkeypatch, "turns", save_every=16, weighing=_weighing()
+    )
+    coordinator.admit(A, 1)
+    coordinator.admit(B, 1)
+    for number in range(16):
+        task = schedule.next_task(steps, alone.shares, alone.since)
+        loss = {A: 0.9, B: 0.3}[task] + 0.01 * number
+        alone.add_step(task, loss)
+        assert coordinator.begin(task, 1, steps[task]).status == "ok"
+        _commit_loss(coordinator, task, steps[task], loss)
+        steps[task] += 1
+        alone.update(steps)
+    assert set(shards.scales) == {1.0}
+    for task in (A, B):
+        coordinator.deposit(task, 1, steps[task], task)
+    # What is saved is what one machine would have saved.
+    assert coordinator.take_cut().weighing == alone.dump()

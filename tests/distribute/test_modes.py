@@ -86,6 +86,12 @@ def _difference(one, other):
         ("--mode=synchronous", "--workers=2", "--batch_norm=synchronized"),
         ("--mode=asynchronous", "--workers=2", "--store_shards=2"),
         ("--workers=colorization:1-2", "--overlap", "--wire=bfloat16"),
+        (
+            "--weighting=gradient_consistency",
+            "--workers=colorization:2",
+            "--set=train.weigh_every=20",
+            "--steps=80",  # so that some task has its 25th
+        ),
     ],
     ids=lambda flags: flags[0].lstrip("-"),
 )
@@ -97,13 +103,23 @@ def test_a_mode_trains_every_task_and_one_machine_goes_on(train, flags):
     # Which task has how many of so few is a matter of who is there first.
     assert sum(status["steps"].values()) >= _STEPS
     losses = {
-        line["task"]: line["loss"] for line in metrics_log.load_metrics(workdir)
+        line["task"]: line["loss"]
+        for line in metrics_log.load_metrics(workdir)
+        if line["split"] == "train"
     }
     assert losses and np.isfinite(list(losses.values())).all()
     assert checkpoint.latest(workdir)
+    weighed = [f for f in flags if f.startswith(("--weighting", "--set"))]
+    cosines = [
+        line["weighting"]
+        for line in metrics_log.load_metrics(workdir)
+        if line["split"] == "weighting"
+    ]
+    assert any(cosines) == bool(weighed)
     before = _trunk(workdir)
     steps = sum(status["steps"].values()) + 2
-    assert _difference(before, _trunk(train(name, f"--steps={steps}"))) > 0
+    after = _trunk(train(name, *weighed, f"--steps={steps}"))
+    assert _difference(before, after) > 0
 
 
 def test_turns_on_two_shards_compute_what_one_process_does(train):
@@ -115,6 +131,29 @@ def test_turns_on_two_shards_compute_what_one_process_does(train):
     difference = _difference(one, _trunk(train("turns", "--steps=2", *flags)))
     print(f"turns on two shards against one process: {difference:.1e}")
     assert difference <= 1e-6
+
+
+def test_turns_by_moving_shares_are_those_of_one_process(train):
+    flags = ("--weighting=gradnorm", "--set=train.weigh_every=3")
+    alone = train("alone", *flags)
+    turns = train("weighed", *flags, "--cluster=local", "--mode=turns")
+    one, other = (
+        [
+            (line["step"], line["shares"])
+            for line in metrics_log.load_metrics(workdir)
+            if line["split"] == "shares"
+        ]
+        for workdir in (alone, turns)
+    )
+    assert [step for step, _ in one] == [3, 6, 9, 12]
+    assert [step for step, _ in other] == [3, 6, 9, 12]
+    for (_, expected), (_, got) in zip(one, other):
+        # Batch norm adds up in another order, and the losses with it.
+        assert got == pytest.approx(expected, rel=1e-2)
+    # One machine goes on with the cluster's shares, and the other way round.
+    more = (*flags, f"--steps={_STEPS + 3}")
+    train("weighed", *more)
+    train("alone", *more, "--cluster=local", "--mode=turns")
 
 
 def test_two_workers_compute_what_one_does(train):

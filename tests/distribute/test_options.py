@@ -136,3 +136,27 @@ def test_a_mistake_is_one_line_within_seconds(arguments, message, tmp_path):
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert time.monotonic() - start < 10.0
+
+
+@pytest.mark.parametrize(
+    "flags, workers, message",
+    [
+        ({}, 4, None),
+        ({}, 8, "8 workers of colorization have 1 of its 8 pictures"),
+        ({"mode": "asynchronous"}, 4, "4 workers of exemplar have 2 .* 4 or"),
+    ],
+)
+def test_halves_of_a_workers_part(flags, workers, message):
+    config = config_lib.override(
+        config_lib.preset_config("tiny", _TASKS),
+        "train.weighting=gradient_consistency",
+        "colorization.batch_size=8",
+        "exemplar.batch_size=8",
+    )
+    asked = dict.fromkeys(_TASKS, options.WorkerRange(workers, workers))
+    cluster = options.ClusterOptions("local", asked, **flags)
+    if message is None:
+        options.check_fits(cluster, config)
+        return
+    with pytest.raises(ValueError, match=message):
+        options.check_fits(cluster, config)

@@ -125,3 +125,29 @@ def test_slices_cover_a_vector_once(num_shards):
     edges = shard_lib.bounds(100, num_shards)
     covered = [i for start, stop in edges for i in range(start, stop)]
     assert covered == list(range(100))
+
+
+def test_a_scale_is_the_trunks_alone():
+    # Where heads are stored as well, they keep their own rate.
+    gradient = gradients(1)[0]
+    moved = {}
+    for scale in (1.0, 0.5):
+        shard = shard_lib.Shard(_RMSPROP)
+        shard.load(
+            {
+                (segment, name): np.full(SIZE, value, np.float32)
+                for segment in ("trunk", "a")
+                for name, value in (
+                    ("values", 0.0),
+                    ("a/mean_square", 1.0),
+                    ("a/momentum", 0.0),
+                )
+            }
+        )
+        shard.stage("a", 1, 0, {"trunk": gradient, "a": gradient})
+        shard.apply(
+            1, shard_lib.Commit("a", "a", 1, 0, _RATE, trunk_scale=scale)
+        )
+        moved[scale] = shard.version()[0]
+    np.testing.assert_array_equal(moved[1.0]["a"], moved[0.5]["a"])
+    np.testing.assert_allclose(moved[0.5]["trunk"], moved[1.0]["trunk"] / 2)

@@ -152,3 +152,41 @@ def test_every_task_says_what_it_is_about():
     for task in tasks.TASKS.values():
         assert task.words.question.endswith("?") and task.words.shows
         assert task.words.result.endswith(".")
+
+
+def test_shares_are_drawn_where_a_rule_has_moved_them(tmp_path):
+    names = (written_run.TASK, "exemplar")
+    lines = [line for n in names for line in written_run.lines(task=n)]
+    plain, _ = _page(written_run.write(tmp_path / "plain", lines))
+    assert "How often each task came" not in plain
+    for step, share in ((10, 0.75), (20, 0.9)):
+        shares = {names[0]: share, names[1]: 1 - share}
+        lines.append({"step": step, "split": "shares", "shares": shares})
+    figures = dict.fromkeys(names, 0.5)
+    lines.append({"step": 20, "split": "weighting", "weighting": figures})
+    folder = written_run.write(
+        tmp_path / "moved",
+        lines,
+        tasks={name: {"weight": 1.0} for name in names},
+        train={"steps": 30, "weighting": "gradnorm"},
+    )
+    text, checker = _page(folder)
+    checker.check_alone()
+    assert "Shares of the steps, by gradnorm" in text
+    assert "relative position 90%" in text and "exemplar 10%" in text
+    assert "relative inverse training rate" in text
+    words = run_page.as_text(run_page.build(folder))
+    assert "by gradnorm: relative position 90%, exemplar 10%" in words
+    run = run_record.load_run(folder)
+    even = dict.fromkeys(names, 0.5)
+    assert run.shares[0] == (0, even) and len(run.shares) == 3
+    first, second = run_page.build(folder).shares.drawn.lines
+    # Each share holds until the next: six corners, of three heights.
+    for line in (first, second):
+        corners = [tuple(map(float, p.split(","))) for p in line.points.split()]
+        assert len(corners) == 6
+        assert [x for x, _ in corners[1::2]][:2] == [
+            x for x, _ in corners[2::2]
+        ]
+        heights = [y for _, y in corners]
+        assert heights[::2] == heights[1::2] and len(set(heights)) == 3
