@@ -12,7 +12,7 @@ Plain Python until a trunk is built. What all families share:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
 from typing import Protocol, TYPE_CHECKING
 
@@ -51,6 +51,24 @@ class Shape(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class SlimForm:
+    """How TF-Slim's checkpoints hold a trunk of a family that is no ResNet.
+
+    Attributes:
+        scope: what stands before all of its variables' names.
+        first_kernel: the first convolution's kernel, without the scope: by it
+            a checkpoint of the family is known.
+        layer: name of a layer here -> the same there; None where it has none.
+        num_units: names of variables without the scope -> units of each block.
+    """
+
+    scope: str
+    first_kernel: str
+    layer: Callable[[str], str | None]
+    num_units: Callable[[Collection[str]], tuple[int, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Family:
     """One family.
 
@@ -72,6 +90,7 @@ class Family:
             that every layer has a whole number of channels; 0 asks nothing.
         unit_channels: shape -> channels of the last unit; None where they are
             not known beforehand.
+        slim: how TF-Slim has it, beside its ResNets; None where it has not.
         is_chain: whether each unit is computed from the one before alone,
             behind block 2, so that `RecomputedTrunk` can take it apart.
     """
@@ -89,6 +108,7 @@ class Family:
     default_depth: int | None = None
     width_parts: int = 0
     unit_channels: Callable[[Shape], int] | None = None
+    slim: SlimForm | None = None
     is_chain: bool = False
 
 

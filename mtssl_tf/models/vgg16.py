@@ -18,6 +18,8 @@ There is no batch norm: `bn_decay` and `bn_epsilon` are not read.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+import re
 from typing import TYPE_CHECKING
 
 from mtssl_tf.lazy_imports import keras
@@ -95,6 +97,23 @@ def _build_block4(
     return layers.relu(layers.conv(x, "fc7", channels, 1), "fc7_relu")
 
 
+_SLIM_KERNEL = re.compile(r"conv(\d)/conv\1_\d+/weights")
+
+
+def _slim_layer(name: str) -> str | None:
+    """Translates 'conv5_3' to 'conv5/conv5_3'."""
+    match = re.fullmatch(r"(conv\d)_\d+", name)
+    return f"{match[1]}/{name}" if match else None
+
+
+def _slim_num_units(names: Collection[str]) -> tuple[int, ...]:
+    matches = [_SLIM_KERNEL.fullmatch(name) for name in names]
+    stages = [int(match[1]) for match in matches if match]
+    return tuple(
+        stages.count(stage) for stage in range(1, len(_STAGE_CHANNELS) + 1)
+    )
+
+
 FAMILY = family_lib.Family(
     title="VGG-16",
     units_are=(
@@ -109,4 +128,8 @@ FAMILY = family_lib.Family(
     default_depth=16,
     width_parts=_STAGE_CHANNELS[0],
     unit_channels=lambda shape: int(_STAGE_CHANNELS[-1] * shape.width),
+    # release: tf_slim.nets.vgg.vgg_16
+    slim=family_lib.SlimForm(
+        "vgg_16", "conv1/conv1_1/weights", _slim_layer, _slim_num_units
+    ),
 )

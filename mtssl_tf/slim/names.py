@@ -14,21 +14,25 @@ import re
 
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import families
 from mtssl_tf.models import resnet_v2
-from mtssl_tf.models import vgg16
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 _LAYER = re.compile(
     r"block(\d)_unit_(\d+)_(preact|shortcut|conv[123])(_BatchNorm)?"
 )
-_VGG_LAYER = re.compile(r"(conv\d)_\d+")
 _VARIABLES = {"kernel": "weights", "bias": "biases"}
 # Every unit of every depth has this variable.
 _UNIT_KERNEL = "bottleneck_v2/conv1/weights"
-# By these a trunk of each family is known.
+# By it a ResNet is known.
 _RESNET_MARKER = f"/block1/unit_1/{_UNIT_KERNEL}"
-_VGG_MARKER = "/conv1/conv1_1/weights"
+# What else TF-Slim has: name of the family -> its form there.
+_FORMS = {
+    name: family.slim
+    for name, family in families.FAMILIES.items()
+    if family.slim
+}
 # Suffixes that optimizers of TensorFlow 1 give to their slots.
 _SLOT = re.compile(r"/(RMSProp|Momentum|Adam|Adagrad|Adadelta|Ftrl)(_\d+)?$")
 
@@ -51,14 +55,15 @@ def _slim_layer(name: str) -> str:
     """Translates 'block3_unit_2_conv1_BatchNorm', 'conv5_3' and their like."""
     if name in ("conv1", "postnorm"):
         return name
-    if match := _VGG_LAYER.fullmatch(name):
-        return f"{match[1]}/{name}"
+    for form in _FORMS.values():
+        if found := form.layer(name):
+            return found
     match = _LAYER.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"Layer {name!r} has no counterpart in TF-Slim's ResNet v2 or "
-            "VGG-16, whose checkpoints alone are read and written. Pass a "
-            "trunk of trunk.family=resnet_v2 or vgg16, or block 4 of the first."
+            f"Layer {name!r} has no counterpart in TF-Slim's networks. Pass a "
+            f"trunk of trunk.family={' or '.join([families.DEFAULT, *_FORMS])}"
+            ", or block 4 of the first."
         )
     block, unit, layer, norm = match.groups()
     slim = f"block{block}/unit_{unit}/bottleneck_v2/{layer}"
@@ -68,8 +73,9 @@ def _slim_layer(name: str) -> str:
 def default_scope(trunk: keras.Model) -> str:
     """Returns the scope that TF-Slim gives to a trunk of this depth."""
     names = [layer.name for layer in trunk.layers]
-    if any(map(_VGG_LAYER.fullmatch, names)):
-        return "vgg_16"
+    for form in _FORMS.values():
+        if any(map(form.layer, names)):
+            return form.scope
     units = tuple(
         sum(
             re.fullmatch(rf"block{block}_unit_\d+_conv1", name) is not None
@@ -89,17 +95,22 @@ def find_scope(shapes: Shapes) -> str:
     Raises:
         ValueError: it holds none, or several.
     """
+    markers = [_RESNET_MARKER, *(f"/{f.first_kernel}" for f in _FORMS.values())]
     scopes = sorted(
         name.removesuffix(marker)
-        for marker in (_RESNET_MARKER, _VGG_MARKER)
+        for marker in markers
         for name in shapes
         if name.endswith(marker)
     )
     if not scopes:
+        scopes = ["resnet_v2_101", *(form.scope for form in _FORMS.values())]
+        expected = " or ".join(
+            f"{scope}{marker}" for scope, marker in zip(scopes, markers)
+        )
         raise ValueError(
-            "Expected a ResNet v2 or a VGG-16 of TF-Slim, with a variable "
-            f"'resnet_v2_101{_RESNET_MARKER}' or 'vgg_16{_VGG_MARKER}', or the "
-            f"same under another scope. The checkpoint holds {_some(shapes)}."
+            "Expected a network of TF-Slim, with a variable "
+            f"{expected}, or the same under another scope. The checkpoint "
+            f"holds {_some(shapes)}."
         )
     if len(scopes) > 1:
         raise ValueError(
@@ -120,8 +131,9 @@ def recognise_config(
     shapes: Shapes, scope: str, output_stride: int
 ) -> model_config.TrunkConfig:
     """Reads a trunk's family, depth and width off a checkpoint's shapes."""
-    if f"{scope}{_VGG_MARKER}" in shapes:
-        return _recognise_vgg(shapes, scope, output_stride)
+    for name, form in _FORMS.items():
+        if f"{scope}/{form.first_kernel}" in shapes:
+            return _recognise_form(shapes, scope, output_stride, name)
     one, two, three = (_count_units(shapes, scope, b) for b in (1, 2, 3))
     num_units = (one, two, three)
     depths = {units: depth for depth, units in resnet_v2.UNITS_BY_DEPTH.items()}
@@ -135,25 +147,23 @@ def recognise_config(
     return config
 
 
-def _recognise_vgg(
-    shapes: Shapes, scope: str, output_stride: int
+def _recognise_form(
+    shapes: Shapes, scope: str, output_stride: int, name: str
 ) -> model_config.TrunkConfig:
-    (stages,) = vgg16.FAMILY.num_units.values()
-    for stage, expected in enumerate(stages, start=1):
-        prefix = f"{scope}/conv{stage}/conv{stage}_"
-        kernels = [n for n in shapes if n.startswith(prefix)]
-        count = sum(name.endswith("/weights") for name in kernels)
-        if count != expected:
-            raise ValueError(
-                f"Expected {expected} kernels {prefix}NUMBER/weights, as VGG-16"
-                f" has them, found {count}. The checkpoint is incomplete or of "
-                "another depth."
-            )
-    channels = shapes[f"{scope}{_VGG_MARKER}"][-1]
+    family, form = families.FAMILIES[name], _FORMS[name]
+    own = [each.removeprefix(f"{scope}/") for each in shapes]
+    num_units = form.num_units(own)
+    if num_units not in family.num_units.values():
+        expected = " or ".join(map(str, family.num_units.values()))
+        raise ValueError(
+            f"Expected {expected} convolutions in the stages of {scope}, found "
+            f"{num_units}. The checkpoint is incomplete or of another network."
+        )
+    channels = shapes[f"{scope}/{form.first_kernel}"][-1]
     return model_config.TrunkConfig(
-        width=channels / vgg16.FAMILY.width_parts,
+        width=channels / family.width_parts,
         output_stride=output_stride,
-        family="vgg16",
+        family=name,
     )
 
 

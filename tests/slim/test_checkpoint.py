@@ -79,7 +79,7 @@ class TestBadWeights:
         path = slim_files.write_checkpoint(
             tmp_path / "model.ckpt", {name: np.float32(1)}
         )
-        with pytest.raises(ValueError, match=f"ResNet v2.*{name}"):
+        with pytest.raises(ValueError, match=f"resnet_v2.*{name}"):
             checkpoint.load(trunk, path)
         slim_files.assert_untouched(trunk)
 
