@@ -14,7 +14,6 @@ those that move most; the head's layout.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import clip_frames
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
@@ -35,7 +35,7 @@ _WRONG = ((1, 0, 3), (1, 4, 3))
 _ANSWERS = ("shuffled", "in order")  # the index is the target
 
 
-class FrameOrder(base.Task):
+class FrameOrder(classification.Classification):
     """Three frames in, in order or not out."""
 
     name: ClassVar[str] = "frame_order"
@@ -93,25 +93,11 @@ class FrameOrder(base.Task):
         width = self.config.hidden_units
         x = clip_frames.build_sequences(features, width, 3)  # [B, 3 * width]
         x = heads.hidden_dense(x, width, "head_hidden")
-        return heads.logits(x, len(_ANSWERS))
+        return heads.logits(x, self.num_classes)
 
-    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy in nats, float32 [B]."""
-        return keras.losses.sparse_categorical_crossentropy(
-            target, prediction, from_logits=True
-        )
-
-    def metrics(
-        self, prediction: tf.Tensor, target: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """`accuracy`: 1 where the answer is right, else 0."""
-        guess = keras.ops.argmax(prediction, -1)
-        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
-        return {"accuracy": keras.ops.cast(is_right, "float32")}
-
-    def chance(self) -> dict[str, float]:
-        """Half of the triples are in order."""
-        return {"loss": math.log(2), "accuracy": 0.5}
+    @property
+    def num_classes(self) -> int:
+        return len(_ANSWERS)
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

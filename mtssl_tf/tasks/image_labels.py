@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 import dataclasses
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +23,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
 from mtssl_tf.tasks import words as words_lib
@@ -68,7 +68,7 @@ class ImageLabelsConfig(base.TaskConfig):
             )
 
 
-class ImageLabels(base.Task):
+class ImageLabels(classification.Classification):
     """A view in, its class out."""
 
     name: ClassVar[str] = "image_labels"
@@ -197,27 +197,6 @@ class ImageLabels(base.Task):
         )
         x = heads.average(block4(features))  # [B, 2C]
         return heads.logits(x, self.num_classes)
-
-    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy in nats, float32 [B]."""
-        return keras.losses.sparse_categorical_crossentropy(
-            target, prediction, from_logits=True
-        )
-
-    def metrics(
-        self, prediction: tf.Tensor, target: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """`accuracy`: 1 where the class is right, else 0."""
-        guess = keras.ops.argmax(prediction, -1)
-        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
-        return {"accuracy": keras.ops.cast(is_right, "float32")}
-
-    def chance(self) -> dict[str, float]:
-        """A guess among classes taken as equally likely."""
-        return {
-            "loss": math.log(self.num_classes),
-            "accuracy": 1 / self.num_classes,
-        }
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import functools
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +29,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
 from mtssl_tf.tasks import words as words_lib
@@ -73,7 +73,7 @@ class JigsawConfig(base.TaskConfig):
             )
 
 
-class Jigsaw(base.Task):
+class Jigsaw(classification.Classification):
     """Nine shuffled tiles in, the order of their shuffling out."""
 
     name: ClassVar[str] = "jigsaw"
@@ -158,28 +158,11 @@ class Jigsaw(base.Task):
         x = heads.hidden_dense(x, width, "head_tile")
         x = keras.ops.reshape(x, (-1, NUM_TILES * width))
         x = heads.hidden_dense(x, width, "head_hidden")
-        return heads.logits(x, self.config.num_orders)
+        return heads.logits(x, self.num_classes)
 
-    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy in nats, float32 [B]."""
-        return keras.losses.sparse_categorical_crossentropy(
-            target, prediction, from_logits=True
-        )
-
-    def metrics(
-        self, prediction: tf.Tensor, target: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """`accuracy`: 1 where the order is right, else 0."""
-        guess = keras.ops.argmax(prediction, -1)
-        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
-        return {"accuracy": keras.ops.cast(is_right, "float32")}
-
-    def chance(self) -> dict[str, float]:
-        """All orders are equally likely."""
-        return {
-            "loss": math.log(self.config.num_orders),
-            "accuracy": 1 / self.config.num_orders,
-        }
+    @property
+    def num_classes(self) -> int:
+        return self.config.num_orders
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import itertools
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +25,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import clip_frames
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
@@ -47,7 +47,7 @@ class OddOneOutConfig(clip_frames.ClipFramesConfig):
     num_sequences: int = settings.ranged(3, at_least=2)
 
 
-class OddOneOut(base.Task):
+class OddOneOut(classification.Classification):
     """Sequences of frames in, the shuffled one out."""
 
     name: ClassVar[str] = "odd_one_out"
@@ -133,24 +133,9 @@ class OddOneOut(base.Task):
         x = heads.hidden_dense(x, width, "head_hidden")
         return heads.logits(x, number)
 
-    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy in nats, float32 [B]."""
-        return keras.losses.sparse_categorical_crossentropy(
-            target, prediction, from_logits=True
-        )
-
-    def metrics(
-        self, prediction: tf.Tensor, target: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """`accuracy`: 1 where the shuffled sequence is found, else 0."""
-        guess = keras.ops.argmax(prediction, -1)
-        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
-        return {"accuracy": keras.ops.cast(is_right, "float32")}
-
-    def chance(self) -> dict[str, float]:
-        """Every sequence is as likely to be the shuffled one."""
-        number = self.config.num_sequences
-        return {"loss": math.log(number), "accuracy": 1 / number}
+    @property
+    def num_classes(self) -> int:
+        return self.config.num_sequences
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
 from mtssl_tf.tasks import words as words_lib
@@ -86,7 +86,7 @@ class RelativePositionConfig(base.TaskConfig):
             )
 
 
-class RelativePosition(base.Task):
+class RelativePosition(classification.Classification):
     """Two patches in, one of eight directions out."""
 
     name: ClassVar[str] = "relative_position"
@@ -217,28 +217,11 @@ class RelativePosition(base.Task):
         x = heads.hidden_dense(x, width, "head_patch")
         x = keras.ops.reshape(x, (-1, 2 * width))  # [B, 2 * width]
         x = heads.hidden_dense(x, width, "head_hidden")
-        return heads.logits(x, len(DIRECTIONS))
+        return heads.logits(x, self.num_classes)
 
-    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy in nats, float32 [B]."""
-        return keras.losses.sparse_categorical_crossentropy(
-            target, prediction, from_logits=True
-        )
-
-    def metrics(
-        self, prediction: tf.Tensor, target: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """`accuracy`: 1 where the direction is right, else 0."""
-        guess = keras.ops.argmax(prediction, -1)
-        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
-        return {"accuracy": keras.ops.cast(is_right, "float32")}
-
-    def chance(self) -> dict[str, float]:
-        """All eight directions are equally likely."""
-        return {
-            "loss": math.log(len(DIRECTIONS)),
-            "accuracy": 1 / len(DIRECTIONS),
-        }
+    @property
+    def num_classes(self) -> int:
+        return len(DIRECTIONS)
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

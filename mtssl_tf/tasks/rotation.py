@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +30,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
 from mtssl_tf.tasks import words as words_lib
@@ -65,7 +65,7 @@ class RotationConfig(base.TaskConfig):
             )
 
 
-class Rotation(base.Task):
+class Rotation(classification.Classification):
     """A picture turned in four ways in, the turn of each out."""
 
     name: ClassVar[str] = "rotation"
@@ -140,31 +140,12 @@ class Rotation(base.Task):
         x = heads.norm_relu(features, "head_features")
         x = heads.average(x)  # [B * 4, C]
         x = heads.hidden_dense(x, self.config.hidden_units, "head_hidden")
-        x = heads.logits(x, NUM_TURNS)
+        x = heads.logits(x, self.num_classes)
         return keras.ops.reshape(x, (-1, NUM_TURNS, NUM_TURNS))
 
-    def loss(self, prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy in nats, mean over the turns, float32 [B]."""
-        entropy = keras.losses.sparse_categorical_crossentropy(
-            target, prediction, from_logits=True
-        )
-        return keras.ops.mean(entropy, axis=-1)
-
-    def metrics(
-        self, prediction: tf.Tensor, target: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """`accuracy`: share of a picture's turns that are named rightly."""
-        guess = keras.ops.argmax(prediction, -1)
-        is_right = keras.ops.equal(guess, keras.ops.cast(target, guess.dtype))
-        return {
-            "accuracy": keras.ops.mean(
-                keras.ops.cast(is_right, "float32"), axis=-1
-            )
-        }
-
-    def chance(self) -> dict[str, float]:
-        """All four turns are equally frequent."""
-        return {"loss": math.log(NUM_TURNS), "accuracy": 1 / NUM_TURNS}
+    @property
+    def num_classes(self) -> int:
+        return NUM_TURNS
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
