@@ -84,9 +84,10 @@ class Outcome:
     failed: str = ""
 
 
-def _train(
+def train_command(
     inputs: pathlib.Path, out: pathlib.Path, *more: str
 ) -> tuple[str, ...]:
+    """Returns Python's arguments for a small run of the paper's four tasks."""
     return (
         *("-m", "mtssl_tf.train", f"--tasks={','.join(_TASKS)}"),
         *(f"--images={inputs / 'images'}", f"--videos={inputs / 'videos'}"),
@@ -120,18 +121,20 @@ _OFTEN = (
 SCENARIOS = (
     Scenario(
         "train",
-        lambda i, o: _train(i, o, "--steps=12", "--set=train.save_every=3"),
+        lambda i, o: train_command(
+            i, o, "--steps=12", "--set=train.save_every=3"
+        ),
         kill_digests.hash_run,
     ),
     Scenario(
         "train while it saves",
-        lambda i, o: _train(i, o, "--steps=12", *_OFTEN),
+        lambda i, o: train_command(i, o, "--steps=12", *_OFTEN),
         kill_digests.hash_run,
         is_in_writes=True,
     ),
     Scenario(
         "train with snapshots",
-        lambda i, o: _train(
+        lambda i, o: train_command(
             i,
             o,
             *("--steps=12", "--set=train.save_every=5"),
@@ -142,7 +145,7 @@ SCENARIOS = (
     ),
     Scenario(
         "train on a cluster",
-        lambda i, o: _train(
+        lambda i, o: train_command(
             i,
             o,
             *("--steps=8", "--set=train.save_every=2", "--cluster=local"),
@@ -240,7 +243,8 @@ def build_inputs(out: pathlib.Path) -> pathlib.Path:
     inputs = out / "inputs"
     kill_inputs.build(inputs)
     run_to_end(
-        _train(inputs, inputs / "trained", "--steps=4"), out / "trained.log"
+        train_command(inputs, inputs / "trained", "--steps=4"),
+        out / "trained.log",
     )
     return inputs
 
@@ -273,14 +277,14 @@ def kill_and_compare(
         if not outcome.failed and (
             not is_killed or _is_whole(scenario, killed)
         ):
-            found |= _compare(expected, scenario.digest(killed))
+            found |= differing(expected, scenario.digest(killed))
             shutil.rmtree(killed)
             killed.mkdir(parents=True)
     outcome.failed = outcome.failed or run_to_end(
         scenario.command(inputs, killed), log
     )
     if not outcome.failed:
-        found |= _compare(expected, scenario.digest(killed))
+        found |= differing(expected, scenario.digest(killed))
     outcome.differing = sorted(found)
     return outcome
 
@@ -351,7 +355,7 @@ def start(command: Sequence[str], log: pathlib.Path) -> subprocess.Popen:
         )
 
 
-def _compare(expected: Mapping[str, str], got: Mapping[str, str]) -> set[str]:
+def differing(expected: Mapping[str, str], got: Mapping[str, str]) -> set[str]:
     """Returns the names of results that lack or differ."""
     return {
         name

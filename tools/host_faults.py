@@ -1,0 +1,342 @@
+"""Takes hosts, links and processes from a cluster; its run must end the same.
+
+    python -m tools.host_faults --hosts=SCRIPT --out=DIR [--times=10] \
+        [--only=host,link,process] [--seed=0]
+
+A run of the paper's four tasks over two hosts (`tools/private_hosts.py`), with
+the head and the command on the first, in turns, so that it is one run to the
+bit. Once undisturbed; then, at a random moment, each time in a fresh folder:
+
+- `host`: the second host loses power and stays away;
+- `link`: its network is down for 1 to 30 s;
+- `process`: a shard, the coordinator, a worker or Ray's head gets SIGKILL.
+
+The command must come to its end. Where it ends with an error, as it does
+without the head, the same command on a new Ray must. What it has made is then
+compared with the undisturbed run to the bit, times apart: nothing was lost and
+nothing applied twice. The result is a table, and OUT/host_faults.json; exit
+code 1 where anything differs.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+from mtssl_tf.process import end_signals
+
+if __name__ == "__main__":
+    end_signals.take()  # before the imports below, which take a while
+
+from collections.abc import Callable, Iterator
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+from absl import flags
+
+from mtssl_tf.process import command
+from tools import kill_digests
+from tools import kill_test
+from tools import private_hosts
+from tools import scenarios
+
+RESULT_FILE = "host_faults.json"
+_STATUS_FILE = "status.json"
+_NUM_CPUS = 8  # for Ray's books: all of a run fits on either host
+_TIMEOUT_S = 900.0
+_MAX_CUT_S = 30.0
+_HEAD = "Ray's head"
+# ours: enough that all faults fall into the training of four groups.
+_FLAGS_OF_RUN = (
+    *("--steps=24", "--set=train.save_every=4"),
+    *("--mode=turns", "--store_shards=2"),
+)
+
+
+@dataclasses.dataclass
+class Cluster:
+    """Two hosts with a Ray, and what runs there.
+
+    Attributes:
+        script: of the hosts.
+        hosts: the first one has the head.
+        environment: of all that is started.
+        workdir: of the run.
+    """
+
+    script: str
+    hosts: list[private_hosts.Host]
+    environment: dict[str, str]
+    workdir: pathlib.Path
+
+    def call(self, *arguments: str) -> None:
+        """Calls the script that made the hosts."""
+        subprocess.run(
+            [self.script, *arguments], check=True, env=self.environment
+        )
+
+    def places(self) -> dict[str, int]:
+        """Returns the process id of each role, on whichever host it is."""
+        try:
+            status = json.loads((self.workdir / _STATUS_FILE).read_text())
+        except FileNotFoundError:
+            return {}
+        return {name: place["pid"] for name, place in status["roles"].items()}
+
+    def kill(self, test: str, pid: str) -> None:
+        """Sends SIGKILL on those hosts where a test of the shell holds."""
+        for host in self.hosts:
+            words = [*host.prefix, "sh", "-c", f"{test} && kill -9 {pid}"]
+            subprocess.run(words, env=self.environment, capture_output=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What happens to a cluster.
+
+    Attributes:
+        name: in the table.
+        strike: (cluster, random numbers) -> what was struck.
+    """
+
+    name: str
+    strike: Callable[[Cluster, random.Random], str]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of a kind of fault.
+
+    Attributes:
+        name: of the fault.
+        struck: what each one hit, with the second of the run.
+        restarts: how often the command had to be started again.
+        differing: results that differ, by name.
+        failed: what did not come to its end.
+    """
+
+    name: str
+    struck: list[str] = dataclasses.field(default_factory=list)
+    restarts: int = 0
+    differing: list[str] = dataclasses.field(default_factory=list)
+    failed: list[str] = dataclasses.field(default_factory=list)
+
+
+def _lose_host(cluster: Cluster, rng: random.Random) -> str:
+    del rng  # it is always the one without the head
+    cluster.call("kill", "h2")
+    return "h2"
+
+
+def _cut_link(cluster: Cluster, rng: random.Random) -> str:
+    seconds = rng.uniform(1.0, _MAX_CUT_S)
+    cluster.call("cut", "h2")
+    time.sleep(seconds)
+    cluster.call("mend", "h2")
+    return f"h2 for {seconds:.0f} s"
+
+
+def _kill_process(cluster: Cluster, rng: random.Random) -> str:
+    places = cluster.places()
+    name = rng.choice(sorted([*places, _HEAD]))
+    if name == _HEAD:
+        cluster.kill("pid=$(pgrep gcs_server)", "$pid")
+    else:
+        pid = str(places[name])
+        cluster.kill(f"grep -q ray:: /proc/{pid}/cmdline", pid)
+    return name
+
+
+FAULTS = (
+    Fault("host", _lose_host),
+    Fault("link", _cut_link),
+    Fault("process", _kill_process),
+)
+
+_FLAGS = scenarios.define_flags("times", "Of each kind.", FAULTS)
+_HOSTS = command.define_path(
+    "hosts", "", "Script that makes hosts; takes root.", _FLAGS
+)
+
+
+def main(argv: list[str]) -> int:
+    """Tries the faults; 1 where a run has another end."""
+    return command.run("tools.host_faults", __doc__, _FLAGS, argv, _work)
+
+
+def _work(values: flags.FlagValues) -> int:
+    if not _HOSTS.value:
+        raise ValueError(
+            "Give --hosts=SCRIPT: it knows `start 2`, `on h1 COMMAND...`, "
+            "`kill h2`, `cut h2`, `mend h2` and `stop`."
+        )
+    undisturbed: list[_Undisturbed] = []
+
+    def strike_and_compare(
+        fault: Fault, inputs: pathlib.Path, out: pathlib.Path
+    ) -> Outcome:
+        if not undisturbed:
+            undisturbed.append(_run_undisturbed(inputs, out))
+        return _try(fault, undisturbed[0], inputs, out, values)
+
+    outcomes = scenarios.try_all(
+        values,
+        FAULTS,
+        kill_test.build_inputs,
+        strike_and_compare,
+        as_table,
+        RESULT_FILE,
+    )
+    return int(any(each.failed or each.differing for each in outcomes))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Undisturbed:
+    digests: dict[str, str]
+    seconds: float
+
+
+def _run_undisturbed(inputs: pathlib.Path, out: pathlib.Path) -> _Undisturbed:
+    folder = _new_folder(out / "undisturbed")
+    with _cluster(folder) as cluster:
+        start = time.monotonic()
+        with _ray(cluster) as address:
+            code = _wait(_start(cluster, address, inputs, folder))
+        seconds = time.monotonic() - start
+    if code != 0:
+        raise OSError(f"The undisturbed run ended with {code}; see {folder}.")
+    return _Undisturbed(kill_digests.hash_run(folder), seconds)
+
+
+def _try(
+    fault: Fault,
+    undisturbed: _Undisturbed,
+    inputs: pathlib.Path,
+    out: pathlib.Path,
+    values: flags.FlagValues,
+) -> Outcome:
+    """Strikes some runs, one after another, with one kind of fault."""
+    rng = random.Random(f"{values.seed} {fault.name}")
+    outcome = Outcome(fault.name)
+    differing: set[str] = set()
+    while len(outcome.struck) < values.times:
+        count = len(outcome.struck)
+        name = f"{fault.name}_{count}"
+        folder = _new_folder(out / name)
+        with _cluster(folder) as cluster:
+            code = _strike_once(
+                fault, cluster, undisturbed, inputs, folder, outcome, rng
+            )
+        if code != 0:
+            # A new cluster: of the old one nothing need be left.
+            outcome.restarts += 1
+            with _cluster(folder) as cluster, _ray(cluster) as address:
+                code = _wait(_start(cluster, address, inputs, folder))
+        if code != 0:
+            outcome.failed.append(f"{name}: exit code {code}")
+            if len(outcome.struck) == count:
+                break  # it fails without a fault
+            continue
+        differing |= kill_test.differing(
+            undisturbed.digests, kill_digests.hash_run(folder)
+        )
+        outcome.differing = sorted(differing)
+        print(f"{name}: {outcome.struck[-1]}", flush=True)
+    return outcome
+
+
+def _strike_once(
+    fault: Fault,
+    cluster: Cluster,
+    undisturbed: _Undisturbed,
+    inputs: pathlib.Path,
+    folder: pathlib.Path,
+    outcome: Outcome,
+    rng: random.Random,
+) -> int | None:
+    """Returns the exit code of a run that something happened to."""
+    with _ray(cluster) as address:
+        process = _start(cluster, address, inputs, folder)
+        delay_s = rng.uniform(0.0, undisturbed.seconds)
+        try:
+            return process.wait(delay_s)  # faster than the fault
+        except subprocess.TimeoutExpired:
+            struck = fault.strike(cluster, rng)
+        outcome.struck.append(f"{struck}, after {delay_s:.0f} s")
+        return _wait(process)
+
+
+@contextlib.contextmanager
+def _cluster(folder: pathlib.Path) -> Iterator[Cluster]:
+    """Makes two hosts without a Ray."""
+    with private_hosts.namespaces(_HOSTS.value, folder) as hosts:
+        environment = {
+            **os.environ,
+            **private_hosts.make_token(folder),
+            "HOSTS_DIR": str(folder / "hosts"),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        yield Cluster(_HOSTS.value, hosts, environment, folder / "run")
+
+
+def _ray(cluster: Cluster) -> Any:
+    return private_hosts.ray_over(cluster.hosts, _NUM_CPUS, cluster.environment)
+
+
+def _start(
+    cluster: Cluster, address: str, inputs: pathlib.Path, folder: pathlib.Path
+) -> subprocess.Popen:
+    words = kill_test.train_command(
+        inputs, folder, *_FLAGS_OF_RUN, f"--cluster={address}"
+    )
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [*cluster.hosts[0].prefix, sys.executable, *words],
+            env=cluster.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _wait(process: subprocess.Popen) -> int | None:
+    """Returns the exit code; None of who had to be killed."""
+    try:
+        return process.wait(_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
+
+
+def _new_folder(folder: pathlib.Path) -> pathlib.Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def as_table(outcomes: list[Outcome]) -> str:
+    """Returns the outcomes as Markdown."""
+    lines = [
+        "| taken | times | command started again | end |",
+        "|---|---:|---:|---|",
+    ]
+    for each in outcomes:
+        end = "; ".join(each.failed) or "equal to the bit"
+        if each.differing:
+            end = f"{len(each.differing)} differ: {each.differing[:3]}"
+        lines.append(
+            f"| {each.name} | {len(each.struck)} | {each.restarts} | {end} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    command.end(main(sys.argv))
