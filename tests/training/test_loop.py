@@ -15,7 +15,6 @@ import tensorflow as tf
 import tiny_run
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import tasks
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
@@ -367,7 +366,7 @@ def test_tasks_share_the_trunk_and_not_the_slots(samples, tmp_path):
     assert first.task.config.output_stride != second.task.config.output_stride
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+@pytest.mark.parametrize("name", task_cases.PAPER_FIRST)
 def test_a_step_on_two_replicas_equals_one_on_one(two_replicas, name):
     # A kind of fault: a loss that compares examples saw those of its own
     # replica alone, so that more replicas meant fewer negatives.
