@@ -3,12 +3,13 @@
     python -m tools.host_faults --hosts=SCRIPT --out=DIR [--times=10] \
         [--only=host,link,process] [--seed=0]
 
-A run of the paper's four tasks over two hosts (`tools/private_hosts.py`), with
-the head and the command on the first, in turns, so that it is one run to the
-bit. Once undisturbed; then, at a random moment, each time in a fresh folder:
+A run of the paper's four tasks over three hosts (`tools/private_hosts.py`),
+with the head and the command on the first, in turns, so that it is one run to
+the bit. Once undisturbed; then, at a random moment, each time in a fresh
+folder:
 
-- `host`: the second host loses power and stays away;
-- `link`: its network is down for 1 to 30 s;
+- `host`: one of the other hosts loses power and stays away;
+- `link`: the network of one is down for 1 to 30 s;
 - `process`: a shard, the coordinator, a worker or Ray's head gets SIGKILL.
 
 The command must come to its end. Where it ends with an error, as it does
@@ -26,7 +27,7 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import json
@@ -37,7 +38,6 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Any
 
 from absl import flags
 
@@ -49,10 +49,20 @@ from tools import scenarios
 
 RESULT_FILE = "host_faults.json"
 _STATUS_FILE = "status.json"
-_NUM_CPUS = 8  # for Ray's books: all of a run fits on either host
+_NUM_HOSTS = 3
+# For Ray's books: two shards and four workers take a CPU each, so that they
+# lie on two hosts, and fit on any two.
+_NUM_CPUS = 4
 _TIMEOUT_S = 900.0
 _MAX_CUT_S = 30.0
 _HEAD = "Ray's head"
+_WAIT_FOR_HOSTS = """
+import sys, time
+import ray
+ray.init(address=sys.argv[1])
+while len([n for n in ray.nodes() if n["Alive"]]) < int(sys.argv[2]):
+    time.sleep(0.5)
+"""
 # ours: enough that all faults fall into the training of four groups.
 _FLAGS_OF_RUN = (
     *("--steps=24", "--set=train.save_every=4"),
@@ -62,7 +72,7 @@ _FLAGS_OF_RUN = (
 
 @dataclasses.dataclass
 class Cluster:
-    """Two hosts with a Ray, and what runs there.
+    """Hosts with a Ray, and what runs there.
 
     Attributes:
         script: of the hosts.
@@ -130,17 +140,22 @@ class Outcome:
 
 
 def _lose_host(cluster: Cluster, rng: random.Random) -> str:
-    del rng  # it is always the one without the head
-    cluster.call("kill", "h2")
-    return "h2"
+    host = _other_host(rng)
+    cluster.call("kill", host)
+    return host
 
 
 def _cut_link(cluster: Cluster, rng: random.Random) -> str:
-    seconds = rng.uniform(1.0, _MAX_CUT_S)
-    cluster.call("cut", "h2")
+    host, seconds = _other_host(rng), rng.uniform(1.0, _MAX_CUT_S)
+    cluster.call("cut", host)
     time.sleep(seconds)
-    cluster.call("mend", "h2")
-    return f"h2 for {seconds:.0f} s"
+    cluster.call("mend", host)
+    return f"{host} for {seconds:.0f} s"
+
+
+def _other_host(rng: random.Random) -> str:
+    """Returns one of those without the head."""
+    return f"h{rng.randint(2, _NUM_HOSTS)}"
 
 
 def _kill_process(cluster: Cluster, rng: random.Random) -> str:
@@ -166,7 +181,7 @@ _HOSTS = command.define_path(
 )
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Tries the faults; 1 where a run has another end."""
     return command.run("tools.host_faults", __doc__, _FLAGS, argv, _work)
 
@@ -174,7 +189,7 @@ def main(argv: list[str]) -> int:
 def _work(values: flags.FlagValues) -> int:
     if not _HOSTS.value:
         raise ValueError(
-            "Give --hosts=SCRIPT: it knows `start 2`, `on h1 COMMAND...`, "
+            "Give --hosts=SCRIPT: it knows `start 3`, `on h1 COMMAND...`, "
             "`kill h2`, `cut h2`, `mend h2` and `stop`."
         )
     undisturbed: list[_Undisturbed] = []
@@ -275,8 +290,8 @@ def _strike_once(
 
 @contextlib.contextmanager
 def _cluster(folder: pathlib.Path) -> Iterator[Cluster]:
-    """Makes two hosts without a Ray."""
-    with private_hosts.namespaces(_HOSTS.value, folder) as hosts:
+    """Makes hosts without a Ray."""
+    with private_hosts.namespaces(_HOSTS.value, folder, _NUM_HOSTS) as hosts:
         environment = {
             **os.environ,
             **private_hosts.make_token(folder),
@@ -286,8 +301,21 @@ def _cluster(folder: pathlib.Path) -> Iterator[Cluster]:
         yield Cluster(_HOSTS.value, hosts, environment, folder / "run")
 
 
-def _ray(cluster: Cluster) -> Any:
-    return private_hosts.ray_over(cluster.hosts, _NUM_CPUS, cluster.environment)
+@contextlib.contextmanager
+def _ray(cluster: Cluster) -> Iterator[str]:
+    """Starts Ray on all hosts; yields its address once all have joined."""
+    with private_hosts.ray_over(
+        cluster.hosts, _NUM_CPUS, cluster.environment
+    ) as address:
+        words = [sys.executable, "-c", _WAIT_FOR_HOSTS]
+        subprocess.run(
+            [*cluster.hosts[0].prefix, *words, address, str(_NUM_HOSTS)],
+            env=cluster.environment,
+            check=True,
+            timeout=_TIMEOUT_S,
+            capture_output=True,
+        )
+        yield address
 
 
 def _start(
@@ -322,7 +350,7 @@ def _new_folder(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def as_table(outcomes: list[Outcome]) -> str:
+def as_table(outcomes: Sequence[Outcome]) -> str:
     """Returns the outcomes as Markdown."""
     lines = [
         "| taken | times | command started again | end |",

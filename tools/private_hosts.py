@@ -1,8 +1,8 @@
-"""Two hosts on this machine, to measure what the way between hosts costs.
+"""Hosts on this machine, to measure what the way between hosts costs.
 
 A second raylet beside the first makes Ray send objects by TCP over loopback.
-Two network namespaces have a network of their own between them; they take
-root and a script that makes them.
+Network namespaces have a network of their own between them; they take root and
+a script that makes them.
 """
 
 from __future__ import annotations
@@ -38,20 +38,25 @@ class Host:
 
 
 @contextlib.contextmanager
-def namespaces(script: str, folder: pathlib.Path) -> Iterator[list[Host]]:
-    """Makes two hosts.
+def namespaces(
+    script: str, folder: pathlib.Path, number: int = 2
+) -> Iterator[list[Host]]:
+    """Makes hosts h1, h2, ...
 
     Args:
-        script: knows `start 2`, `on h1 COMMAND...` and `stop`.
+        script: knows `start NUMBER`, `on h1 COMMAND...` and `stop`.
         folder: for its files, which it finds by HOSTS_DIR.
+        number: of hosts.
     """
     environment = {**os.environ, "HOSTS_DIR": str(folder / "hosts")}
     prefixes = [
         ("env", f"HOSTS_DIR={folder}/hosts", script, "on", name)
-        for name in ("h1", "h2")
+        for name in (f"h{place}" for place in range(1, number + 1))
     ]
     try:
-        subprocess.run([script, "start", "2"], check=True, env=environment)
+        subprocess.run(
+            [script, "start", str(number)], check=True, env=environment
+        )
         yield [
             Host(each, _output([*each, "hostname", "-I"]).split()[0])
             for each in prefixes
