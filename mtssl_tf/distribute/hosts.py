@@ -7,7 +7,9 @@ import pathlib
 import socket
 import uuid
 
+from absl import logging
 import ray
+from ray import exceptions
 from ray.util import scheduling_strategies
 
 from mtssl_tf import version
@@ -28,16 +30,22 @@ def check_hosts(folder: pathlib.Path, data: Sequence[tuple[str, str]]) -> None:
     """
     token = uuid.uuid4().hex
     (folder / TOKEN_FILE).write_text(token)
-    answers = [
-        _describe_host.options(
+    answers = {
+        each: _describe_host.options(
             scheduling_strategy=scheduling_strategies.NodeAffinitySchedulingStrategy(
-                node["NodeID"], soft=False
+                each, soft=False
             )
         ).remote(str(folder.resolve()), token, list(data))
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-    hosts = ray.get(answers)
+        for each in _alive()
+    }
+    hosts = []
+    for each, answer in answers.items():
+        try:
+            hosts.append(ray.get(answer))
+        except exceptions.RayError:
+            if each in _alive():
+                raise
+            logging.warning("A host died while it was asked what it has.")
     others = {host["version"] for host in hosts} - {version.VERSION}
     if others:
         raise ValueError(
@@ -47,6 +55,11 @@ def check_hosts(folder: pathlib.Path, data: Sequence[tuple[str, str]]) -> None:
     lacking = [host["lacking"] for host in hosts if host["lacking"]]
     if lacking:
         raise ValueError(lacking[0])
+
+
+def _alive() -> list[str]:
+    """Returns the ids of the hosts that are there."""
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
 
 
 @ray.remote(num_cpus=0, max_retries=0)

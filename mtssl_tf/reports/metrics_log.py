@@ -25,14 +25,8 @@ class MetricsLog:
         A run that was killed had gone on for a while after its last
         checkpoint; it does so again.
         """
-        path = workdir / FILE
-        self._latest: list[dict[str, Any]] = []
-        if path.exists():
-            kept = cut(path, path, resumed_step)
-            self._latest = [
-                each for each in kept if each["step"] == resumed_step
-            ]
-        self._file = path.open("a", buffering=1)
+        self._path = workdir / FILE
+        self._open(resumed_step)
 
     def lines_of(self, step: int) -> list[dict[str, Any]]:
         """Returns the lines of a step that none of a later one follows."""
@@ -45,6 +39,18 @@ class MetricsLog:
             self._latest = []
         self._latest.append(line)
         self._file.write(json.dumps(line) + "\n")
+
+    def go_back(self, step: int) -> None:
+        """Drops the lines from after a step, which is gone on from again."""
+        self._file.close()
+        self._open(step)
+
+    def _open(self, last_step: int) -> None:
+        self._latest: list[dict[str, Any]] = []
+        if self._path.exists():
+            kept = cut(self._path, self._path, last_step)
+            self._latest = [each for each in kept if each["step"] == last_step]
+        self._file = self._path.open("a", buffering=1)
 
     def sync(self) -> None:
         """Waits until what was written is on disk."""

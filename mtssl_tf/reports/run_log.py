@@ -129,6 +129,10 @@ class RunLog:
             logging.warning("Step %d: %s", update.step, message)
             self.write_health(update.step, weighing.AT_LEAST, task, message)
 
+    def go_back(self, step: int) -> None:
+        """Drops the lines from after a step, which is gone on from again."""
+        self._log.go_back(step)
+
     def lines_of(self, step: int) -> list[dict[str, Any]]:
         """Returns what `metrics.jsonl` says of the step that is at hand."""
         return self._log.lines_of(step)

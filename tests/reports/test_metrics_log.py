@@ -62,3 +62,18 @@ def test_a_line_of_other_bytes_blocks_nothing(tmp_path):
 def test_a_folder_without_metrics_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         metrics_log.load_metrics(tmp_path)
+
+
+def test_a_log_goes_back_with_the_run(tmp_path):
+    # A kind of fault: what was lost and done again was told twice, where the
+    # process that writes the log is not the one that died.
+    log = metrics_log.MetricsLog(tmp_path, 0)
+    for step in (4, 8, 12):
+        log.write({"step": step, "split": "train"})
+    log.go_back(8)
+    assert log.lines_of(8) == [{"step": 8, "split": "train"}]
+    log.write({"step": 12, "split": "train", "again": True})
+    log.close()
+    lines = metrics_log.load_metrics(tmp_path)
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert lines[-1]["again"]
