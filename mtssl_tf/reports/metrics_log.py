@@ -6,7 +6,7 @@ import json
 import math
 import os
 import pathlib
-from typing import Any
+from typing import Any, TextIO
 
 from absl import logging
 
@@ -26,7 +26,7 @@ class MetricsLog:
         checkpoint; it does so again.
         """
         self._path = workdir / FILE
-        self._open(resumed_step)
+        self._latest, self._file = self._open(resumed_step)
 
     def lines_of(self, step: int) -> list[dict[str, Any]]:
         """Returns the lines of a step that none of a later one follows."""
@@ -43,14 +43,15 @@ class MetricsLog:
     def go_back(self, step: int) -> None:
         """Drops the lines from after a step, which is gone on from again."""
         self._file.close()
-        self._open(step)
+        self._latest, self._file = self._open(step)
 
-    def _open(self, last_step: int) -> None:
-        self._latest: list[dict[str, Any]] = []
+    def _open(self, last_step: int) -> tuple[list[dict[str, Any]], TextIO]:
+        """Returns the lines of the last step, and the file to go on with."""
+        latest = []
         if self._path.exists():
             kept = cut(self._path, self._path, last_step)
-            self._latest = [each for each in kept if each["step"] == last_step]
-        self._file = self._path.open("a", buffering=1)
+            latest = [each for each in kept if each["step"] == last_step]
+        return latest, self._path.open("a", buffering=1)
 
     def sync(self) -> None:
         """Waits until what was written is on disk."""
