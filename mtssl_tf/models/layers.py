@@ -127,14 +127,8 @@ class TrunkLayers(abc.ABC):
         self, x: Tensor, name: str, pool_size: int, stride: int
     ) -> Tensor:
         """Max-pool with TensorFlow's "SAME" padding."""
-        return keras.layers.MaxPooling2D(
-            pool_size,
-            strides=stride,
-            padding="same",
-            data_format="channels_last",
-            dtype=self._dtype,
-            name=name,
-        )(x)
+        kind = keras.layers.MaxPooling2D
+        return self._pool(kind, x, name, pool_size, stride, "same")
 
     def padded_max_pool(
         self, x: Tensor, name: str, pool_size: int, stride: int
@@ -149,22 +143,29 @@ class TrunkLayers(abc.ABC):
             dtype=self._dtype,
             name=f"{name}_pad",
         )(x)
-        return keras.layers.MaxPooling2D(
-            pool_size,
-            strides=stride,
-            data_format="channels_last",
-            dtype=self._dtype,
-            name=name,
-        )(x)
+        kind = keras.layers.MaxPooling2D
+        return self._pool(kind, x, name, pool_size, stride, "valid")
 
     def average_pool(
         self, x: Tensor, name: str, pool_size: int, stride: int
     ) -> Tensor:
         """Average pool; beyond the border there is nothing to average."""
-        return keras.layers.AveragePooling2D(
+        kind = keras.layers.AveragePooling2D
+        return self._pool(kind, x, name, pool_size, stride, "same")
+
+    def _pool(
+        self,
+        kind: type[keras.Layer],
+        x: Tensor,
+        name: str,
+        pool_size: int,
+        stride: int,
+        padding: str,
+    ) -> Tensor:
+        return kind(
             pool_size,
             strides=stride,
-            padding="same",
+            padding=padding,
             data_format="channels_last",
             dtype=self._dtype,
             name=name,
