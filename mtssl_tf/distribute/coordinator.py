@@ -379,12 +379,11 @@ class Coordinator:
             return None
         if self._is_held:
             return Reply(DEPOSIT if self._owes_deposit(task) else WAIT)
-        weights: Mapping[str, float] = self._plan.weights
-        since: Mapping[str, float] = self._plan.since
-        if self._plan.weighing:
-            weights = self._plan.weighing.shares
-            since = self._plan.weighing.since
-        if schedule.next_task(self._steps, weights, since) != task:
+        plan = self._plan
+        whose = schedule.next_turn(
+            self._steps, plan.weights, plan.since, plan.weighing
+        )
+        if whose != task:
             return Reply(WAIT)
         return None
 

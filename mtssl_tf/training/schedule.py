@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mtssl_tf.weighting import weighing as weighing_lib
+
 
 def next_task(
     steps: Mapping[str, int],
@@ -27,6 +29,25 @@ def next_task(
         return (steps[name] - since.get(name, 0) + 1) / weights[name]
 
     return min(weights, key=behind)
+
+
+def next_turn(
+    steps: Mapping[str, int],
+    weights: Mapping[str, float],
+    since: Mapping[str, float],
+    weighing: weighing_lib.Weighing | None,
+) -> str:
+    """Returns whose turn it is: by shares that move, where there are any.
+
+    Args:
+        steps: how many steps each task has done.
+        weights: of each task, as `next_task` takes them.
+        since: each task's steps when it got these weights.
+        weighing: moves the shares; None where they are the weights'.
+    """
+    if weighing is None:
+        return next_task(steps, weights, since)
+    return next_task(steps, weighing.shares, weighing.since)
 
 
 def steps_after(num_steps: int, weights: Mapping[str, float]) -> dict[str, int]:

@@ -79,10 +79,8 @@ class Turns:
 
     def next_task(self, steps: Mapping[str, int]) -> str:
         """Returns whose turn it is after these steps of each task."""
-        if self.weighing is None:
-            return schedule.next_task(steps, self._weights, self._since)
-        return schedule.next_task(
-            steps, self.weighing.shares, self.weighing.since
+        return schedule.next_turn(
+            steps, self._weights, self._since, self.weighing
         )
 
     def compare_halves(self, task: str, task_step: int, batch: Any) -> None:
