@@ -176,7 +176,8 @@ class ClusterRun:
         """Starts an epoch of the store at the last joint checkpoint."""
         self._steps = self._joint.restore()
         self._told_steps = dict(self._steps)
-        if self._log:
+        # At the start the log has been opened at this step.
+        if self._log and self._told:
             self._log.go_back(sum(self._steps.values()))
         train = self._config.train
         num_workers = sum(w.most for w in self._options.workers.values())
