@@ -30,6 +30,7 @@ if __name__ == "__main__":
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -192,20 +193,13 @@ def _work(values: flags.FlagValues) -> int:
             "Give --hosts=SCRIPT: it knows `start 3`, `on h1 COMMAND...`, "
             "`kill h2`, `cut h2`, `mend h2` and `stop`."
         )
-    undisturbed: list[_Undisturbed] = []
-
-    def strike_and_compare(
-        fault: Fault, inputs: pathlib.Path, out: pathlib.Path
-    ) -> Outcome:
-        if not undisturbed:
-            undisturbed.append(_run_undisturbed(inputs, out))
-        return _try(fault, undisturbed[0], inputs, out, values)
-
     outcomes = scenarios.try_all(
         values,
         FAULTS,
         kill_test.build_inputs,
-        strike_and_compare,
+        lambda fault, inputs, out: _try(
+            fault, inputs, out, values.times, values.seed
+        ),
         as_table,
         RESULT_FILE,
     )
@@ -218,6 +212,7 @@ class _Undisturbed:
     seconds: float
 
 
+@functools.cache
 def _run_undisturbed(inputs: pathlib.Path, out: pathlib.Path) -> _Undisturbed:
     folder = _new_folder(out / "undisturbed")
     with _cluster(folder) as cluster:
@@ -232,23 +227,29 @@ def _run_undisturbed(inputs: pathlib.Path, out: pathlib.Path) -> _Undisturbed:
 
 def _try(
     fault: Fault,
-    undisturbed: _Undisturbed,
     inputs: pathlib.Path,
     out: pathlib.Path,
-    values: flags.FlagValues,
+    times: int,
+    seed: int,
 ) -> Outcome:
     """Strikes some runs, one after another, with one kind of fault."""
-    rng = random.Random(f"{values.seed} {fault.name}")
+    undisturbed = _run_undisturbed(inputs, out)
+    rng = random.Random(f"{seed} {fault.name}")
     outcome = Outcome(fault.name)
     differing: set[str] = set()
-    while len(outcome.struck) < values.times:
+    while len(outcome.struck) < times:
         count = len(outcome.struck)
         name = f"{fault.name}_{count}"
         folder = _new_folder(out / name)
-        with _cluster(folder) as cluster:
-            code = _strike_once(
-                fault, cluster, undisturbed, inputs, folder, outcome, rng
-            )
+        delay_s = rng.uniform(0.0, undisturbed.seconds)
+        with _cluster(folder) as cluster, _ray(cluster) as address:
+            process = _start(cluster, address, inputs, folder)
+            try:
+                code: int | None = process.wait(delay_s)  # too fast for it
+            except subprocess.TimeoutExpired:
+                struck = fault.strike(cluster, rng)
+                outcome.struck.append(f"{struck}, after {delay_s:.0f} s")
+                code = _wait(process)
         if code != 0:
             # A new cluster: of the old one nothing need be left.
             outcome.restarts += 1
@@ -263,29 +264,9 @@ def _try(
             undisturbed.digests, kill_digests.hash_run(folder)
         )
         outcome.differing = sorted(differing)
-        print(f"{name}: {outcome.struck[-1]}", flush=True)
+        if len(outcome.struck) > count:
+            print(f"{name}: {outcome.struck[-1]}", flush=True)
     return outcome
-
-
-def _strike_once(
-    fault: Fault,
-    cluster: Cluster,
-    undisturbed: _Undisturbed,
-    inputs: pathlib.Path,
-    folder: pathlib.Path,
-    outcome: Outcome,
-    rng: random.Random,
-) -> int | None:
-    """Returns the exit code of a run that something happened to."""
-    with _ray(cluster) as address:
-        process = _start(cluster, address, inputs, folder)
-        delay_s = rng.uniform(0.0, undisturbed.seconds)
-        try:
-            return process.wait(delay_s)  # faster than the fault
-        except subprocess.TimeoutExpired:
-            struck = fault.strike(cluster, rng)
-        outcome.struck.append(f"{struck}, after {delay_s:.0f} s")
-        return _wait(process)
 
 
 @contextlib.contextmanager
