@@ -26,30 +26,6 @@ from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import steps_under_way
 
 
-class _StopsAt(never_stops.NeverStops):
-    """Asks to stop after so many looks."""
-
-    name = "SIGTERM"
-
-    def __init__(self, looks):
-        self._looks = looks
-
-    @property
-    def is_requested(self):
-        self._looks -= 1
-        return self._looks < 0
-
-
-class _DiesAt(_StopsAt):
-    """Ends the process, as far as it goes, after so many looks."""
-
-    @property
-    def is_requested(self):
-        if super().is_requested:
-            raise KeyboardInterrupt
-        return False
-
-
 class _StopsSoon(never_stops.NeverStops):
     """Asks to stop at a moment, whatever is waited for then."""
 
@@ -75,16 +51,6 @@ def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
     return trainer
 
 
-def _weights(workdir: pathlib.Path) -> dict[str, np.ndarray]:
-    """Everything in the latest checkpoint."""
-    reader = tf.train.load_checkpoint(checkpoint.latest(workdir))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
-    }
-
-
 @pytest.mark.parametrize(
     "num_parts", [1, pytest.param(2, marks=pytest.mark.long)]
 )
@@ -101,8 +67,8 @@ def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path, num_parts):
     _train(whole, tmp_path / "whole")
     _train(half, tmp_path / "parts")
     _train(whole, tmp_path / "parts")
-    expected = _weights(tmp_path / "whole")
-    got = _weights(tmp_path / "parts")
+    expected = tiny_run.saved(tmp_path / "whole")
+    got = tiny_run.saved(tmp_path / "parts")
     assert expected.keys() == got.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
@@ -120,8 +86,8 @@ def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
     shutil.copy(pictures / names[0], pictures / f"0{names[0]}")
     _train(whole, tmp_path / "parts")
     assert "has 1 files that were not there" in caplog.text
-    expected = _weights(tmp_path / "whole")
-    for name, value in _weights(tmp_path / "parts").items():
+    expected = tiny_run.saved(tmp_path / "whole")
+    for name, value in tiny_run.saved(tmp_path / "parts").items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
     # What is gone is passed over; a new run has what is there.
     for name in names[: len(names) // 2]:
@@ -137,11 +103,11 @@ def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
 def test_being_stopped_changes_nothing(samples, tmp_path):
     config = _config(samples, ["exemplar"], "train.steps=4")
     _train(config, tmp_path / "whole")
-    _train(config, tmp_path / "stopped", _StopsAt(3))
+    _train(config, tmp_path / "stopped", never_stops.StopsAt(3))
     assert checkpoint.latest(tmp_path / "stopped").endswith("ckpt-3")
     _train(config, tmp_path / "stopped")
-    expected = _weights(tmp_path / "whole")
-    for name, value in _weights(tmp_path / "stopped").items():
+    expected = tiny_run.saved(tmp_path / "whole")
+    for name, value in tiny_run.saved(tmp_path / "stopped").items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
     steps = [
         line["step"]
@@ -179,7 +145,7 @@ def test_a_resumed_run_tells_the_same_of_the_same_steps(samples, tmp_path):
     )
     _train(config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        _train(config, tmp_path / "killed", _DiesAt(5))
+        _train(config, tmp_path / "killed", never_stops.DiesAt(5))
     _train(config, tmp_path / "killed")
     expected, got = (
         [
@@ -276,7 +242,7 @@ def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
         trainer.train(never_stops.NeverStops())
     # The last good checkpoint stays the last.
     assert checkpoint.latest(tmp_path).endswith("ckpt-2")
-    assert all(np.isfinite(w).all() for w in _weights(tmp_path).values())
+    assert all(np.isfinite(w).all() for w in tiny_run.saved(tmp_path).values())
     batch = np.load(tmp_path / loop.LAST_BATCH_FILE)
     assert batch["views"].shape[:2] == (4, 2)
 

@@ -5,7 +5,6 @@ import types
 import never_stops
 import numpy as np
 import pytest
-import tensorflow as tf
 import tiny_run
 
 from mtssl_tf import config as config_lib
@@ -21,20 +20,6 @@ from mtssl_tf.training import run_cost
 from mtssl_tf.training import run_directory
 
 
-class _DiesAt(never_stops.NeverStops):
-    """Ends the process, as far as it goes, before the step after so many."""
-
-    def __init__(self, num_steps):
-        self._looks = num_steps
-
-    @property
-    def is_requested(self):
-        self._looks -= 1
-        if self._looks < 0:
-            raise KeyboardInterrupt
-        return False
-
-
 def _train(config, workdir, stop=None):
     with run_directory.hold(workdir):
         run_directory.prepare(workdir, config)
@@ -42,17 +27,8 @@ def _train(config, workdir, stop=None):
         loop.Trainer(run, workdir).train(stop or never_stops.NeverStops())
 
 
-def _weights(workdir):
-    reader = tf.train.load_checkpoint(checkpoint.latest(workdir))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
-    }
-
-
 def _assert_equal(one, other):
-    one, other = _weights(one), _weights(other)
+    one, other = tiny_run.saved(one), tiny_run.saved(other)
     assert one.keys() == other.keys()
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name], err_msg=name)
@@ -78,7 +54,7 @@ def test_snapshots_are_runs_and_killed_ones_are_equal(samples, tmp_path):
     # taken again. And as it was writing one.
     killed = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
-        _train(config, killed, _DiesAt(4))
+        _train(config, killed, never_stops.DiesAt(4))
     partial = killed / "snapshots" / f"x.1-1{atomic_file.PARTIAL_SUFFIX}"
     partial.mkdir()
     _train(config, killed)

@@ -23,20 +23,6 @@ _NAMES = ["relative_position", "exemplar"]
 _TIMES = ("images_per_s", "data_wait", "wall_s", "gpu_hours")
 
 
-class _StopsAt(never_stops.NeverStops):
-    """Asks to stop after so many looks."""
-
-    name = "SIGTERM"
-
-    def __init__(self, looks):
-        self._looks = looks
-
-    @property
-    def is_requested(self):
-        self._looks -= 1
-        return self._looks < 0
-
-
 def _config(samples, rule, *assignments):
     return tiny_run.config(
         samples,
@@ -54,15 +40,6 @@ def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
     trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
     trainer.train(stop or never_stops.NeverStops())
     return trainer
-
-
-def _saved(workdir):
-    reader = tf.train.load_checkpoint(checkpoint.latest(workdir))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "_CHECKPOINTABLE" not in name and "save_counter" not in name
-    }
 
 
 def _lines(workdir, split):
@@ -88,11 +65,13 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not(
     monkeypatch.setattr(weighing_lib, "_MEASURE_EVERY", 2)
     config = _config(samples, rule)
     _train(config, tmp_path / "whole")
-    _train(config, tmp_path / "stopped", _StopsAt(8))  # between two updates
+    _train(
+        config, tmp_path / "stopped", never_stops.StopsAt(8)
+    )  # between two updates
     assert checkpoint.latest(tmp_path / "stopped").endswith("ckpt-8")
     _train(config, tmp_path / "stopped")
-    expected = _saved(tmp_path / "whole")
-    got = _saved(tmp_path / "stopped")
+    expected = tiny_run.saved(tmp_path / "whole")
+    got = tiny_run.saved(tmp_path / "stopped")
     assert expected.keys() == got.keys()
     assert any(name.startswith("weighting/") for name in got)
     for name, value in expected.items():
@@ -126,7 +105,7 @@ def test_a_share_that_would_starve_is_said(samples, tmp_path, caplog):
 
 def test_fixed_weights_leave_no_trace(samples, tmp_path):
     _train(_config(samples, weighting.FIXED), tmp_path)
-    assert not any("weighting" in name for name in _saved(tmp_path))
+    assert not any("weighting" in name for name in tiny_run.saved(tmp_path))
     splits = {line["split"] for line in metrics_log.load_metrics(tmp_path)}
     assert not splits & {weighing_lib.SHARES, weighing_lib.FIGURES}
 
