@@ -17,7 +17,9 @@ import tensorflow as tf
 class FlatVariables:
     """A list of float variables, read and written as one vector."""
 
-    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+    def __init__(
+        self, variables: Sequence[keras.Variable | tf.Variable]
+    ) -> None:
         self.variables = list(variables)
         self._sizes = [
             int(np.prod(variable.shape, dtype=np.int64))
@@ -70,18 +72,25 @@ def trunk_statistics(trunk: keras.Model) -> list[keras.Variable]:
 
 
 def own_variables(
-    trunk: keras.Model,
+    statistics: Sequence[keras.Variable | tf.Variable],
     head: keras.Model,
     mean_squares: Sequence[keras.Variable],
     momentums: Sequence[keras.Variable],
 ) -> FlatVariables:
-    """Returns what a group owns; the slots are those of the head."""
+    """Returns what a group owns.
+
+    Args:
+        statistics: `trunk_statistics`, the group's own.
+        head: of its task.
+        mean_squares: slots of the head.
+        momentums: slots of the head.
+    """
     return FlatVariables(
         [
             *head.trainable_weights,
             *head.non_trainable_weights,
             *mean_squares,
             *momentums,
-            *trunk_statistics(trunk),
+            *statistics,
         ]
     )

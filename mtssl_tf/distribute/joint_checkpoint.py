@@ -2,7 +2,8 @@
 
 The command builds it. Trunk and slots come from all shards, heads and
 statistics from the groups' deposits, and what is written is an ordinary
-checkpoint: any number of machines goes on from it, one included.
+checkpoint: any number of machines goes on from it, one included. Its trunk has
+the mean of the groups' moving statistics; each group's own lie beside it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from mtssl_tf.distribute import flat_variables
 from mtssl_tf.distribute import shard as shard_lib
@@ -44,9 +46,14 @@ class JointCheckpoint:
         self._workdir = workdir
         self._num_shards = num_shards
         self._weighing = run_lib.build_weighing(run)
-        self._checkpoints = checkpoint.Checkpoints(
-            workdir, run.trunk, run.states, self._weighing
-        )
+        self._statistics = {
+            name: [
+                tf.Variable(each.value, trainable=False)
+                for each in flat_variables.trunk_statistics(run.trunk)
+            ]
+            for name in run.states
+        }
+        self._checkpoints = self._in_folder(workdir)
         self._num_trunk = len(run.trunk.trainable_variables)
         self._segments = [shard_lib.TRUNK, *(run.states if has_heads else ())]
 
@@ -100,28 +107,33 @@ class JointCheckpoint:
         # Deposits first: of heads in the store they have an old copy.
         for name, vector in deposits.items():
             self._own(name).write(vector)
-        self._average_statistics(list(deposits.values()))
+        self._average_statistics()
         for key, variables in self._stored().items():
             variables.write(np.concatenate([part[key] for part in shards]))
         for name, state in self._run.states.items():
             state.optimizer.iterations.assign(steps[name])
         if self._weighing is not None:
             self._weighing.load(weighing)
-        checkpoints = self._checkpoints
-        if folder:
-            checkpoints = checkpoint.Checkpoints(
-                folder, self._run.trunk, self._run.states, self._weighing
-            )
+        checkpoints = self._in_folder(folder) if folder else self._checkpoints
         return checkpoints.save(steps)
 
     @property
     def _tasks(self) -> list[str]:
         return list(self._run.states)
 
+    def _in_folder(self, workdir: pathlib.Path) -> checkpoint.Checkpoints:
+        return checkpoint.Checkpoints(
+            workdir,
+            self._run.trunk,
+            self._run.states,
+            self._weighing,
+            self._statistics,
+        )
+
     def _own(self, task: str) -> flat_variables.FlatVariables:
         state = self._run.states[task]
         return flat_variables.own_variables(
-            self._run.trunk,
+            self._statistics[task],
             state.model.head,
             state.optimizer._velocities[self._num_trunk :],
             state.optimizer._momentums[self._num_trunk :],
@@ -155,11 +167,10 @@ class JointCheckpoint:
             for name, attribute in zip(shard_lib.SLOTS, _OPTIMIZER_SLOTS)
         }
 
-    def _average_statistics(self, deposits: Sequence[np.ndarray]) -> None:
+    def _average_statistics(self) -> None:
         """Gives the trunk the mean of all groups' moving statistics."""
-        statistics = flat_variables.FlatVariables(
-            flat_variables.trunk_statistics(self._run.trunk)
-        )
-        if deposits and statistics.size:
-            tails = [vector[-statistics.size :] for vector in deposits]
-            statistics.write(np.mean(tails, axis=0))
+        for of_trunk, of_groups in zip(
+            flat_variables.trunk_statistics(self._run.trunk),
+            zip(*self._statistics.values()),
+        ):
+            of_trunk.assign(np.mean([own.numpy() for own in of_groups], axis=0))

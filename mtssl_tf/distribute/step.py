@@ -50,14 +50,14 @@ class GroupStep:
         head = self._state.model.head
         self._head_state = self._build_head_state(run.config.train)
         rmsprop = self._head_state.optimizer
+        of_trunk = flat_variables.trunk_statistics(run.trunk)
         self.own_variables = flat_variables.own_variables(
-            run.trunk, head, rmsprop._velocities, rmsprop._momentums
+            of_trunk, head, rmsprop._velocities, rmsprop._momentums
         )
         stored = self._state.variables[: self._num_stored]
         self._stored = flat_variables.FlatVariables(stored)
         self._statistics = flat_variables.FlatVariables(
-            flat_variables.trunk_statistics(run.trunk)
-            + head.non_trainable_weights
+            of_trunk + head.non_trainable_weights
         )
         for layer in self._state.model.model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):

@@ -2,14 +2,15 @@
 
 A checkpoint holds the trunk, every task's head and RMSProp slots, and how many
 steps each task has done; with `--weighting` by a rule, the shares and what
-they come from. The position in the data is the number of steps times
+they come from; of a cluster, the trunk's moving statistics as each group has
+them. The position in the data is the number of steps times
 the batch size, and all randomness derives from it (`data/order.py`), so there
 is nothing else to hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import pathlib
 
 import keras
@@ -21,6 +22,7 @@ from mtssl_tf.weighting import weighing as weighing_lib
 
 FOLDER = "checkpoints"
 BLOCK4 = "block4"  # also the name of the model that `build_block4` makes
+_STATISTICS = "group_statistics"
 _KEEP = 3
 
 
@@ -33,7 +35,19 @@ class Checkpoints:
         trunk: keras.Model,
         states: Mapping[str, step.TaskState],
         weighing: weighing_lib.Weighing | None = None,
+        group_statistics: Mapping[str, Sequence[tf.Variable]] | None = None,
     ) -> None:
+        """Takes what a run consists of.
+
+        Args:
+            workdir: the run directory.
+            trunk: of all tasks.
+            states: of each task.
+            weighing: the run's dynamic weights.
+            group_statistics: task -> its own of each variable of
+                `trunk.non_trainable_weights`, on a cluster. One machine goes on
+                without them.
+        """
         self._steps = {
             name: tf.Variable(0, dtype=tf.int64, trainable=False)
             for name in states
@@ -59,8 +73,10 @@ class Checkpoints:
             for rate in (s.optimizer._learning_rate for s in states.values())
             if isinstance(rate, keras.Variable)
         ]
+        self._group_statistics = group_statistics
+        self._checkpoint = tf.train.Checkpoint(**parts)
         self._folder = checkpoint_folder.CheckpointFolder(
-            workdir / FOLDER, tf.train.Checkpoint(**parts), _KEEP
+            workdir / FOLDER, self._checkpoint, _KEEP
         )
 
     def save(self, steps: Mapping[str, int]) -> str:
@@ -74,6 +90,7 @@ class Checkpoints:
         """
         for name, count in steps.items():
             self._steps[name].assign(count)
+        self._take_group_statistics_in()
         return self._folder.save(sum(steps.values()))
 
     def restore(self) -> dict[str, int] | None:
@@ -92,10 +109,27 @@ class Checkpoints:
         if not _has_part(path, "steps"):
             _restore_part(path, "trunk", self._trunk)
             return None
-        self._folder.restore_from(path)
+        has_group_statistics = _has_part(path, _STATISTICS)
+        if has_group_statistics:
+            self._take_group_statistics_in()
+        self._folder.restore_from(
+            path,
+            is_partial=has_group_statistics and self._group_statistics is None,
+        )
+        if not has_group_statistics:
+            for own in (self._group_statistics or {}).values():
+                for variable, shared in zip(
+                    own, self._trunk.non_trainable_weights
+                ):
+                    variable.assign(shared.value)
         for variable, rate in self._rates:
             variable.assign(rate)
         return {name: int(count) for name, count in self._steps.items()}
+
+    def _take_group_statistics_in(self) -> None:
+        """Makes them a part; one machine's checkpoint, to read, has none."""
+        if self._group_statistics is not None:
+            setattr(self._checkpoint, _STATISTICS, self._group_statistics)
 
 
 class _Kept(tf.train.experimental.PythonState):

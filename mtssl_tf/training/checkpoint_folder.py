@@ -23,7 +23,8 @@ from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import paths
 
-FORMAT = 2  # 1 had no record
+# 1 had no record, 2 no moving statistics of a cluster's groups.
+FORMAT = 3
 _FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d{5}-of-\d{5})")
 _LEFTOVER = re.compile(r"ckpt-\d+(_temp|\.(index|data-.*)\.tempstate\d+)")
 _LIST_FILE = "checkpoint"
@@ -121,9 +122,9 @@ class CheckpointFolder:
         self.restore_from(path)
         return _number(path)
 
-    def restore_from(self, path: str) -> None:
-        """Goes to the checkpoint that `find` gave."""
-        restore(self._checkpoint, path)
+    def restore_from(self, path: str, is_partial: bool = False) -> None:
+        """Goes to the checkpoint that `find` gave; see `restore` below."""
+        restore(self._checkpoint, path, is_partial)
 
     def find(self) -> str | None:
         """As `restore`, without going there; returns the path, or None."""
