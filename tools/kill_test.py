@@ -3,7 +3,7 @@
     python -m tools.kill_test --out=DIR [--kills=10] [--only=train,masks]
 
 Each command runs once undisturbed. Then it is started again and again in a
-fresh folder, killed with SIGKILL after a random time (its process alone, as
+fresh folder, killed with SIGKILL at a random moment (its process alone, as
 the kernel does that is short of memory, or all that it started, as a host that
 goes down), and at last let run to its end. What it has made is compared with
 the undisturbed run to the bit, times apart. Inputs are made from the sample
@@ -34,13 +34,19 @@ from absl import flags
 
 from mtssl_tf import pretraining
 from mtssl_tf.process import command
+from mtssl_tf.reports import metrics_log
 from tools import kill_digests
 from tools import kill_inputs
 from tools import scenarios
 
 RESULT_FILE = "kills.json"
+# When a command is killed: at any moment of its time, when a file has just
+# appeared, or after any of its steps. Of a short run imports are most of the
+# time, so that moments of TIMES find few of its states.
+TIMES, WRITES, STEPS = "times", "writes", "steps"
 _PYTHON = sys.executable
 _TIMEOUT_S = 900.0
+_MOST_LINES = 6
 _TASKS = pretraining.default_tasks()
 _SMALL = (
     "--set=trunk.num_units=(1,1,2)",
@@ -60,7 +66,7 @@ class Scenario:
         name: in the table.
         command: (inputs, folder to write) -> arguments of Python.
         digest: folder -> name of each result -> what must be the same.
-        is_in_writes: kills when a file has just appeared, not at any moment.
+        moments: when it is killed, one of `TIMES`, `WRITES` and `STEPS`.
         whole: what appears in one piece at the end, and is not written again:
             who is killed after that has come to the end, and the next start
             would be refused.
@@ -69,7 +75,7 @@ class Scenario:
     name: str
     command: Callable[[pathlib.Path, pathlib.Path], Sequence[str]]
     digest: kill_digests.Digest
-    is_in_writes: bool = False
+    moments: str = TIMES
     whole: str = ""
 
 
@@ -125,12 +131,13 @@ SCENARIOS = (
             i, o, "--steps=12", "--set=train.save_every=3"
         ),
         kill_digests.hash_run,
+        moments=STEPS,
     ),
     Scenario(
         "train while it saves",
         lambda i, o: train_command(i, o, "--steps=12", *_OFTEN),
         kill_digests.hash_run,
-        is_in_writes=True,
+        moments=WRITES,
     ),
     Scenario(
         "train with snapshots",
@@ -141,7 +148,7 @@ SCENARIOS = (
             *(f"--costs={i / kill_inputs.COSTS_FILE}", "--snapshot_every=0.02"),
         ),
         kill_digests.hash_run,
-        is_in_writes=True,
+        moments=WRITES,
     ),
     Scenario(
         "train on a cluster",
@@ -152,6 +159,7 @@ SCENARIOS = (
             *("--mode=turns", "--store_shards=2"),
         ),
         kill_digests.hash_run,
+        moments=STEPS,
     ),
     Scenario(
         "export",
@@ -304,9 +312,12 @@ def _run_and_kill(
     """Starts a command and kills it; returns False where it was faster."""
     process = start(scenario.command(inputs, out), log)
     delay_s = rng.uniform(0.0, 1.05 * outcome.undisturbed_s)
-    if scenario.is_in_writes:
+    if scenario.moments == WRITES:
         _wait_for_writes(process, out, rng.randint(1, 6))
         delay_s = rng.uniform(0.0, 0.1)
+    elif scenario.moments == STEPS:
+        _wait_for_lines(process, out, rng)
+        delay_s = rng.uniform(0.0, 1.0)
     try:
         code = process.wait(delay_s)
         if code:
@@ -330,6 +341,20 @@ def _wait_for_writes(
     while process.poll() is None and len(seen) < writes:
         seen |= {path.name for path in out.rglob("*ckpt*")} - before
         time.sleep(0.001)
+
+
+def _wait_for_lines(
+    process: subprocess.Popen, out: pathlib.Path, rng: random.Random
+) -> None:
+    """Waits for a random number of further lines of metrics."""
+    file = out / "run" / metrics_log.FILE
+
+    def count() -> int:
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
+    num_wanted = count() + rng.randint(0, _MOST_LINES)
+    while process.poll() is None and count() < num_wanted:
+        time.sleep(0.005)
 
 
 def run_to_end(command: Sequence[str], log: pathlib.Path) -> str:
