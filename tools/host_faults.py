@@ -5,8 +5,8 @@
 
 A run of the paper's four tasks over three hosts (`tools/private_hosts.py`),
 with the head and the command on the first, in turns, so that it is one run to
-the bit. Once undisturbed; then, at a random moment, each time in a fresh
-folder:
+the bit. Once undisturbed; then, each time in a fresh folder, at a random moment
+or after random steps, since imports take most of its time:
 
 - `host`: one of the other hosts loses power and stays away;
 - `link`: the network of one is down for 1 to 30 s;
@@ -43,6 +43,7 @@ import time
 from absl import flags
 
 from mtssl_tf.process import command
+from mtssl_tf.reports import metrics_log
 from tools import kill_digests
 from tools import kill_test
 from tools import private_hosts
@@ -210,6 +211,7 @@ def _work(values: flags.FlagValues) -> int:
 class _Undisturbed:
     digests: dict[str, str]
     seconds: float
+    num_lines: int  # of metrics
 
 
 @functools.cache
@@ -222,7 +224,12 @@ def _run_undisturbed(inputs: pathlib.Path, out: pathlib.Path) -> _Undisturbed:
         seconds = time.monotonic() - start
     if code != 0:
         raise OSError(f"The undisturbed run ended with {code}; see {folder}.")
-    return _Undisturbed(kill_digests.hash_run(folder), seconds)
+    metrics = folder / "run" / metrics_log.FILE
+    return _Undisturbed(
+        kill_digests.hash_run(folder),
+        seconds,
+        len(metrics.read_text().splitlines()),
+    )
 
 
 def _try(
@@ -241,14 +248,20 @@ def _try(
         count = len(outcome.struck)
         name = f"{fault.name}_{count}"
         folder = _new_folder(out / name)
-        delay_s = rng.uniform(0.0, undisturbed.seconds)
         with _cluster(folder) as cluster, _ray(cluster) as address:
             process = _start(cluster, address, inputs, folder)
+            start = time.monotonic()
+            delay_s = rng.uniform(0.0, undisturbed.seconds)
+            if count % 2:
+                num_lines = rng.randint(1, undisturbed.num_lines)
+                kill_test.wait_for_lines(process, folder, num_lines)
+                delay_s = rng.uniform(0.0, 1.0)
             try:
                 code: int | None = process.wait(delay_s)  # too fast for it
             except subprocess.TimeoutExpired:
+                passed_s = time.monotonic() - start
                 struck = fault.strike(cluster, rng)
-                outcome.struck.append(f"{struck}, after {delay_s:.0f} s")
+                outcome.struck.append(f"{struck}, after {passed_s:.0f} s")
                 code = _wait(process)
         if code != 0:
             # A new cluster: of the old one nothing need be left.

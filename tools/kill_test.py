@@ -316,7 +316,7 @@ def _run_and_kill(
         _wait_for_writes(process, out, rng.randint(1, 6))
         delay_s = rng.uniform(0.0, 0.1)
     elif scenario.moments == STEPS:
-        _wait_for_lines(process, out, rng)
+        wait_for_lines(process, out, rng.randint(0, _MOST_LINES))
         delay_s = rng.uniform(0.0, 1.0)
     try:
         code = process.wait(delay_s)
@@ -343,17 +343,17 @@ def _wait_for_writes(
         time.sleep(0.001)
 
 
-def _wait_for_lines(
-    process: subprocess.Popen, out: pathlib.Path, rng: random.Random
+def wait_for_lines(
+    process: subprocess.Popen, out: pathlib.Path, number: int
 ) -> None:
-    """Waits for a random number of further lines of metrics."""
+    """Waits until the run in `out` has so many further lines of metrics."""
     file = out / "run" / metrics_log.FILE
 
     def count() -> int:
         return file.read_bytes().count(b"\n") if file.exists() else 0
 
-    num_wanted = count() + rng.randint(0, _MOST_LINES)
-    while process.poll() is None and count() < num_wanted:
+    wanted = count() + number
+    while process.poll() is None and count() < wanted:
         time.sleep(0.005)
 
 

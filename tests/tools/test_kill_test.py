@@ -34,10 +34,16 @@ def _scenario(first, moments):
 # A moment that is uniform in time is not uniform in what there is to lose: a
 # run whose imports take most of its time was killed before its first
 # checkpoint ten times of ten, and had a fault after it.
-@pytest.mark.parametrize("moments", [kill_test.TIMES, kill_test.STEPS])
-@pytest.mark.parametrize("first, differing", [("done", 0), ("0", 1)])
+@pytest.mark.parametrize(
+    "moments, first, differing",
+    [
+        (kill_test.TIMES, "done", 0),
+        (kill_test.STEPS, "done", 0),
+        (kill_test.STEPS, "0", 1),
+    ],
+)
 def test_what_goes_on_is_equal_and_what_starts_over_differs(
-    tmp_path, first, differing, moments
+    tmp_path, moments, first, differing
 ):
     outcome = kill_test.kill_and_compare(
         _scenario(first, moments), tmp_path, tmp_path, kills=3, seed=0
