@@ -10,7 +10,7 @@ view's colours are changed on their own).
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from mtssl_tf import settings
 from mtssl_tf.data import distort
@@ -18,6 +18,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
+from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import heads
 
 NUM_FRAMES = 8  # ours: of which views are chosen; half of a short clip's part
@@ -51,6 +52,19 @@ class ClipFramesConfig(base.TaskConfig):
                 f"crop_px={self.crop_px} with jitter_px={self.jitter_px} on "
                 f"both sides ({room} pixels)."
             )
+
+
+class ClipFrames(classification.Classification):
+    """Frames of a clip in, what is said of their order out."""
+
+    source: ClassVar[str] = "videos"
+    side_setting: ClassVar[str | None] = "short_side_px"
+    num_frames: ClassVar[int] = NUM_FRAMES
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Changes the colours of each frame on its own."""
+        views = recolored(self.config, batch)
+        return {"views": self.to_trunk_input(views), "target": batch["target"]}
 
 
 def num_shares(num_views: int) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,26 +43,13 @@ class ContrastiveConfig(two_views.TwoViewsConfig):
     temperature: float = settings.ranged(0.1, above=0)
 
 
-class Contrastive(base.Task):
-    """Two views of a picture in, two nearby embeddings out."""
+class Contrastive(two_views.TwoViews):
+    """Two views of a picture in, two nearby unit vectors out."""
 
     name: ClassVar[str] = "contrastive"
-    source: ClassVar[str] = "images"
-    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
-        question="Which of all views in the batch is of the same picture?",
-        shows=(
-            "a view, another view of the same picture, and the nearest "
-            "view of another picture"
-        ),
-        result=(
-            "Another view of the same picture is nearer than one of a "
-            "different picture {pairs_right:.1%} of the time, by chance "
-            "{chance_pairs_right:.1%}."
-        ),
-        share_right="pairs_right",
+    words: ClassVar[words_lib.TaskWords] = two_views.words(
+        "Which of all views in the batch is of the same picture?"
     )
-    side_setting: ClassVar[str | None] = "short_side_px"
-    compares_examples: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = ContrastiveConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": ContrastiveConfig(
@@ -79,17 +66,6 @@ class Contrastive(base.Task):
         ),
         "paper": ContrastiveConfig(learning_rate=1e-4),
     }
-
-    def cut(
-        self, example: dict[str, tf.Tensor], seed: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Cuts both views; `target` is int32 [], unused."""
-        return two_views.cut(self.config, example, seed)
-
-    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours of each view on its own."""
-        views = two_views.recolored(self.config, batch["views"], batch["seed"])
-        return {"views": self.to_trunk_input(views), "target": batch["target"]}
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns unit vectors, float32 [B, 2, embedding_size]."""
@@ -162,13 +138,6 @@ class Contrastive(base.Task):
         )
         return {"loss": math.log(1 + num_negatives), "pairs_right": 0.5}
 
-    def draw(
-        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
-    ) -> np.ndarray:
-        """Both views and the nearest other one, with cosine distances."""
-        del target
-        return two_views.draw(
-            self.to_displayed(views),
-            1.0 - prediction[:, 0] @ prediction[:, 1].T,
-            self.config.patches_per_picture,
-        )
+    def distances(self, prediction: np.ndarray) -> np.ndarray:
+        """Of cosines; see the base class."""
+        return 1.0 - prediction[:, 0] @ prediction[:, 1].T

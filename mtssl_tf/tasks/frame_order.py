@@ -14,7 +14,7 @@ those that move most; the head's layout.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
-from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import clip_frames
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
@@ -35,11 +34,10 @@ _WRONG = ((1, 0, 3), (1, 4, 3))
 _ANSWERS = ("shuffled", "in order")  # the index is the target
 
 
-class FrameOrder(classification.Classification):
+class FrameOrder(clip_frames.ClipFrames):
     """Three frames in, in order or not out."""
 
     name: ClassVar[str] = "frame_order"
-    source: ClassVar[str] = "videos"
     words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
         question="Are these three frames in order?",
         shows="three frames, over whether they are in order",
@@ -49,8 +47,6 @@ class FrameOrder(classification.Classification):
         ),
         share_right="accuracy",
     )
-    side_setting: ClassVar[str | None] = "short_side_px"
-    num_frames: ClassVar[int] = clip_frames.NUM_FRAMES
     Config: ClassVar[type[base.TaskConfig]] = clip_frames.ClipFramesConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": clip_frames.ClipFramesConfig(
@@ -82,11 +78,6 @@ class FrameOrder(classification.Classification):
             self.config, example["frames"], numbers, share[own:]
         )
         return {"views": views, "target": tf.cast(is_right, tf.int32)}
-
-    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours of each frame on its own."""
-        views = clip_frames.recolored(self.config, batch)
-        return {"views": self.to_trunk_input(views), "target": batch["target"]}
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, 2] (layout: ours)."""

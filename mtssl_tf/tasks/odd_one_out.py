@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import itertools
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from mtssl_tf.data import resize
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
-from mtssl_tf.tasks import classification
 from mtssl_tf.tasks import clip_frames
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
@@ -47,11 +46,10 @@ class OddOneOutConfig(clip_frames.ClipFramesConfig):
     num_sequences: int = settings.ranged(3, at_least=2)
 
 
-class OddOneOut(classification.Classification):
+class OddOneOut(clip_frames.ClipFrames):
     """Sequences of frames in, the shuffled one out."""
 
     name: ClassVar[str] = "odd_one_out"
-    source: ClassVar[str] = "videos"
     words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
         question="Which of these sequences of frames is in a wrong order?",
         shows="the sequences, over which one is shuffled",
@@ -61,8 +59,6 @@ class OddOneOut(classification.Classification):
         ),
         share_right="accuracy",
     )
-    side_setting: ClassVar[str | None] = "short_side_px"
-    num_frames: ClassVar[int] = clip_frames.NUM_FRAMES
     Config: ClassVar[type[base.TaskConfig]] = OddOneOutConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": OddOneOutConfig(
@@ -118,11 +114,6 @@ class OddOneOut(classification.Classification):
             share[own:],
         )
         return {"views": views, "target": odd}
-
-    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours of each frame on its own."""
-        views = clip_frames.recolored(self.config, batch)
-        return {"views": self.to_trunk_input(views), "target": batch["target"]}
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns logits float32 [B, num_sequences] (layout: ours)."""

@@ -11,8 +11,9 @@ where the release leaves one of five alone; no blur; the head's layout.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import words as words_lib
 
 NUM_VIEWS = 2
 _GREY = 103  # a stream of `seeded` that no distortion has
@@ -69,6 +71,61 @@ class TwoViewsConfig(base.TaskConfig):
                 f"with each other. Got {self.batch_size} with "
                 f"{self.patches_per_picture} a picture."
             )
+
+
+class TwoViews(base.Task):
+    """Two views of a picture in, two nearby embeddings out."""
+
+    source: ClassVar[str] = "images"
+    side_setting: ClassVar[str | None] = "short_side_px"
+    compares_examples: ClassVar[bool] = True
+
+    def cut(
+        self, example: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Cuts both views; `target` is int32 [], unused."""
+        return cut(self.config, example, seed)
+
+    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Changes the colours of each view on its own."""
+        views = recolored(self.config, batch["views"], batch["seed"])
+        return {"views": self.to_trunk_input(views), "target": batch["target"]}
+
+    @abc.abstractmethod
+    def distances(self, prediction: np.ndarray) -> np.ndarray:
+        """Returns those of each first view to each second, float32 [B, B].
+
+        Args:
+            prediction: of the head, float32 [B, 2, embedding_size].
+        """
+
+    def draw(
+        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
+    ) -> np.ndarray:
+        """Both views and the nearest other one, with their distances."""
+        del target
+        return draw(
+            self.to_displayed(views),
+            self.distances(prediction),
+            self.config.patches_per_picture,
+        )
+
+
+def words(question: str) -> words_lib.TaskWords:
+    """Returns what reports say of such a task."""
+    return words_lib.TaskWords(
+        question=question,
+        shows=(
+            "a view, another view of the same picture, and the nearest "
+            "view of another picture"
+        ),
+        result=(
+            "Another view of the same picture is nearer than one of a "
+            "different picture {pairs_right:.1%} of the time, by chance "
+            "{chance_pairs_right:.1%}."
+        ),
+        share_right="pairs_right",
+    )
 
 
 def cut(

@@ -50,26 +50,13 @@ class VICRegConfig(two_views.TwoViewsConfig):
     covariance_weight: float = settings.ranged(1.0, at_least=0)
 
 
-class VICReg(base.Task):
+class VICReg(two_views.TwoViews):
     """Two views of a picture in, two nearby embeddings out."""
 
     name: ClassVar[str] = "vicreg"
-    source: ClassVar[str] = "images"
-    words: ClassVar[words_lib.TaskWords] = words_lib.TaskWords(
-        question="What do two views of a picture have in common?",
-        shows=(
-            "a view, another view of the same picture, and the nearest "
-            "view of another picture"
-        ),
-        result=(
-            "Another view of the same picture is nearer than one of a "
-            "different picture {pairs_right:.1%} of the time, by chance "
-            "{chance_pairs_right:.1%}."
-        ),
-        share_right="pairs_right",
+    words: ClassVar[words_lib.TaskWords] = two_views.words(
+        "What do two views of a picture have in common?"
     )
-    side_setting: ClassVar[str | None] = "short_side_px"
-    compares_examples: ClassVar[bool] = True
     Config: ClassVar[type[base.TaskConfig]] = VICRegConfig
     presets: ClassVar[Mapping[str, base.TaskConfig]] = {
         "tiny": VICRegConfig(
@@ -89,17 +76,6 @@ class VICReg(base.Task):
         ),
         "paper": VICRegConfig(learning_rate=1e-4),
     }
-
-    def cut(
-        self, example: dict[str, tf.Tensor], seed: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Cuts both views; `target` is int32 [], unused."""
-        return two_views.cut(self.config, example, seed)
-
-    def color(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours of each view on its own."""
-        views = two_views.recolored(self.config, batch["views"], batch["seed"])
-        return {"views": self.to_trunk_input(views), "target": batch["target"]}
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """Returns embeddings, float32 [B, 2, embedding_size]."""
@@ -170,17 +146,10 @@ class VICReg(base.Task):
             "pairs_right": 0.5,
         }
 
-    def draw(
-        self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray
-    ) -> np.ndarray:
-        """Both views and the nearest other one, with their distances."""
-        del target
+    def distances(self, prediction: np.ndarray) -> np.ndarray:
+        """Root mean squares of differences; see the base class."""
         difference = prediction[:, None, 0] - prediction[None, :, 1]
-        return two_views.draw(
-            self.to_displayed(views),
-            np.sqrt(np.mean(difference**2, axis=-1)),
-            self.config.patches_per_picture,
-        )
+        return np.sqrt(np.mean(difference**2, axis=-1))
 
 
 def _invariance(embeddings: Any) -> Any:
