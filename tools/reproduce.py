@@ -278,7 +278,10 @@ def _describe(work: _Work) -> str:
 
 
 def _jobs(work: _Work) -> list[jobs_lib.Job]:
-    """Returns all commands, each run before what reads it."""
+    """Returns the commands whose results are missing, runs before readers.
+
+    A run that nobody is to read any more is none of them, there or not.
+    """
     jobs: dict[str, jobs_lib.Job] = {}
     # One after another, and before all else: nothing is to run beside them.
     needed: tuple[str, ...] = ()
@@ -289,6 +292,9 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
         )
         needed = (name,)
     for each in work.evaluations():
+        name = str(each.folder())
+        if jobs_lib.is_done(work.options.out, name):
+            continue
         training = each.training
         run = str(training.folder())
         is_trained = training.trunk != tables_lib.RANDOM
@@ -305,7 +311,6 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
                 needed,
                 run,
             )
-        name = str(each.folder())
         jobs[name] = jobs_lib.Job(
             name,
             functools.partial(

@@ -94,6 +94,25 @@ def test_nothing_runs_beside_what_measures_seconds_per_step(tmp_path):
     assert all(set(job.needs) & {second.name, *names} for job in others)
 
 
+def test_runs_that_nobody_reads_any_more_may_be_gone(tmp_path):
+    # They are large, and results small: those alone go to another machine.
+    values = reproduce.define_flags()
+    values(
+        ["", f"--out={tmp_path}", "--images=a", "--train=b", "--test=c"]
+        + ["--only=table3", "--seeds=1", "--costs=d"]
+    )
+    work = reproduce._plan(values)
+    names = [job.name for job in reproduce._jobs(work)]
+    done, *others = [name for name in names if name.startswith("results/")]
+    mark = tmp_path / "done" / f"{done}.json"
+    mark.parent.mkdir(parents=True)
+    mark.write_text("{}")
+    run = done.replace("results/", "runs/").removesuffix("/linear")
+    left = [job.name for job in reproduce._jobs(work)]
+    assert left == [name for name in names if name not in (done, run)]
+    assert others == [name for name in left if name.startswith("results/")]
+
+
 def test_a_budget_says_what_would_fit():
     values = reproduce.define_flags()
     values(
