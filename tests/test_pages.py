@@ -90,6 +90,7 @@ mtssl_tf.train)
   case "$*" in
   *--gpu_hours=*) set -- "${@/#--gpu_hours=*/--gpu_hours=0.0005}"
     set -- "${@/#--snapshot_every=*/--snapshot_every=0.0002}" ;;
+  *--hours=*) set -- "${@/#--hours=*/--hours=0.01}" ;;
   *) set -- "$@" --steps=8 ;;
   esac
   set -- "$@" --set=train.judge_batches=1 --set=data.num_fit=8

@@ -41,7 +41,7 @@ class GroupError(RuntimeError):
 
 
 class Store(Protocol):
-    """The store as a worker sees it; `ray_store.RayStore` is the real one."""
+    """The store as a worker sees it; `actors.RayStore` is the real one."""
 
     def begin(self, *arguments: Any) -> coordinator.Reply: ...
 
