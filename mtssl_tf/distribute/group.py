@@ -25,6 +25,9 @@ _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.2, 30.0  # ours
 _PING_EVERY_S = 2.0
 _ROOM_TIMEOUT_S = 10.0  # ours: before a smaller size is tried
 _ASK_TIMEOUT_S = 30.0
+# ours: a worker imports TensorFlow first, and on few cores many do at once. Of
+# one that dies meanwhile Ray tells by itself.
+_START_TIMEOUT_S = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +105,13 @@ class GroupSupervisor:
                 step, is_done = self._run_generation()
                 if is_done or self._is_closed.is_set():
                     return
+            except exceptions.GetTimeoutError:
+                step = last_step
+                logging.warning(
+                    "A worker of %s did not answer in time. Its group starts "
+                    "again.",
+                    self._task,
+                )
             except exceptions.RayError as error:
                 if self._is_closed.is_set():
                     return
@@ -141,8 +151,12 @@ class GroupSupervisor:
             ).remote()
             for _ in range(size)
         ]
-        self._places = self._ask([w.where.remote() for w in self._workers])
-        addresses = self._ask([w.address.remote() for w in self._workers])
+        self._places = self._ask(
+            [w.where.remote() for w in self._workers], _START_TIMEOUT_S
+        )
+        addresses = self._ask(
+            [w.address.remote() for w in self._workers], _START_TIMEOUT_S
+        )
         generation, step, deposit = self._ask(
             self._coordinator.admit.remote(self._task, size)
         )
@@ -224,8 +238,8 @@ class GroupSupervisor:
     def _fail(self, message: str) -> None:
         self._ask(self._coordinator.fail.remote(message))
 
-    def _ask(self, calls: Any) -> Any:
-        return ray.get(calls, timeout=_ASK_TIMEOUT_S)
+    def _ask(self, calls: Any, timeout_s: float = _ASK_TIMEOUT_S) -> Any:
+        return ray.get(calls, timeout=timeout_s)
 
     def _kill(self) -> None:
         for worker in self._workers:

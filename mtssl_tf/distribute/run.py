@@ -209,6 +209,7 @@ class ClusterRun:
             self._joint.deposits(),
         )
         stack.callback(ray.kill, coordinator)
+        ray.get(coordinator.where.remote())  # it starts as long as it takes
         return shards, coordinator
 
     def _plan(self) -> coordinator_lib.Plan:
