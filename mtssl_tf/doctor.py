@@ -114,11 +114,7 @@ def _config(values: flags.FlagValues) -> config_lib.RunConfig:
         raise ValueError(
             "Neither --images nor --videos is named: name what to look at."
         )
-    usual = [
-        name
-        for name in pretraining.default_tasks()
-        if named[tasks_lib.find_task(name).source]
-    ]
+    usual = pretraining.default_tasks(**named)
     return pretraining.build_config(
         usual if values.tasks is None else values.tasks,
         values.preset,

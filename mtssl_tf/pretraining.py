@@ -67,7 +67,8 @@ def pretrain(
 
     Args:
         workdir: run directory: checkpoints, metrics, TensorBoard's files.
-        tasks: names in `mtssl_tf.TASKS`; None takes the paper's four.
+        tasks: names in `mtssl_tf.TASKS`; None takes those of the paper's four
+            that there is data for.
         images: what the flag takes (docs/data.md). With neither images nor
             videos: the built-in sample set.
         videos: a folder of video files and of folders of numbered frames.
@@ -116,7 +117,9 @@ def pretrain(
             "process. Use tf.config.threading before TensorFlow's first use."
         )
     config = build_config(
-        list(tasks) if tasks is not None else default_tasks(),
+        default_tasks(os.fspath(images), os.fspath(videos))
+        if tasks is None
+        else tasks,
         preset,
         recipe=recipe,
         images=os.fspath(images),
@@ -148,6 +151,8 @@ def pretrain(
             f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is "
             "imported, or train with python -m mtssl_tf.train."
         )
+    if tasks is None:
+        tell_left_out(config)
     folder = pathlib.Path(paths.expand(os.fspath(workdir)))
     config = use_sample_set(config)
     with run_directory.hold(folder):
@@ -162,17 +167,33 @@ def pretrain(
     return pretrained.load_trunk(folder)
 
 
-def default_tasks() -> list[str]:
+def default_tasks(images: str = "", videos: str = "") -> list[str]:
     """Returns the tasks that are trained where none is named.
 
-    They are the paper's pretext tasks: those that need no labels and that its
-    tables have an abbreviation for.
+    They are the paper's pretext tasks, those that need no labels and that its
+    tables have an abbreviation for: all of them where neither source is named,
+    as on the sample set, and else those whose source is.
+
+    Args:
+        images: source.
+        videos: source.
     """
+    named = {"images": images, "videos": videos}
     return [
         name
         for name, task in tasks_lib.TASKS.items()
-        if task.is_pretext and task.abbreviation
+        if task.is_pretext
+        and task.abbreviation
+        and (named[task.source] or not any(named.values()))
     ]
+
+
+def tell_left_out(config: config_lib.RunConfig) -> None:
+    """Says which of the usual tasks there is no data for."""
+    for name in default_tasks():
+        if name not in config.tasks:
+            source = tasks_lib.find_task(name).source
+            logging.info("Without --%s, %s is left out.", source, name)
 
 
 def build_config(

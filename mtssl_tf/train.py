@@ -66,6 +66,8 @@ def _work(values: flags.FlagValues) -> int:
         remote.check(upload)
     cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
+    if train_flags.TASKS.value is None:
+        pretraining.tell_left_out(config)
     config = pretraining.use_sample_set(config)
     if train_flags.DRY_RUN.value:
         return _tell(config)

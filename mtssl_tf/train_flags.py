@@ -21,8 +21,9 @@ FLAGS = flags.FlagValues()  # the command's, apart from any other program's
 
 TASKS = flags.DEFINE_list(
     "tasks",
-    pretraining.default_tasks(),
-    f"Tasks to train, with commas between. Known: {', '.join(tasks.TASKS)}.",
+    None,
+    "Tasks to train, with commas between; if absent those of the paper's four "
+    f"that there is data for. Known: {', '.join(tasks.TASKS)}.",
     flag_values=FLAGS,
 )
 IMAGES = command.define_images(
@@ -262,7 +263,9 @@ def config_from_flags() -> config_lib.RunConfig:
         ValueError: something is unknown or does not fit together.
     """
     return pretraining.build_config(
-        TASKS.value,
+        pretraining.default_tasks(IMAGES.value, VIDEOS.value)
+        if TASKS.value is None
+        else TASKS.value,
         PRESET.value,
         recipe=RECIPE.value,
         images=IMAGES.value,

@@ -120,7 +120,7 @@ def test_pretrain_trains_and_load_trunk_loads(pictures, tmp_path):
         ({"settings": {"train.stepz": 5}}, "stepz.*steps"),
         ({"settings": {"train.intra_op_threads": 2}}, "intra_op_threads"),
         ({"images": "/no/such", "tasks": ["exemplar"]}, "/no/such"),
-        ({"images": "/tmp"}, "videos"),
+        ({"images": "/tmp", "tasks": ["motion_segmentation"]}, "videos"),
     ],
 )
 def test_mistakes_are_said_before_any_work(tmp_path, options, message):

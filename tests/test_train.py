@@ -78,7 +78,10 @@ def samples(tmp_path_factory) -> sample_set.SampleSet:
         (["--profile=5", "--workdir=x"], "--profile=5.*START:STOP"),
         (["--set=train.stepz=5", "--workdir=x"], "stepz.*steps"),
         (["--images=/no/such", "--workdir=x"], "--images=/no/such"),
-        (["--images=/tmp", "--workdir=x"], "--videos"),
+        (
+            ["--images=/tmp", "--tasks=motion_segmentation", "--workdir=x"],
+            "--videos",
+        ),
         (["--tasks=exemplar"], "--workdir"),
         (["exemplar", "--workdir=x"], "exemplar"),
     ],
@@ -99,6 +102,23 @@ def _child_seconds() -> float:
     """Processor time of all child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.parametrize(
+    "source, tasks, left_out",
+    [
+        ("images", ["relative_position", "colorization", "exemplar"], 1),
+        ("videos", ["motion_segmentation"], 3),
+    ],
+)
+def test_without_a_source_its_tasks_are_left_out_and_it_is_said(
+    samples, source, tasks, left_out
+):
+    done = _train(f"--{source}={getattr(samples, source)}", "--dry_run")
+    assert done.returncode == 0
+    settings, _ = json.JSONDecoder().raw_decode(done.stdout)
+    assert list(settings["tasks"]) == tasks
+    assert len(re.findall("is left out", done.stderr)) == left_out
 
 
 def test_help_imports_no_tensorflow():
