@@ -51,22 +51,23 @@ class _Worker:
 
     @ray.method(concurrency_group="control")
     def address(self) -> str:
-        from mtssl_tf.distribute import worker
+        from mtssl_tf.distribute import peers
 
         host = ray.util.get_node_ip_address()
-        return f"{host}:{worker.find_free_port()}"
+        return f"{host}:{peers.find_free_port()}"
 
     def train(self, job: Any, addresses: Sequence[str], store: RayStore) -> str:
         """Trains to the end; arguments as `worker.Worker` takes them."""
         from absl import logging
 
+        from mtssl_tf.distribute import peers
         from mtssl_tf.distribute import worker
         from mtssl_tf.process import chatter
 
         chatter.silence()
         logging.set_verbosity(logging.INFO)
-        worker.log_listening(job, addresses[job.rank])
-        strategy, options = worker.connect(job, addresses)
+        peers.log_listening(job, addresses[job.rank])
+        strategy, options = peers.connect(job, addresses)
         return worker.Worker(job, store, strategy, options).train()
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 import concurrent.futures
 import dataclasses
-import json
-import os
 import pathlib
-import socket
 import time
 from typing import Any, Protocol
 
-from absl import logging
 import numpy as np
 import tensorflow as tf
 
@@ -95,48 +91,6 @@ class Job:
     def pusher(self) -> str:
         """The name that its gradients are committed under."""
         return f"{self.task}/{self.rank}" if self.is_alone else self.task
-
-
-def find_free_port() -> int:
-    """Returns a port of this host that nobody has now."""
-    with socket.create_server(("", 0)) as probe:
-        return probe.getsockname()[1]
-
-
-def connect(
-    job: Job, addresses: Sequence[str]
-) -> tuple[
-    tf.distribute.Strategy, tf.distribute.experimental.CommunicationOptions
-]:
-    """Returns a worker's strategy, and options of its all-reduce.
-
-    To be called before all other use of TensorFlow. A peer that never comes
-    is the supervisor's business: it ends this process.
-    """
-    cores = os.cpu_count() or 1
-    # A thread that waits for a peer is a thread less: seen with one, a group
-    # of two workers waits for ever.
-    tf.config.threading.set_intra_op_parallelism_threads(max(2, cores))
-    tf.config.threading.set_inter_op_parallelism_threads(max(8, cores))
-    kinds = tf.distribute.experimental.CommunicationImplementation
-    gpus = tf.config.list_physical_devices("GPU")
-    options = tf.distribute.experimental.CommunicationOptions(
-        timeout_seconds=job.options.peer_timeout_s,
-        implementation=kinds.NCCL if gpus else kinds.RING,
-    )
-    os.environ.pop("TF_CONFIG", None)
-    if job.is_alone or job.size == 1:
-        return tf.distribute.get_strategy(), options
-    os.environ["TF_CONFIG"] = json.dumps(
-        {
-            "cluster": {"worker": list(addresses)},
-            "task": {"type": "worker", "index": job.rank},
-        }
-    )
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(
-        communication_options=options
-    )
-    return strategy, options
 
 
 class Worker:
@@ -462,15 +416,4 @@ class Worker:
             self._job.generation,
             step,
             self._step_function.own_variables.read(),
-        )
-
-
-def log_listening(job: Job, address: str) -> None:
-    """Says what of a group is open to the network."""
-    if job.size > 1 and not job.is_alone:
-        logging.info(
-            "TensorFlow's collectives listen on every interface of this "
-            "host, at the port of %s, without any check of who connects. "
-            "Keep the port inside a private network.",
-            address,
         )
