@@ -118,6 +118,14 @@ def define_flags() -> flags.FlagValues:
         0.0,
         flag_values=values,
     )
+    flags.DEFINE_float(
+        "run_memory_gib",
+        0.0,
+        "With --cluster: memory of a trunk's training and evaluations; 0 "
+        "leaves it uncounted.",
+        0.0,
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "dry_run",
         False,
@@ -202,6 +210,7 @@ def _cluster(
         data,
         values.run_cpus,
         values.run_gpus,
+        values.run_memory_gib,
     )
 
 

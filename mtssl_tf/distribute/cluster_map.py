@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from absl import logging
 import ray
 from ray import exceptions
 
@@ -24,6 +25,7 @@ def cluster_map(
     items: Sequence[Any],
     num_cpus: float = 1.0,
     num_gpus: float = 0.0,
+    memory_gib: float = 0.0,
 ) -> Iterator[tuple[int, Any]]:
     """Calls a function with every item, wherever there is room.
 
@@ -36,14 +38,19 @@ def cluster_map(
         items: in the order in which they are begun.
         num_cpus: that each item takes.
         num_gpus: likewise.
+        memory_gib: likewise; 0 asks for none, so that it is not counted.
 
     Yields:
         An item's index and its result, as results come; an exception where
         there is none: the function's own, or a `CrashedError`.
     """
     remote = ray.remote(function).options(
-        num_cpus=num_cpus, num_gpus=num_gpus, max_retries=MAX_RETRIES
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        memory=memory_gib * 2**30 or None,
+        max_retries=MAX_RETRIES,
     )
+    _tell_if_none_has_room(num_cpus, num_gpus, memory_gib)
     waiting = iter(enumerate(items))
     pending: dict[Any, int] = {}
     try:
@@ -61,6 +68,27 @@ def cluster_map(
     finally:
         for call in pending:  # after an interrupt
             ray.cancel(call, force=True)
+
+
+def _tell_if_none_has_room(
+    num_cpus: float, num_gpus: float, memory_gib: float
+) -> None:
+    """Warns where an item fits on no host, and so waits for another one."""
+    wanted = {"CPU": num_cpus, "GPU": num_gpus, "memory": memory_gib * 2**30}
+    hosts = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for host in hosts:
+        if all(host.get(kind, 0) >= least for kind, least in wanted.items()):
+            return
+    logging.warning(
+        "No host has %g CPUs, %g GPUs and %g GiB of memory at once, as each "
+        "item asks for; the largest have %g, %g and %.3g. Waiting for one that "
+        "has. Ask for less, or add a host.",
+        num_cpus,
+        num_gpus,
+        memory_gib,
+        *(max(host.get(kind, 0) for host in hosts) for kind in ("CPU", "GPU")),
+        max(host.get("memory", 0) for host in hosts) / 2**30,
+    )
 
 
 def _outcome(call: Any) -> Any:

@@ -55,6 +55,7 @@ def over_cluster(
     data: Sequence[tuple[str, str]],
     num_cpus: float = 1.0,
     num_gpus: float | None = 0.0,
+    memory_gib: float = 0.0,
 ) -> Iterator[local_map.MapAll]:
     """Gives what spreads items over the cluster that `--cluster` names.
 
@@ -64,6 +65,7 @@ def over_cluster(
         data: (flag, folder) of what all hosts read.
         num_cpus: that each item takes.
         num_gpus: likewise; None is one where the cluster has any.
+        memory_gib: likewise; 0 is not counted.
 
     Raises:
         ValueError: as `start_ray.connected`, and where a host lacks a folder.
@@ -85,5 +87,8 @@ def over_cluster(
         if num_gpus is None:
             num_gpus = float("GPU" in ray.cluster_resources())
         yield functools.partial(
-            cluster_map.cluster_map, num_cpus=num_cpus, num_gpus=num_gpus
+            cluster_map.cluster_map,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            memory_gib=memory_gib,
         )
