@@ -5,8 +5,10 @@ commits in the order of their numbers: so a group that dies leaves no half of
 one, and one that is repeated is answered as done. A joint checkpoint is a cut
 through the whole run: from the moment it is due no commit is made, each group
 hands in its head as it is (a deposit), and once all have, the shards are
-copied and commits go on. Calls that wait return within seconds, to be made
-again; nothing here knows of processes.
+copied and commits go on. A group that dies takes along what its head has
+learned since; in turns, where a run is to end as one that nothing happened to,
+all go back to the last checkpoint then. Calls that wait return within seconds,
+to be made again; nothing here knows of processes.
 """
 
 from __future__ import annotations
@@ -158,6 +160,7 @@ class Coordinator:
         self._is_held = False  # no commit is made until it is taken
         self._is_stopping = self._is_over = False
         self._is_cut = False
+        self._behind = ""  # whose head has lost steps that the trunk has
         self._snapshot_hours: float | None = None
         self._message = ""
         self._reports: list[Any] = []
@@ -180,6 +183,7 @@ class Coordinator:
             group.size = size
             group.begun = {}
             group.is_away = True  # until its first step
+            self._note_if_behind(task)
             for pusher in [p for p in self._pending if _task(p) == task]:
                 del self._pending[pusher]
             if self._plan.mode == "asynchronous":
@@ -194,6 +198,7 @@ class Coordinator:
         """Notes that a group is away, so that no cut waits for it long."""
         with self._changed:
             self._groups[task].is_away = True
+            self._note_if_behind(task)
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -212,8 +217,8 @@ class Coordinator:
     def status(self) -> dict[str, Any]:
         """Returns where the run is, and what is new since the last call.
 
-        That is: `steps`, `is_over`, `message`; `reports` and `updates` of
-        shares.
+        That is: `steps`, `is_over`, `message`; `behind`, the task for whose
+        sake all must go back, or ''; `reports` and `updates` of shares.
         """
         with self._changed:
             reports, self._reports = self._reports, []
@@ -222,6 +227,7 @@ class Coordinator:
                 "steps": dict(self._steps),
                 "is_over": self._is_over,
                 "message": self._message,
+                "behind": self._behind,
                 "reports": reports,
                 "updates": updates,
             }
@@ -240,9 +246,8 @@ class Coordinator:
                 for task, group in self._groups.items()
                 if group.deposit[0] != self._steps[task]
             }
-            if late and not self._is_overdue():
-                if not (self._is_stopping and self._are_away(late)):
-                    return None
+            if late and not self._may_be_late(late):
+                return None
             self._is_cut = self._must_end()
             cut = Cut(
                 dict(self._steps),
@@ -348,6 +353,11 @@ class Coordinator:
             self._reports.append(
                 (sum(steps.values()), record, seconds_per_step)
             )
+
+    def _note_if_behind(self, task: str) -> None:
+        """Notes, in turns, that a group has died with steps of its head."""
+        if self._is_exact and self._owes_deposit(task) and not self._is_over:
+            self._behind = self._behind or task
 
     def _note_begun(self, task: str, step: int, trunk: Any) -> None:
         """Keeps a trunk for the other ranks until its step is over."""
@@ -490,6 +500,19 @@ class Coordinator:
 
     def _num_done(self) -> int:
         return sum(self._steps.values())
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether the run must end as one that nothing happened to."""
+        return self._plan.mode == "turns"
+
+    def _may_be_late(self, late: Mapping[str, int]) -> bool:
+        """Returns whether a cut may have older heads of some tasks."""
+        if self._is_exact:
+            return False
+        return self._is_overdue() or (
+            self._is_stopping and self._are_away(late)
+        )
 
     def _are_away(self, tasks: Mapping[str, int]) -> bool:
         return all(self._groups[task].is_away for task in tasks)

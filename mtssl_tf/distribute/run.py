@@ -51,8 +51,8 @@ _MAX_EPOCHS = 10  # ours, in a row without a checkpoint
 _END_TIMEOUT_S = 60.0
 
 
-class StoreLostError(RuntimeError):
-    """A part of the store is gone: all go back to the last checkpoint."""
+class GoBackError(RuntimeError):
+    """All go back to the last checkpoint: something is gone that nobody has."""
 
 
 class ClusterRun:
@@ -122,7 +122,7 @@ class ClusterRun:
             try:
                 message = self._run_epoch(stop)
                 break
-            except (StoreLostError, exceptions.RayError) as error:
+            except (GoBackError, exceptions.RayError) as error:
                 failures = 0 if self._steps != before else failures + 1
                 lost = sum(self._told.get("steps", before).values())
                 logging.warning(
@@ -133,8 +133,14 @@ class ClusterRun:
                     lost - sum(self._steps.values()),
                     self._config.train.save_every,
                 )
+                message = ""
+                if stop.is_requested:
+                    break  # what is saved is all there is
                 if failures > _MAX_EPOCHS:
-                    message = f"The store died {failures} times in a row."
+                    message = (
+                        f"The run went back to step {sum(before.values())} "
+                        f"{failures} times in a row. The last time: {error}"
+                    )
                     break
         if self._seconds and self._options.is_calibration:
             calibration.save(self._workdir, self._config, self._seconds)
@@ -271,6 +277,11 @@ class ClusterRun:
             self._write_reports(told)
             if told["is_over"]:
                 break
+            if told["behind"]:
+                raise GoBackError(
+                    f"The group of {told['behind']} died, and its head's last "
+                    "steps with it."
+                )
             self._save_if_cut(coordinator)
             if time.monotonic() > next_status:
                 next_status = time.monotonic() + _STATUS_EVERY_S
@@ -395,7 +406,7 @@ class ClusterRun:
         """Waits for answers of the store.
 
         Raises:
-            StoreLostError: a part of it is gone or frozen.
+            GoBackError: a part of it is gone or frozen.
         """
         try:
             return ray.get(calls, timeout=self._options.peer_timeout_s)
@@ -404,7 +415,7 @@ class ClusterRun:
             exceptions.GetTimeoutError,
             exceptions.ObjectLostError,
         ) as error:
-            raise StoreLostError(
+            raise GoBackError(
                 f"A part of the store is gone ({type(error).__name__})."
             ) from error
 

@@ -145,6 +145,33 @@ def test_turns_are_those_of_one_machine(monkeypatch):
     assert [task for task, _ in shards.applied] == [A, B] * 3
 
 
+@pytest.mark.parametrize(
+    "mode, has_handed_in, behind",
+    [("turns", False, A), ("turns", True, ""), ("hybrid", False, "")],
+)
+def test_in_turns_all_go_back_for_a_head_that_is_lost(
+    monkeypatch, mode, has_handed_in, behind
+):
+    # A run in turns is to end as one that nothing happened to, to the bit. The
+    # steps that a dead group's head had and its last deposit has not are what
+    # no other part has.
+    coordinator, _ = build(monkeypatch, mode, save_every=1)
+    for task in (A, B):
+        coordinator.admit(task, 1)
+        coordinator.leave(task)  # at the start: nothing is lost
+        coordinator.admit(task, 1)
+    coordinator.begin(A, 2, 0)
+    assert commit(coordinator, A, 0, generation=2) == "ok"
+    assert coordinator.status()["behind"] == ""
+    if has_handed_in:
+        coordinator.deposit(A, 2, 1, "head of a")
+    coordinator.leave(A)
+    assert coordinator.status()["behind"] == behind
+    time.sleep(0.4)  # over `away_timeout_s`
+    cut = coordinator.take_cut()
+    assert (cut is None) == bool(behind)
+
+
 def test_asynchronous_workers_commit_alone(monkeypatch):
     coordinator, shards = build(monkeypatch, "asynchronous")
     coordinator.admit(A, 2)
