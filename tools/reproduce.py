@@ -19,12 +19,13 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
+import statistics
 import sys
 
 from absl import flags
@@ -182,7 +183,9 @@ def _work(values: flags.FlagValues) -> int:
     work = _plan(values)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
-    print(_describe(work), flush=True)
+    print(
+        "\n".join([*_describe(work), *_describe_rest(work, jobs)]), flush=True
+    )
     if values.dry_run:
         for job in jobs:
             print(job.name)
@@ -268,7 +271,7 @@ def _check_budget(work: _Work, budget_hours: float | None) -> None:
     )
 
 
-def _describe(work: _Work) -> str:
+def _describe(work: _Work) -> list[str]:
     kinds = Counter(each.kind for each in work.evaluations())
     lines = [
         f"{len(work.trainings())} trunks, {work.options.gpu_hours:g} GPU hours "
@@ -283,7 +286,37 @@ def _describe(work: _Work) -> str:
             f"{number} evaluations are left out without {names}."
             for names, number in lacking.items()
         ]
-    return "\n".join(lines)
+    return lines
+
+
+def _describe_rest(work: _Work, jobs: Sequence[jobs_lib.Job]) -> Iterator[str]:
+    """Yields what is done, and how long the rest takes by that."""
+    kinds = {str(each.folder()): "train" for each in work.trainings()} | {
+        str(each.folder()): each.kind for each in work.evaluations()
+    }
+    took: dict[str, list[float]] = {}
+    for name, kind in kinds.items():
+        seconds = jobs_lib.seconds_of(work.options.out, name)
+        if seconds is not None:
+            took.setdefault(kind, []).append(seconds)
+    if not took:
+        return
+    left = Counter(kinds[job.name] for job in jobs if job.name in kinds)
+    means = {kind: statistics.mean(each) for kind, each in took.items()}
+    yield (
+        "Done: "
+        + ", ".join(
+            f"{kind} {len(each)} ({means[kind]:.0f} s each)"
+            for kind, each in took.items()
+        )
+        + "."
+    )
+    hours = sum(left[kind] * mean_s for kind, mean_s in means.items()) / 3600
+    unknown = [kind for kind in left if kind not in means]
+    yield (
+        f"At that pace {hours:.2g} h are left, one at a time"
+        + (f", without those of {', '.join(unknown)}." if unknown else ".")
+    )
 
 
 def _jobs(work: _Work) -> list[jobs_lib.Job]:

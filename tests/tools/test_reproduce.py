@@ -113,6 +113,28 @@ def test_runs_that_nobody_reads_any_more_may_be_gone(tmp_path):
     assert others == [name for name in left if name.startswith("results/")]
 
 
+def test_what_is_done_tells_how_long_the_rest_takes(tmp_path):
+    values = reproduce.define_flags()
+    values(
+        ["", f"--out={tmp_path}", "--images=a", "--train=b", "--test=c"]
+        + ["--only=table3", "--seeds=1", "--costs=d"]
+    )
+    work = reproduce._plan(values)
+    jobs = reproduce._jobs(work)
+    assert not list(reproduce._describe_rest(work, jobs))
+    results = [job.name for job in jobs if job.name.startswith("results/")]
+    for name, seconds in zip(results, (600.0, 3000.0)):
+        mark = tmp_path / "done" / f"{name}.json"
+        mark.parent.mkdir(parents=True)
+        mark.write_text(f'{{"wall_time_s": {seconds}}}')
+    done, rest = reproduce._describe_rest(work, reproduce._jobs(work))
+    assert done == "Done: linear 2 (1800 s each)."
+    # Two of table 3's four rows, half an hour each.
+    assert rest == (
+        "At that pace 1 h are left, one at a time, without those of train."
+    )
+
+
 def test_a_budget_says_what_would_fit():
     values = reproduce.define_flags()
     values(

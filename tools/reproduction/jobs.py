@@ -127,6 +127,14 @@ def is_done(folder: pathlib.Path, name: str) -> bool:
     return _mark(folder, name).exists()
 
 
+def seconds_of(folder: pathlib.Path, name: str) -> float | None:
+    """Returns how long a job took; None of one that is not done."""
+    try:
+        return json.loads(_mark(folder, name).read_text())["wall_time_s"]
+    except FileNotFoundError:
+        return None
+
+
 def _mark(folder: pathlib.Path, name: str) -> pathlib.Path:
     return folder / "done" / f"{name}.json"
 
