@@ -117,11 +117,7 @@ class Checkpoints:
             is_partial=has_group_statistics and self._group_statistics is None,
         )
         if not has_group_statistics:
-            for own in (self._group_statistics or {}).values():
-                for variable, shared in zip(
-                    own, self._trunk.non_trainable_weights
-                ):
-                    variable.assign(shared.value)
+            self._begin_group_statistics()
         for variable, rate in self._rates:
             variable.assign(rate)
         return {name: int(count) for name, count in self._steps.items()}
@@ -130,6 +126,12 @@ class Checkpoints:
         """Makes them a part; one machine's checkpoint, to read, has none."""
         if self._group_statistics is not None:
             setattr(self._checkpoint, _STATISTICS, self._group_statistics)
+
+    def _begin_group_statistics(self) -> None:
+        """Gives every group the trunk's, as one machine has left them."""
+        for own in (self._group_statistics or {}).values():
+            for variable, shared in zip(own, self._trunk.non_trainable_weights):
+                variable.assign(shared.value)
 
 
 class _Kept(tf.train.experimental.PythonState):

@@ -80,7 +80,8 @@ def test_in_bfloat16_too():
     again = recomputed_trunk.RecomputedTrunk(trunk)
     image = _image()
     expected = _numbers(trunk, lambda x: trunk(x, training=True), image)
-    _assert_alike(_numbers(trunk, again, image), expected, 0.02)
+    # Sums in another order differ by that much here and there.
+    _assert_alike(_numbers(trunk, again, image), expected, 0.05)
 
 
 def test_batch_norm_that_is_frozen_trains_its_scale():
