@@ -123,7 +123,7 @@ def test_finished_training_is_restored_and_left_alone(tmp_path):
 
 
 def test_loss_falls(tmp_path, capsys):
-    config = dataclasses.replace(_CONFIG, steps=100, learning_rate=0.1)
+    config = dataclasses.replace(_CONFIG, steps=200, learning_rate=0.05)
     training = _new_training(config)
     pictures, depths = batches.DepthBatches(_Pairs(), config, 9).batch(0)
 
@@ -136,8 +136,8 @@ def test_loss_falls(tmp_path, capsys):
     training_lib.train(
         training, batches.DepthBatches(_Pairs(), config, 0), tmp_path
     )
-    assert error() < 0.6 * before
-    assert "step 100/100" in capsys.readouterr().err
+    assert error() < 0.6 * before  # 0.27 on one machine
+    assert "step 200/200" in capsys.readouterr().err
 
 
 def test_non_finite_loss_names_step_and_rate(tmp_path):
