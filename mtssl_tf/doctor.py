@@ -114,9 +114,8 @@ def _config(values: flags.FlagValues) -> config_lib.RunConfig:
         raise ValueError(
             "Neither --images nor --videos is named: name what to look at."
         )
-    usual = pretraining.default_tasks(**named)
     return pretraining.build_config(
-        usual if values.tasks is None else values.tasks,
+        values.tasks,
         values.preset,
         **named,
         lasso=False,

@@ -117,9 +117,7 @@ def pretrain(
             "process. Use tf.config.threading before TensorFlow's first use."
         )
     config = build_config(
-        default_tasks(os.fspath(images), os.fspath(videos))
-        if tasks is None
-        else tasks,
+        tasks,
         preset,
         recipe=recipe,
         images=os.fspath(images),
@@ -197,7 +195,7 @@ def tell_left_out(config: config_lib.RunConfig) -> None:
 
 
 def build_config(
-    tasks: Sequence[str],
+    tasks: Sequence[str] | None,
     preset: str,
     *,
     recipe: str = recipes.OURS,
@@ -251,6 +249,8 @@ def build_config(
         ValueError: something is unknown or does not fit together.
     """
     _check_length(steps, hours, gpu_hours)
+    if tasks is None:
+        tasks = default_tasks(images, videos)
     images = paths.join(paths.split(images))
     videos, costs, probe, from_weights = map(
         paths.expand, (videos, costs, probe, from_weights)

@@ -263,9 +263,7 @@ def config_from_flags() -> config_lib.RunConfig:
         ValueError: something is unknown or does not fit together.
     """
     return pretraining.build_config(
-        pretraining.default_tasks(IMAGES.value, VIDEOS.value)
-        if TASKS.value is None
-        else TASKS.value,
+        TASKS.value,
         PRESET.value,
         recipe=RECIPE.value,
         images=IMAGES.value,

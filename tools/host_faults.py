@@ -43,7 +43,6 @@ import time
 from absl import flags
 
 from mtssl_tf.process import command
-from mtssl_tf.reports import metrics_log
 from tools import kill_digests
 from tools import kill_test
 from tools import private_hosts
@@ -224,11 +223,8 @@ def _run_undisturbed(inputs: pathlib.Path, out: pathlib.Path) -> _Undisturbed:
         seconds = time.monotonic() - start
     if code != 0:
         raise OSError(f"The undisturbed run ended with {code}; see {folder}.")
-    metrics = folder / "run" / metrics_log.FILE
     return _Undisturbed(
-        kill_digests.hash_run(folder),
-        seconds,
-        len(metrics.read_text().splitlines()),
+        kill_digests.hash_run(folder), seconds, kill_test.count_lines(folder)
     )
 
 

@@ -347,14 +347,15 @@ def wait_for_lines(
     process: subprocess.Popen, out: pathlib.Path, number: int
 ) -> None:
     """Waits until the run in `out` has so many further lines of metrics."""
-    file = out / "run" / metrics_log.FILE
-
-    def count() -> int:
-        return file.read_bytes().count(b"\n") if file.exists() else 0
-
-    wanted = count() + number
-    while process.poll() is None and count() < wanted:
+    wanted = count_lines(out) + number
+    while process.poll() is None and count_lines(out) < wanted:
         time.sleep(0.005)
+
+
+def count_lines(out: pathlib.Path) -> int:
+    """Returns how many lines of metrics the run in `out` has."""
+    file = out / "run" / metrics_log.FILE
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def run_to_end(command: Sequence[str], log: pathlib.Path) -> str:

@@ -14,6 +14,7 @@ from absl import logging
 import ray
 from ray import exceptions
 
+from mtssl_tf.distribute import hosts
 from mtssl_tf.process import local_map
 
 MAX_RETRIES = 2  # ours: of an item whose process or host dies
@@ -75,10 +76,11 @@ def _tell_if_none_has_room(
 ) -> None:
     """Warns where an item fits on no host, and so waits for another one."""
     wanted = {"CPU": num_cpus, "GPU": num_gpus, "memory": memory_gib * 2**30}
-    hosts = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for host in hosts:
+    resources = [node["Resources"] for node in hosts.alive_nodes()]
+    for host in resources:
         if all(host.get(kind, 0) >= least for kind, least in wanted.items()):
             return
+    most = {k: max(host.get(k, 0) for host in resources) for k in wanted}
     logging.warning(
         "No host has %g CPUs, %g GPUs and %g GiB of memory at once, as each "
         "item asks for; the largest have %g, %g and %.3g. Waiting for one that "
@@ -86,8 +88,9 @@ def _tell_if_none_has_room(
         num_cpus,
         num_gpus,
         memory_gib,
-        *(max(host.get(kind, 0) for host in hosts) for kind in ("CPU", "GPU")),
-        max(host.get("memory", 0) for host in hosts) / 2**30,
+        most["CPU"],
+        most["GPU"],
+        most["memory"] / 2**30,
     )
 
 

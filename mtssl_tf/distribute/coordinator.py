@@ -244,7 +244,7 @@ class Coordinator:
             late = {
                 task: group.deposit[0]
                 for task, group in self._groups.items()
-                if group.deposit[0] != self._steps[task]
+                if self._owes_deposit(task)
             }
             if late and not self._may_be_late(late):
                 return None

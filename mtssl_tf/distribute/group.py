@@ -105,13 +105,6 @@ class GroupSupervisor:
                 step, is_done = self._run_generation()
                 if is_done or self._is_closed.is_set():
                     return
-            except exceptions.GetTimeoutError:
-                step = last_step
-                logging.warning(
-                    "A worker of %s did not answer in time. Its group starts "
-                    "again.",
-                    self._task,
-                )
             except exceptions.RayError as error:
                 if self._is_closed.is_set():
                     return
@@ -256,6 +249,8 @@ class GroupSupervisor:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, exceptions.GetTimeoutError):
+        return "No answer in time. The group starts again."
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import pathlib
 import socket
+from typing import Any
 import uuid
 
 from absl import logging
@@ -31,19 +32,19 @@ def check_hosts(folder: pathlib.Path, data: Sequence[tuple[str, str]]) -> None:
     token = uuid.uuid4().hex
     (folder / TOKEN_FILE).write_text(token)
     answers = {
-        each: _describe_host.options(
+        node["NodeID"]: _describe_host.options(
             scheduling_strategy=scheduling_strategies.NodeAffinitySchedulingStrategy(
-                each, soft=False
+                node["NodeID"], soft=False
             )
         ).remote(str(folder.resolve()), token, list(data))
-        for each in _alive()
+        for node in alive_nodes()
     }
     hosts = []
     for each, answer in answers.items():
         try:
             hosts.append(ray.get(answer))
         except exceptions.RayError:
-            if each in _alive():
+            if each in {node["NodeID"] for node in alive_nodes()}:
                 raise
             logging.warning("A host died while it was asked what it has.")
     others = {host["version"] for host in hosts} - {version.VERSION}
@@ -57,9 +58,9 @@ def check_hosts(folder: pathlib.Path, data: Sequence[tuple[str, str]]) -> None:
         raise ValueError(lacking[0])
 
 
-def _alive() -> list[str]:
-    """Returns the ids of the hosts that are there."""
-    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+def alive_nodes() -> list[dict[str, Any]]:
+    """Returns what Ray knows of the hosts that are there."""
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 @ray.remote(num_cpus=0, max_retries=0)

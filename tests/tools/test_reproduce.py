@@ -1,5 +1,6 @@
 """The command for the paper's tables: its plan, its table, its bad input."""
 
+import json
 import shlex
 import signal
 import subprocess
@@ -94,19 +95,27 @@ def test_nothing_runs_beside_what_measures_seconds_per_step(tmp_path):
     assert all(set(job.needs) & {second.name, *names} for job in others)
 
 
-def test_runs_that_nobody_reads_any_more_may_be_gone(tmp_path):
-    # They are large, and results small: those alone go to another machine.
+def _plan_of_table_3(out):
     values = reproduce.define_flags()
     values(
-        ["", f"--out={tmp_path}", "--images=a", "--train=b", "--test=c"]
+        ["", f"--out={out}", "--images=a", "--train=b", "--test=c"]
         + ["--only=table3", "--seeds=1", "--costs=d"]
     )
-    work = reproduce._plan(values)
+    return reproduce._plan(values)
+
+
+def _mark_done(out, name, seconds):
+    mark = out / "done" / f"{name}.json"
+    mark.parent.mkdir(parents=True)
+    mark.write_text(json.dumps({"wall_time_s": seconds}))
+
+
+def test_runs_that_nobody_reads_any_more_may_be_gone(tmp_path):
+    # They are large, and results small: those alone go to another machine.
+    work = _plan_of_table_3(tmp_path)
     names = [job.name for job in reproduce._jobs(work)]
     done, *others = [name for name in names if name.startswith("results/")]
-    mark = tmp_path / "done" / f"{done}.json"
-    mark.parent.mkdir(parents=True)
-    mark.write_text("{}")
+    _mark_done(tmp_path, done, 1.0)
     run = done.replace("results/", "runs/").removesuffix("/linear")
     left = [job.name for job in reproduce._jobs(work)]
     assert left == [name for name in names if name not in (done, run)]
@@ -114,19 +123,12 @@ def test_runs_that_nobody_reads_any_more_may_be_gone(tmp_path):
 
 
 def test_what_is_done_tells_how_long_the_rest_takes(tmp_path):
-    values = reproduce.define_flags()
-    values(
-        ["", f"--out={tmp_path}", "--images=a", "--train=b", "--test=c"]
-        + ["--only=table3", "--seeds=1", "--costs=d"]
-    )
-    work = reproduce._plan(values)
+    work = _plan_of_table_3(tmp_path)
     jobs = reproduce._jobs(work)
     assert not list(reproduce._describe_rest(work, jobs))
     results = [job.name for job in jobs if job.name.startswith("results/")]
     for name, seconds in zip(results, (600.0, 3000.0)):
-        mark = tmp_path / "done" / f"{name}.json"
-        mark.parent.mkdir(parents=True)
-        mark.write_text(f'{{"wall_time_s": {seconds}}}')
+        _mark_done(tmp_path, name, seconds)
     done, rest = reproduce._describe_rest(work, reproduce._jobs(work))
     assert done == "Done: linear 2 (1800 s each)."
     # Two of table 3's four rows, half an hour each.

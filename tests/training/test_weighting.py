@@ -65,9 +65,8 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not(
     monkeypatch.setattr(weighing_lib, "_MEASURE_EVERY", 2)
     config = _config(samples, rule)
     _train(config, tmp_path / "whole")
-    _train(
-        config, tmp_path / "stopped", never_stops.StopsAt(8)
-    )  # between two updates
+    between_updates = never_stops.StopsAt(8)
+    _train(config, tmp_path / "stopped", between_updates)
     assert checkpoint.latest(tmp_path / "stopped").endswith("ckpt-8")
     _train(config, tmp_path / "stopped")
     expected = tiny_run.saved(tmp_path / "whole")
