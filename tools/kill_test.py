@@ -33,6 +33,7 @@ import time
 from absl import flags
 
 from mtssl_tf import pretraining
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.reports import metrics_log
 from tools import kill_digests
@@ -337,10 +338,14 @@ def _wait_for_writes(
 ) -> None:
     """Waits until so many checkpoints have begun to appear."""
     seen: set[str] = set()
-    before = {path.name for path in out.rglob("*ckpt*")}
+    before = _checkpoint_files(out)
     while process.poll() is None and len(seen) < writes:
-        seen |= {path.name for path in out.rglob("*ckpt*")} - before
+        seen |= _checkpoint_files(out) - before
         time.sleep(0.001)
+
+
+def _checkpoint_files(out: pathlib.Path) -> set[str]:
+    return {path.name for path in atomic_file.find(out, "**/*ckpt*")}
 
 
 def wait_for_lines(

@@ -51,8 +51,8 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
     runs: dict[str, Mixes] = {}
     results: dict[str, Mixes] = {}
     for folder in map(pathlib.Path, folders):
-        logs = sorted(folder.rglob(metrics_log.FILE))
-        files = sorted(folder.rglob(result.RESULT_FILE))
+        logs = atomic_file.find(folder, f"**/{metrics_log.FILE}")
+        files = atomic_file.find(folder, f"**/{result.RESULT_FILE}")
         if not logs and not files:
             raise FileNotFoundError(
                 f"{folder} holds neither {metrics_log.FILE} nor "

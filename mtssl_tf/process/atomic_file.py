@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import errno
+import glob
 import os
 import pathlib
 import re
@@ -140,6 +141,23 @@ def _remove_partials(folder: pathlib.Path, start: str) -> None:
         if not (name.startswith(start) and _WRITER.search(name)):
             continue
         remove(folder / name)
+
+
+def find(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    """Returns what matches below a folder, while others may write there.
+
+    `pathlib`'s own search fails when a folder that it has seen, such as a
+    `*.partial`, takes another name before it is opened.
+
+    Args:
+        folder: to look in; one that is not there holds nothing.
+        pattern: as of `glob.glob`: `**` stands for folders of any depth,
+            hidden ones too.
+    """
+    found = glob.glob(
+        pattern, root_dir=folder, recursive=True, include_hidden=True
+    )
+    return [folder / name for name in sorted(found)]
 
 
 def remove(path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mtssl_tf.data import sample_set
 from mtssl_tf.motion import clips
+from mtssl_tf.process import atomic_file
 
 
 def test_the_set_is_complete_and_made_once(tmp_path):
@@ -69,7 +70,9 @@ _MAKES = (
 def _start_to_make(folder):
     """Starts a process that makes the set, and waits until it writes."""
     process = subprocess.Popen([sys.executable, "-c", _MAKES, str(folder)])
-    while process.poll() is None and not list(folder.glob("*.partial/*/*")):
+    while process.poll() is None and not atomic_file.find(
+        folder, "*.partial/*/*"
+    ):
         time.sleep(0.001)
     assert process.poll() is None
     return process

@@ -19,6 +19,7 @@ from mtssl_tf.data import videos
 from mtssl_tf.motion import clips
 from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import labeller
+from mtssl_tf.process import atomic_file
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_streams_start_anywhere(source):
 
 def _cache_files(source):
     folder = source.labeller.cache.folder
-    return sorted(folder.glob("*/*.jpg")), sorted(folder.glob("*/*.png"))
+    return tuple(atomic_file.find(folder, f"*/*.{x}") for x in ("jpg", "png"))
 
 
 @pytest.mark.parametrize("damage", ["remove", "empty", "forget"])

@@ -157,3 +157,27 @@ def test_a_scratch_folder_of_a_killed_process_can_be_removed(tmp_path):
         (folder / "part").write_text("whole")
         assert len(list(tmp_path.iterdir())) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_finds_files_while_folders_take_other_names(tmp_path):
+    """The kind: a list of a live folder, by whoever does not write it."""
+    (tmp_path / "kept").mkdir()
+    kept = tmp_path / "kept" / "file"
+    kept.write_text("")
+    is_over = threading.Event()
+
+    def write():
+        while not is_over.is_set():
+            path = tmp_path / "new"
+            with atomic_file.new_folder(path, replaces=True) as folder:
+                (folder / "file").write_text("")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for pattern in ("*/file*", "**/file*") * 500:
+            assert kept in atomic_file.find(tmp_path, pattern)
+    finally:
+        is_over.set()
+        writer.join()
+    assert atomic_file.find(tmp_path / "missing", "*/file") == []
