@@ -21,6 +21,10 @@ from mtssl_tf import tasks
 from mtssl_tf.models import trunk as trunk_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Each operation is compiled by itself, and most of them run once.
+_QUICK = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,7 @@ def test_models_are_the_same_under_other_settings(given, expected, tmp_path):
     importlib.util.find_spec("jax") is None, reason="jax is not installed"
 )
 def test_models_and_losses_run_on_jax(given, expected, tmp_path):
-    got = _numbers_elsewhere(given, tmp_path, "portable", KERAS_BACKEND="jax")
+    got = _numbers_elsewhere(given, tmp_path, "portable", KERAS_BACKEND="jax", XLA_FLAGS=_QUICK)
     assert {f"{name} loss" for name in tasks.TASKS} <= got.keys()
     for name, value in got.items():
         np.testing.assert_allclose(

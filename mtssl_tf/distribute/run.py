@@ -155,7 +155,7 @@ class ClusterRun:
     def _run_epoch(self, stop: stop_signal.StopSignal) -> str:
         """Runs store and groups until the run's end."""
         with contextlib.ExitStack() as stack:
-            shards, coordinator = self._start_store(stack)
+            shards, coordinator, roles = self._start_store(stack)
             store = actors.RayStore(
                 coordinator, shards, self._options.peer_timeout_s
             )
@@ -174,12 +174,16 @@ class ClusterRun:
             for each in groups.values():
                 stack.callback(each.close)
                 each.start()
-            return self._lead(coordinator, shards, groups, stop)
+            return self._lead(coordinator, shards, roles, groups, stop)
 
     def _start_store(
         self, stack: contextlib.ExitStack
-    ) -> tuple[list[Any], Any]:
-        """Starts an epoch of the store at the last joint checkpoint."""
+    ) -> tuple[list[Any], Any, dict[str, Any]]:
+        """Starts an epoch of the store at the last joint checkpoint.
+
+        Returns:
+            Its shards, its coordinator, and where each of them is.
+        """
         self._steps = self._joint.restore()
         self._told_steps = dict(self._steps)
         # At the start the log has been opened at this step.
@@ -215,8 +219,11 @@ class ClusterRun:
             self._joint.deposits(),
         )
         stack.callback(ray.kill, coordinator)
-        ray.get(coordinator.where.remote())  # it starts as long as it takes
-        return shards, coordinator
+        names = [f"store/{index}" for index in range(len(shards))]
+        names.append("coordinator")
+        # Without a limit: they start as long as it takes.
+        places = ray.get([a.where.remote() for a in (*shards, coordinator)])
+        return shards, coordinator, dict(zip(names, places))
 
     def _plan(self) -> coordinator_lib.Plan:
         options, train = self._options, self._config.train
@@ -261,12 +268,10 @@ class ClusterRun:
         self,
         coordinator: Any,
         shards: list[Any],
+        roles: dict[str, Any],
         groups: dict[str, group.GroupSupervisor],
         stop: stop_signal.StopSignal,
     ) -> str:
-        places = self._ask([each.where.remote() for each in shards])
-        roles = {f"store/{i}": place for i, place in enumerate(places)}
-        roles["coordinator"] = self._ask(coordinator.where.remote())
         was_told = False
         next_status = 0.0
         while True:
