@@ -113,6 +113,7 @@ def test_a_run_and_its_repetition(folder, tmp_path, quick_preset, capsys):
     assert "differs in ['seed', 'trunk']" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_beats_the_mean_depth_on_real_pictures(shared_data, tmp_path):
     # Fewer steps than the preset has; docs/nyu_depth.md has those figures.
     code = _main(

@@ -348,6 +348,7 @@ def test_the_learning_rate_rises_and_falls():
     np.testing.assert_allclose(rates, [0.25, 1, 1, 0.1, 0.01])
 
 
+@pytest.mark.long
 def test_the_papers_size_trains_and_tests_one_step(pictures):
     protocol = dataclasses.replace(
         protocol_lib.VocDetectionProtocol(),
