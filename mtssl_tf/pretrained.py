@@ -231,7 +231,8 @@ def _load_mixes(folder: pathlib.Path, step: int) -> dict[str, list[float]]:
     mixes: dict[str, list[float]] = {}
     for line in lines:
         if line["step"] <= step:
-            mixes |= line.get("mixing_weights") or {}
+            mix = line.get("mixing_weights")
+            mixes |= mix if isinstance(mix, dict) else {}
     return mixes
 
 

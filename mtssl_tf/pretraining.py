@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import math
 import os
 import pathlib
 from typing import Any, TYPE_CHECKING
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from mtssl_tf import pretrained as pretrained_lib
     from mtssl_tf.training import loop
 
+_MAX_HOURS = 1e9  # ours: a hundred thousand years
 _THREADS = "train.intra_op_threads"
 
 
@@ -251,10 +251,6 @@ def build_config(
     _check_length(steps, hours, gpu_hours)
     if tasks is None:
         tasks = default_tasks(images, videos)
-    images = paths.join(paths.split(images))
-    videos, costs, probe, from_weights = map(
-        paths.expand, (videos, costs, probe, from_weights)
-    )
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
         config = config_lib.harmonize(config)
@@ -283,10 +279,31 @@ def build_config(
     config = config_lib.override(
         config, *recipes.assignments(recipe, tasks), *assignments
     )
+    config = _with_paths_in_full(config)
     if gpu_hours is not None:
         config = _buy_steps(config, gpu_hours)
     config_checks.check(config)
     return config
+
+
+def _with_paths_in_full(config: config_lib.RunConfig) -> config_lib.RunConfig:
+    """Replaces `~`, however the paths were set."""
+    data, train = config.data, config.train
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(
+            data,
+            images=paths.join(paths.split(data.images)),
+            videos=paths.expand(data.videos),
+        ),
+        train=dataclasses.replace(
+            train,
+            **{
+                name: paths.expand(getattr(train, name))
+                for name in ("costs", "probe", "from_weights")
+            },
+        ),
+    )
 
 
 def _check_length(
@@ -294,10 +311,13 @@ def _check_length(
 ) -> None:
     """Raises ValueError where it is not one way to say how long to train."""
     for name, value in (("hours", hours), ("gpu_hours", gpu_hours)):
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(f"--{name}={value} must be over 0, as 0.5 or 8.")
+        if value is not None and not 0 < value <= _MAX_HOURS:
+            raise ValueError(
+                f"--{name}={value} must be over 0 and up to {_MAX_HOURS:g}, as "
+                "0.5 or 8."
+            )
     given = [
-        f"--{name}={value:g}"
+        f"--{name}={value}"
         for name, value in (
             ("steps", steps),
             ("hours", hours),

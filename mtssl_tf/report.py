@@ -76,6 +76,11 @@ def write_report(
     path = pathlib.Path(workdir, FILE) if out is None else pathlib.Path(out)
     if out is not None:
         paths.check_parent(path, f"--out={path}")
+        if path.suffix == ".md":
+            raise ValueError(
+                f"--out={path}: the page is HTML, and Markdown is written "
+                f"beside it where there is any. Name {path.stem}.html."
+            )
     text, pages = _build(pathlib.Path(workdir), path)
     for each, page in pages.items():
         try:

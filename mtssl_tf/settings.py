@@ -18,6 +18,10 @@ from typing import Any
 _RANGE = "range"
 _DECIDES = "decides"
 _SEED_STOP = 2**31  # TensorFlow's stateless operations take int32
+# ours: no setting means anything beyond, and what is computed of them stays
+# within what numbers can be.
+LARGEST = 2**53
+_SMALLEST = 1e-30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,14 +107,26 @@ def check(settings: Any) -> None:
         numbers = value if isinstance(value, (tuple, list)) else (value,)
         bounds = field.metadata.get(_RANGE)
         for number in numbers:
-            if isinstance(number, float) and not math.isfinite(number):
-                raise ValueError(f"{field.name} must be finite, got {value!r}.")
+            if type(number) in (int, float):
+                _check_size(field.name, number)
             if bounds and number is not None and not bounds.holds(number):
                 raise ValueError(
                     f"{field.name} must be {bounds}, got {value!r}."
                 )
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            check(value)
+        for each in numbers:
+            if dataclasses.is_dataclass(each) and not isinstance(each, type):
+                check(each)
+
+
+def _check_size(name: str, number: float) -> None:
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number!r}.")
+    if number and not _SMALLEST <= abs(number) <= LARGEST:
+        # Thousands of digits are no message.
+        raise ValueError(
+            f"{name} must be 0, or between {_SMALLEST:g} and {LARGEST:g} in "
+            f"size, got {str(number)[:40]}."
+        )
 
 
 def _is_of(value: Any, kind: Any) -> bool:
@@ -162,7 +178,7 @@ def replace(settings: Any, key: str, text: str) -> Any:
     known = _plain_types(kind)
     if type(value) not in known:
         names = " or ".join(option.__name__ for option in known)
-        raise ValueError(f"expected a value of type {names}, got {text!r}.")
+        raise ValueError(f"expected a value of type {names}, got {text!r:.80}.")
     changed = dataclasses.replace(
         settings, **_undecided(settings, key, value), **{key: value}
     )
@@ -225,7 +241,7 @@ def _literal(text: str) -> Any:
     spelled = {"true": "True", "false": "False"}.get(text.strip().lower(), text)
     try:
         return ast.literal_eval(spelled.strip())
-    except (ValueError, SyntaxError, TypeError):
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
         return text
 
 
@@ -241,7 +257,10 @@ def _as_tuple(text: str, value: Any, kind: Any) -> Any:
 
 
 def _as_float(value: Any) -> Any:
-    return float(value) if type(value) is int else value
+    if type(value) is not int:
+        return value
+    # `check` refuses what is not finite.
+    return float(value) if abs(value) <= LARGEST else math.inf
 
 
 def _options(kind: Any) -> tuple[Any, ...]:

@@ -38,6 +38,7 @@ def test_a_page_is_written_into_the_run_or_elsewhere(tmp_path, capsys):
         (("not_begun",), "not_begun has logged no step yet"),
         (("torn",), "torn has logged no step yet"),
         (("run", "--out=gone/page.html"), "no folder gone"),
+        (("run", "--out=page.md"), "Name page.html"),
         (("run", "--out=run"), "run cannot be written: Is a directory"),
         (("run", "--out=/proc/page.html"), "/proc/page.html cannot"),
         (("run", "--outt=x"), "outt"),

@@ -63,6 +63,14 @@ def test_a_text_becomes_a_value_of_the_fields_type(key, text, value):
         ("sizes", "many", "type tuple, got 'many'"),
         ("units", "__import__('os')", "type tuple or NoneType, got"),
         ("steps", "-1", "steps must be >= 0, got -1"),
+        # A kind of fault: what no computation with it can hold.
+        ("steps", "-" * 3000 + "1", "type int, got"),
+        ("steps", "1" + "0" * 400, "between 1e-30 and 9.0072e.15 in size"),
+        ("rate", "1" + "0" * 400, "rate must be finite, got inf"),
+        ("rate", "1e308", "rate must be 0, or between"),
+        ("rate", "5e-324", "rate must be 0, or between"),
+        ("rate", "nan", "type float"),
+        ("ratios", "1,1e300", "ratios must be 0, or between"),
     ],
 )
 def test_a_mistake_is_named(key, text, said):

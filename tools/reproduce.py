@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 import pathlib
 import statistics
@@ -38,6 +39,7 @@ from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import local_map
 from mtssl_tf.process import lock
+from mtssl_tf.process import paths
 from tools.reproduction import jobs as jobs_lib
 from tools.reproduction import plan as plan_lib
 from tools.reproduction import tables as tables_lib
@@ -96,7 +98,7 @@ def define_flags() -> flags.FlagValues:
         ("figure3_seeds", 1, "Of the snapshots that Figure 3 reads."),
         ("jobs", 1, "Commands that run at a time, on this machine."),
     ):
-        flags.DEFINE_integer(name, default, text, 1, flag_values=values)
+        flags.DEFINE_integer(name, default, text, 1, 1000, flag_values=values)
     for kind in _KINDS:
         flags.DEFINE_multi_string(
             f"{kind}_flag",
@@ -180,7 +182,9 @@ def _work(values: flags.FlagValues) -> int:
             f"--jobs={values.jobs} is for this machine alone: on a cluster "
             "each trunk has a place where there is room. Leave it out."
         )
+    _check_finite(values)
     work = _plan(values)
+    plan_lib.check_begun(work.options)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
     print(
@@ -190,7 +194,9 @@ def _work(values: flags.FlagValues) -> int:
         for job in jobs:
             print(job.name)
         return 0
+    _check_data(work)
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
+        plan_lib.save_begun(work.options)
         if not values.cluster:
             runner = jobs_lib.Runner(work.options.out, values.jobs)
             return _run(work, jobs, runner)
@@ -245,6 +251,34 @@ def _plan(values: flags.FlagValues) -> _Work:
         lacking = dict.fromkeys(", ".join(missing.values()).split(", "))
         raise ValueError(f"Nothing can be had without {', '.join(lacking)}.")
     return work
+
+
+def _check_finite(values: flags.FlagValues) -> None:
+    """Raises ValueError where a number is none, which absl lets pass."""
+    for name in ("gpu_hours", "budget_hours", "run_cpus", "run_memory_gib"):
+        value = values[name].value
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"--{name}={value} must be finite.")
+
+
+def _check_data(work: _Work) -> None:
+    """Raises FileNotFoundError where a folder that was named is not there.
+
+    Its evaluations would be found out once all trunks are trained.
+    """
+    for name, source in dataclasses.asdict(work.sources).items():
+        for folder in paths.local_folders(source):
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(
+                    f"--{name}={source}: there is no folder {folder}. Name "
+                    "another, or leave the flag out: what needs it is then "
+                    "marked missing."
+                )
+    if work.options.costs and not os.path.isfile(work.options.costs):
+        raise FileNotFoundError(
+            f"--costs={work.options.costs} is no file. Name another, or leave "
+            "it out: seconds per step are then measured first."
+        )
 
 
 def _from_anywhere(source: str) -> str:

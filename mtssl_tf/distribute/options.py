@@ -17,6 +17,7 @@ BATCH_NORMS = ("per_worker", "synchronized", "frozen")
 WIRES = ("float32", "bfloat16")
 
 _ADDRESS = re.compile(r"(?P<host>[\w.\-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d+)")
+_MOST_WORKERS = 1024  # ours, in a group
 _COUNT = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -35,7 +36,7 @@ class WorkerRange:
         """
         return [
             size
-            for size in range(self.most, self.least - 1, -1)
+            for size in range(min(self.most, num_pictures), self.least - 1, -1)
             if num_pictures % size == 0
         ]
 
@@ -120,6 +121,7 @@ def parse_workers(
         everywhere = _parse_range(text, text)
         return {name: everywhere for name in task_names}
     workers = {name: WorkerRange(1, 1) for name in task_names}
+    named: set[str] = set()
     for part in text.split(","):
         name, _, count = part.partition(":")
         if name not in workers:
@@ -127,6 +129,11 @@ def parse_workers(
                 f"--workers={text}: {name!r} is not trained. --tasks has "
                 f"{', '.join(task_names)}."
             )
+        if name in named:
+            raise ValueError(
+                f"--workers={text} names {name} twice. Leave one out."
+            )
+        named.add(name)
         workers[name] = _parse_range(count, text)
     return workers
 
@@ -155,7 +162,7 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
             f"train.accumulate={config.train.accumulate} is for one machine; "
             "on a cluster more --workers share a batch. Leave it out."
         )
-    for name in ("probe", "profile", "keep_best"):
+    for name in ("hours", "probe", "profile", "keep_best"):
         if getattr(config.train, name):
             raise ValueError(
                 f"--{name} is for one machine. Leave it out, and go on "
@@ -213,9 +220,10 @@ def _parse_range(count: str, text: str) -> WorkerRange:
     parsed = _COUNT.fullmatch(count)
     least = int(parsed[1]) if parsed else 0
     most = int(parsed[2] or least) if parsed else 0
-    if not 1 <= least <= most:
+    if not 1 <= least <= most <= _MOST_WORKERS:
         raise ValueError(
-            f"--workers={text}: {count!r} is no number of workers. Write 2, "
-            "or 1-4 for as many as fit, or TASK:2,TASK:1-4."
+            f"--workers={text}: {count!r} is no number of workers, from 1 to "
+            f"{_MOST_WORKERS}. Write 2, or 1-4 for as many as fit, or "
+            "TASK:2,TASK:1-4."
         )
     return WorkerRange(least, most)

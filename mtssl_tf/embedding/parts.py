@@ -19,6 +19,7 @@ import numpy as np
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.embedding import embedder as embedder_lib
 from mtssl_tf.embedding import request as request_lib
+from mtssl_tf.files import arrays_file
 from mtssl_tf.files import json_file
 from mtssl_tf.frozen import statistics as statistics_lib
 from mtssl_tf.process import atomic_file
@@ -165,8 +166,11 @@ def load(part: Part) -> Vectors:
 
     Raises:
         OSError: it is not there.
+        ValueError: it is damaged.
     """
-    with np.load(part.path) as stored:
+    remedy = "Remove it, and run the same command again."
+    stored = arrays_file.load(part.path, remedy)
+    with json_file.naming(part.path, remedy):
         return Vectors(
             stored["numbers"],
             stored["vectors"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import json
 import os
 import pathlib
@@ -36,6 +38,26 @@ def load_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:
             f"is wanted. {remedy}".rstrip()
         )
     return value
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike, remedy: str) -> Iterator[None]:
+    """Names the file where an entry that the block reads is not as it must be.
+
+    Args:
+        path: of the file.
+        remedy: what to do about it, as a sentence.
+
+    Raises:
+        ValueError: an entry is missing, or of another kind; names the file.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{os.fspath(path)} is damaged: {type(error).__name__}: {error}. "
+            f"{remedy}"
+        ) from error
 
 
 def parse(text: str | bytes, place: str, remedy: str = "") -> Any:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from mtssl_tf.files import arrays_file
+from mtssl_tf.files import json_file
 from mtssl_tf.frozen import reading as reading_lib
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
@@ -154,18 +156,15 @@ def load(path: str | os.PathLike) -> dict[str, ChannelStatistics]:
     Raises:
         ValueError: the file is damaged.
     """
-    try:
-        with np.load(path) as stored:
-            names = {key.rpartition("/")[0] for key in stored.files}
-            return {
-                name: ChannelStatistics(
-                    stored[f"{name}/mean"],
-                    stored[f"{name}/variance"],
-                    int(stored[f"{name}/num_pictures"]),
-                )
-                for name in sorted(names)
-            }
-    except Exception as error:  # zipfile, zlib and NumPy have many
-        raise ValueError(
-            f"{os.fspath(path)} can't be read: {error}. Make it anew."
-        ) from error
+    remedy = "Make it anew."
+    stored = arrays_file.load(path, remedy)
+    names = {key.rpartition("/")[0] for key in stored}
+    with json_file.naming(path, remedy):
+        return {
+            name: ChannelStatistics(
+                stored[f"{name}/mean"],
+                stored[f"{name}/variance"],
+                int(stored[f"{name}/num_pictures"]),
+            )
+            for name in sorted(names)
+        }

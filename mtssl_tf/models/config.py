@@ -33,7 +33,7 @@ class TrunkConfig:
 
     depth: int | None = None
     num_units: tuple[int, ...] | None = None
-    width: float = settings.ranged(1.0, above=0)
+    width: float = settings.ranged(1.0, above=0, at_most=64)
     output_stride: int = 16  # ours; the released weights fit all three
     bn_decay: float = settings.ranged(
         0.997, at_least=0, below=1

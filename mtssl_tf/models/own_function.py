@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 import importlib
+import traceback
 from typing import Any, TYPE_CHECKING
 
 from mtssl_tf.lazy_imports import keras
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mtssl_tf.models import layers as layers_lib
 
 SEPARATOR = ":"
+# Whatever another's code trips on; it may also end the process.
+_ANY_ERROR = (Exception, SystemExit)
 _STRIDES = (8, 16, 32)
 _PROBE_PX = 128  # any multiple of the largest stride, of several places
 
@@ -60,7 +63,7 @@ def load_function(name: str) -> Callable[[Any], Any]:
     path, _, function = name.partition(SEPARATOR)
     try:
         module = importlib.import_module(path)
-    except Exception as error:  # whatever another's module trips on
+    except _ANY_ERROR as error:
         raise ValueError(
             f"trunk.family={name}: {path} does not import: "
             f"{type(error).__name__}: {error}. Is its folder on PYTHONPATH?"
@@ -79,7 +82,7 @@ def _build_units(
     """Calls the function; returns its input and units under our names."""
     function = load_function(name)
     with layers.as_default_dtype():
-        model = function(shape)
+        model = _call(name, function, shape)
     image, outputs = layers.take_in(_checked(name, model))
     units = {
         f"unit_{number:02d}": outputs[key]
@@ -88,6 +91,19 @@ def _build_units(
     _check_depths(name, image, outputs)
     _check_stride(name, image, units, shape.output_stride)
     return image, units
+
+
+def _call(name: str, function: Callable[[Any], Any], shape: Any) -> Any:
+    try:
+        return function(shape)
+    except ValueError:
+        raise  # it says what it cannot have
+    except _ANY_ERROR as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise ValueError(
+            f"trunk.family={name}, called with a TrunkConfig, failed in "
+            f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _checked(name: str, model: Any) -> keras.Model:

@@ -169,7 +169,10 @@ def call(name: str, work: Callable[[], int | None]) -> int:
             keras_settings.fix()
             return work() or 0
     except SystemExit as error:  # argparse's --help
-        return error.code if isinstance(error.code, int) else 0
+        if isinstance(error.code, str):
+            _say(f"{name}: {error.code}")
+            return EXIT_USER_ERROR
+        return error.code or 0
     except BaseException as error:
         return _report(name, error)
 

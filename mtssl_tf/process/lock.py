@@ -105,7 +105,14 @@ def hold_name(
     """Locks a name that a file or folder will appear under.
 
     As `hold`, with the lock beside it.
+
+    Raises:
+        ValueError: the path has no name, as that of `.` or `/`.
     """
+    if not path.name:
+        raise ValueError(
+            f"{path} is a folder that is there already. Name a new one."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}{SUFFIX}")
     with _hold_file(beside, path, on_loss):
@@ -154,6 +161,11 @@ def _acquire(path: pathlib.Path, what: pathlib.Path, mine: _Holder) -> None:
         while time.monotonic() < deadline:
             if _make(scratch, path):
                 return
+            if path.is_dir() or (path.is_symlink() and not path.exists()):
+                raise LockedError(
+                    f"{what} cannot be locked: {path} is a folder, or a link "
+                    "to nothing. Remove it."
+                )
             os.utime(scratch)
             now = scratch.stat().st_mtime  # by the clock of the disk
             try:
@@ -265,7 +277,7 @@ def _read(path: pathlib.Path) -> _Holder | None:
     """Returns the holder; None where there is none, or it is not said."""
     try:
         return _Holder(**json.loads(path.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, RecursionError, TypeError, ValueError):
         return None
 
 

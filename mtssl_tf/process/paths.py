@@ -68,7 +68,24 @@ def split(text: str) -> list[str]:
     twice = [part for part in parts if parts.count(part) > 1]
     if twice:
         raise ValueError(f"{text} names {twice[0]} twice. Leave one out.")
+    _check_apart(text, parts)
     return parts
+
+
+def _check_apart(text: str, parts: list[str]) -> None:
+    """Raises ValueError where one folder is another, or lies in it.
+
+    Its pictures would be there twice, and could be both trained on and held
+    out.
+    """
+    real = {part: os.path.realpath(part) for part in parts if _is_folder(part)}
+    for one, outer in real.items():
+        for other, inner in real.items():
+            if one != other and f"{inner}/".startswith(f"{outer}/"):
+                raise ValueError(
+                    f"{text} names {other}, and all of it with {one}: it "
+                    "would be there twice. Leave one out."
+                )
 
 
 def join(parts: Iterable[str | os.PathLike]) -> str:
@@ -102,12 +119,13 @@ def needs_tensorflow(text: str) -> bool:
 
 def local_folders(text: str) -> list[str]:
     """Returns the folders of this machine among the sets of data named."""
+    return [part for part in split(text) if _is_folder(part)]
+
+
+def _is_folder(part: str) -> bool:
+    """Returns whether a set of data is a folder of this machine."""
     starts = (TFDS, RECORDS, SHARDS, LIST)
-    return [
-        part
-        for part in split(text)
-        if not (part.startswith(starts) or is_url(part) or is_shard(part))
-    ]
+    return not (part.startswith(starts) or is_url(part) or is_shard(part))
 
 
 def is_shard(text: str) -> bool:

@@ -14,6 +14,7 @@ from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 
 FILE = "metrics.jsonl"
+_STEP_STOP = 2**63  # as arrays and TensorBoard have them
 
 
 class MetricsLog:
@@ -81,13 +82,13 @@ def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
             line = json_file.parse(text, "")
         except ValueError:
             line = None
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
+        if _is_line(line):
             lines.append(line)
         # A run that was killed leaves its last line torn.
         elif text.strip() and number < len(texts):
             logging.warning(
                 "Left out line %d of %s: expected an object with a whole "
-                "number as `step`, got %.60r.",
+                "number as `step` and a word as `split`, got %.60r.",
                 number,
                 path,
                 text,
@@ -107,9 +108,25 @@ def cut(
     """
     lines = load_metrics(path.parent)
     kept = [line for line in lines if line["step"] <= last_step]
+    if lines and not last_step and target == path:
+        logging.warning(
+            "%s goes to step %d, and there is no checkpoint to go on from: "
+            "the run starts over, and its lines go.",
+            path,
+            lines[-1]["step"],
+        )
     text = "".join(f"{json.dumps(line)}\n" for line in kept)
     atomic_file.write_text(target, text)
     return kept
+
+
+def _is_line(line: Any) -> bool:
+    return (
+        isinstance(line, dict)
+        and type(line.get("step")) is int
+        and 0 <= line["step"] < _STEP_STOP
+        and isinstance(line.get("split"), str)
+    )
 
 
 def _without_nan(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import glob
 import gzip
 import io
@@ -30,7 +31,12 @@ _MAX_UNPACKED_BYTES = 8 * 2**30
 _MAX_MEMBERS = 10_000  # ours: a training's folder of checkpoints has tens
 _MAX_READ_BYTES = 2**20  # ours: a header of names has a few hundred
 _PLAIN_NAME = "model.ckpt"
+_OF_THE_DISK = (errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC)
 _GZIP_MAGIC = b"\x1f\x8b"
+
+
+class _RefusedError(ValueError):
+    """An archive has what none needs, and nothing of it is unpacked."""
 
 
 @contextlib.contextmanager
@@ -190,7 +196,17 @@ def _unpack(archive: pathlib.Path, folder: pathlib.Path):
                 for member in members:
                     if member.isfile():
                         tar.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except _RefusedError:
+        raise
+    except (
+        tarfile.TarError,
+        EOFError,
+        OSError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
         raise ValueError(
             f"Can't unpack {str(archive)!r}: {error}. It is damaged or cut "
             "short; fetch it again."
@@ -220,13 +236,13 @@ def _checked_members(
         members.append(member)
         total_bytes += member.size
         if total_bytes > _MAX_UNPACKED_BYTES:
-            raise ValueError(
+            raise _RefusedError(
                 f"Refusing {str(archive)!r}: it unpacks to {total_bytes} bytes "
                 f"or more, expected at most {_MAX_UNPACKED_BYTES}. Nothing was "
                 "unpacked."
             )
         if len(members) > _MAX_MEMBERS:
-            raise ValueError(
+            raise _RefusedError(
                 f"Refusing {str(archive)!r}: it has over {_MAX_MEMBERS} "
                 "members. Nothing was unpacked."
             )
@@ -234,7 +250,7 @@ def _checked_members(
 
 
 def _check_member(archive: pathlib.Path, member: tarfile.TarInfo):
-    """Raises ValueError at a member that a checkpoint has no need of."""
+    """Raises _RefusedError at a member that a checkpoint has no need of."""
     path = pathlib.PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts:
         problem = "lies outside of the archive"
@@ -242,7 +258,7 @@ def _check_member(archive: pathlib.Path, member: tarfile.TarInfo):
         problem = "is a link or a device"
     else:
         return
-    raise ValueError(
+    raise _RefusedError(
         f"Refusing {str(archive)!r}: member {member.name!r} {problem}. "
         "Nothing was unpacked."
     )

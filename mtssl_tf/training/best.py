@@ -54,12 +54,12 @@ class Best:
         path = workdir / FOLDER / RECORD_FILE
         if not path.is_file():
             return
-        record = json_file.load_object(
-            path, f"Remove {path.parent}: the best one is then of what follows."
-        )
+        remedy = f"Remove {path.parent}: the best one is then of what follows."
+        record = json_file.load_object(path, remedy)
         if record.get("by") == by:
-            self._value = float(record["value"])
-            self._step = int(record["step"])
+            with json_file.naming(path, remedy):
+                self._value = float(record["value"])
+                self._step = int(record["step"])
         else:
             logging.warning(
                 "%s is the best by %s; the first that is measured by %s takes "

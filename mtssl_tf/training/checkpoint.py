@@ -17,10 +17,11 @@ import keras
 import tensorflow as tf
 
 from mtssl_tf.training import checkpoint_folder
+from mtssl_tf.training import run_directory
 from mtssl_tf.training import step
 from mtssl_tf.weighting import weighing as weighing_lib
 
-FOLDER = "checkpoints"
+FOLDER = run_directory.CHECKPOINTS_FOLDER
 BLOCK4 = "block4"  # also the name of the model that `build_block4` makes
 _STATISTICS = "group_statistics"
 _KEEP = 3

@@ -271,13 +271,13 @@ def restore(
     """
     folder, name = os.path.split(path)
     with paths.without_pattern(pathlib.Path(folder)) as plain:
-        status = checkpoint.restore(f"{plain}/{name}")
         try:
+            status = checkpoint.restore(f"{plain}/{name}")
             if is_partial:
                 status.expect_partial().assert_existing_objects_matched()
             else:
                 status.assert_consumed()
-        except AssertionError as error:
+        except (AssertionError, ValueError) as error:
             raise ValueError(
                 f"{path} is of another model or version: {_message(error)}. "
                 "Name another folder, or use the version in its config.json."

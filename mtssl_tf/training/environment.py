@@ -45,13 +45,13 @@ def record(workdir: pathlib.Path) -> None:
     now = describe()
     history: list[dict[str, Any]] = []
     if path.exists():
-        before = json_file.load_object(
-            path, "Remove it: it is written again, without its history."
-        )
-        history = list(before.pop(_HISTORY, []))
-        if before == now:
-            return
-        _log_changes(before, now)
+        remedy = "Remove it: it is written again, without its history."
+        before = json_file.load_object(path, remedy)
+        with json_file.naming(path, remedy):
+            history = list(before.pop(_HISTORY, []))
+            if before == now:
+                return
+            _log_changes(before, now)
         history.append(before)
     entries = {**now, _HISTORY: history[-_MAX_HISTORY:]}
     atomic_file.write_text(path, json.dumps(entries, indent=2) + "\n")

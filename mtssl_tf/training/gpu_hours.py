@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import statistics
 
+from mtssl_tf import settings
 from mtssl_tf.training import schedule
 
 # ours: steps of each task that its seconds per step are measured on. The first
@@ -59,10 +60,19 @@ class GpuHours:
         Args:
             hours: above 0.
             weights: of the tasks, by which they take turns.
+
+        Raises:
+            ValueError: they are more than a run can have.
         """
         mean = sum(w * self.seconds[task] for task, w in weights.items())
         mean /= sum(weights.values())
-        guess = int(hours * _SECONDS_PER_HOUR / mean)
+        wanted = hours * _SECONDS_PER_HOUR / mean
+        if wanted > settings.LARGEST:
+            raise ValueError(
+                f"{hours:g} GPU hours buy {wanted:.3g} steps, and "
+                f"{settings.LARGEST:g} are the most that a run has."
+            )
+        guess = int(wanted)
         # Off by a turn of each task at most, as turns are whole steps.
         num_steps = max(1, guess - 2 * len(weights))
         while not num_passed(

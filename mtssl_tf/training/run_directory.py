@@ -26,10 +26,12 @@ import numpy as np
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import version
+from mtssl_tf.files import arrays_file
 from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import lock
 from mtssl_tf.process import paths
+from mtssl_tf.reports import tensorboard
 
 CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of `KeptLists`; further ones have a number
@@ -38,6 +40,17 @@ CONTENT_FILE = "data.json"
 PICTURES_FOLDER = "pictures"  # what tasks see and predict, mixes
 SNAPSHOTS_FOLDER = "snapshots"
 FACTS_FOLDER = "facts"
+CHECKPOINTS_FOLDER = "checkpoints"
+_FOLDERS = (
+    CHECKPOINTS_FOLDER,
+    FACTS_FOLDER,
+    PICTURES_FOLDER,
+    SNAPSHOTS_FOLDER,
+    tensorboard.FOLDER,
+)
+_CONFIG_REMEDY = (
+    "Write it anew with the run's settings, or start in a new --workdir."
+)
 
 # Settings that a resumed run may have otherwise than it started with: they
 # change what is written and when, not what is learned.
@@ -94,6 +107,7 @@ def hold(
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock.hold(workdir, on_loss))
+            _check_folders(workdir)
             for name in ("", FACTS_FOLDER, SNAPSHOTS_FOLDER):
                 atomic_file.remove_partials_in(workdir / name)
             held = stack.pop_all()
@@ -103,6 +117,22 @@ def hold(
         raise _unwritable(workdir, error) from error
     with held:
         yield
+
+
+def _check_folders(workdir: pathlib.Path) -> None:
+    """Checks that what is to be a folder of a run's is one, or not there.
+
+    A link to a disk that is away would be taken for a run without
+    checkpoints, which starts over.
+    """
+    for name in _FOLDERS:
+        path = workdir / name
+        if os.path.lexists(path) and not path.is_dir():
+            kind = "a link to nothing" if path.is_symlink() else "no folder"
+            raise NotADirectoryError(
+                f"{path} is {kind}. Mount the disk that it was on, or move it "
+                "away."
+            )
 
 
 def _unwritable(workdir: pathlib.Path, error: OSError) -> OSError:
@@ -125,9 +155,8 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
     if path.exists():
         old = load_config(workdir)
         _check_same_run(workdir, old, config)
-        stored = load_settings(workdir)
-        history = stored.get("history", [])
-        if stored.get("format", 1) < _FIRST_FORMAT_OF_CUTS:
+        history = _load_history(workdir)
+        if load_settings(workdir).get("format", 1) < _FIRST_FORMAT_OF_CUTS:
             logging.warning(
                 "%s began with an older version: from here on its views are "
                 "cut in other places of the same pictures.",
@@ -189,10 +218,18 @@ def load_settings(workdir: pathlib.Path) -> dict[str, Any]:
         OSError: there is none, or it cannot be read.
         ValueError: it is damaged.
     """
-    return json_file.load_object(
-        workdir / CONFIG_FILE,
-        "Write it anew with the run's settings, or start in a new --workdir.",
-    )
+    return json_file.load_object(workdir / CONFIG_FILE, _CONFIG_REMEDY)
+
+
+def _load_history(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the starts of a run with other settings, as `config.json` has.
+
+    Raises:
+        OSError, ValueError: as `load_settings`.
+    """
+    history = load_settings(workdir).get("history", [])
+    with json_file.naming(workdir / CONFIG_FILE, _CONFIG_REMEDY):
+        return [{**entry, "changes": entry["changes"]} for entry in history]
 
 
 def load_config(workdir: pathlib.Path) -> config_lib.RunConfig:
@@ -228,11 +265,11 @@ def load_start_of_weights(
     path = workdir / _WEIGHTS_FILE
     since = dict.fromkeys(steps, 0)
     if path.exists():
-        noted = json_file.load_object(
-            path, "Remove it: tasks may then take turns unevenly for a while."
-        )
+        remedy = "Remove it: tasks may then take turns unevenly for a while."
+        noted = json_file.load_object(path, remedy)
         if noted.get("weights") == dict(weights):
-            return {name: int(noted["since"][name]) for name in steps}
+            with json_file.naming(path, remedy):
+                return {name: int(noted["since"][name]) for name in steps}
         since = dict(steps)
     elif _has_changed_weights(workdir):
         since = dict(steps)  # what an earlier version had begun
@@ -246,7 +283,7 @@ def _has_changed_weights(workdir: pathlib.Path) -> bool:
         return False
     return any(
         ".weight:" in change
-        for entry in load_settings(workdir).get("history", [])
+        for entry in _load_history(workdir)
         for change in entry["changes"]
     )
 
@@ -341,12 +378,17 @@ def copy_settings(workdir: pathlib.Path, folder: pathlib.Path) -> None:
 def load_facts(
     workdir: pathlib.Path, task: str
 ) -> dict[str, np.ndarray] | None:
-    """Returns what a task's `fit` found at the run's start; None before."""
+    """Returns what a task's `fit` found at the run's start; None before.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is damaged.
+    """
     path = _facts_path(workdir, task)
     if not path.exists():
         return None
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
+    return arrays_file.load(
+        path, "Bring a copy back, or start in a new --workdir."
+    )
 
 
 def save_facts(

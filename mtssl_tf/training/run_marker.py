@@ -14,6 +14,7 @@ import resource
 from typing import Any
 
 from mtssl_tf import config as config_lib
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.training import out_of_memory
 
@@ -82,7 +83,7 @@ class RunMarker:
 
     def _load(self) -> dict[str, Any] | None:
         try:
-            marks = json.loads(self._path.read_text())
+            marks = json_file.load(self._path)
         except (OSError, ValueError):
             return None
         return marks if isinstance(marks, dict) else None

@@ -59,10 +59,12 @@ def test_sizes_divide_the_batch_the_largest_first():
         ("colorization:two", "'two' is no number"),
         ("motion:2", "'motion' is not trained.*colorization, exemplar"),
         ("colorization:2,3", "'3' is not trained"),
+        ("colorization:2,colorization:1", "names colorization twice"),
+        ("1-1000000000000", "is no number of workers, from 1 to 1024"),
     ],
 )
 def test_workers_that_are_none_are_refused(text, message):
-    with pytest.raises(ValueError, match=f"--workers={text}: {message}"):
+    with pytest.raises(ValueError, match=f"--workers={text}.* {message}"):
         options.parse_workers(text, _TASKS)
 
 
@@ -93,6 +95,7 @@ def test_nobody_runs_ahead_where_all_wait(mode):
         ({}, "exemplar.batch_size=31", "exemplar.batch_size=31.*2 to 2"),
         ({}, "train.freeze_trunk=true", "freeze_trunk"),
         ({}, "train.probe=folder", "--probe is for one machine"),
+        ({}, "train.hours=1", "--hours is for one machine"),
         ({"mode": "asynchronous"}, "train.use_lasso=true", "asynchronous"),
     ],
 )

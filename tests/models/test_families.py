@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 
 import keras
 import numpy as np
@@ -226,6 +227,25 @@ class TestMistakes:
             slim_checkpoint.save(model, tmp_path / "x")
         assert "\n" not in str(error.value)
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        "code, said",
+        [
+            ("import sys; sys.exit('usage: x')", "import: SystemExit: usage"),
+            ("def build(): pass", "failed in .*: TypeError"),
+            ("def build(shape): return {}['a']", "odd_trunk.py:1: KeyError"),
+            ("def build(shape): raise SystemExit(3)", "SystemExit: 3"),
+        ],
+    )
+    def test_ones_own_function_fails_in_its_own_name(
+        self, monkeypatch, tmp_path, code, said
+    ):
+        (tmp_path / "odd_trunk.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "odd_trunk", raising=False)
+        config = model_config.TrunkConfig(family="odd_trunk:build")
+        with pytest.raises(ValueError, match=f"odd_trunk:build.*{said}"):
+            trunk_lib.build_trunk(config)
 
     def test_one_unit_is_none_to_mix(self):
         config = tiny_families.CONFIGS["densenet121"]

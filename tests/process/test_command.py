@@ -104,6 +104,7 @@ def _from_a_pipeline(error):
         ),
         (PermissionError(errno.EACCES, "Permission denied", b"/t\xff"), "/t"),
         (ValueError("two\nlines"), "two lines"),
+        (SystemExit("another's program ends"), "another's program ends"),
         (MemoryError(), "Not enough memory. Lower batch_size"),
         (
             ModuleNotFoundError("No module named 'tea'", name="tea.pot"),

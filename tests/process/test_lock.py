@@ -195,3 +195,21 @@ def test_a_file_is_no_folder(tmp_path):
     with pytest.raises(NotADirectoryError, match="file is a file"):
         with lock.hold(path):
             pass
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_lock_that_cannot_be_one_is_named_at_once(tmp_path, is_link):
+    path = tmp_path / lock.FILE
+    path.symlink_to("nowhere") if is_link else path.mkdir()
+    start_s = time.monotonic()
+    with pytest.raises(lock.LockedError, match=f"{lock.FILE} is a folder, or"):
+        with lock.hold(tmp_path):
+            pass
+    assert time.monotonic() - start_s < 2
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_path_without_a_name_is_none_for_something_new(name):
+    with pytest.raises(ValueError, match="Name a new one"):
+        with lock.hold_name(pathlib.Path(name)):
+            pass

@@ -28,6 +28,19 @@ def test_only_a_tilde_in_front_is_replaced(text, path):
     assert paths.expand(text) == path
 
 
+def test_a_folder_within_another_is_not_there_twice(tmp_path):
+    # A kind of fault: one picture under two names, trained on and held out.
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    a = tmp_path / "a"
+    for other in (f"{a}/", f"{a}/b", f"{a}/../a", tmp_path / "link"):
+        for text in (f"{a},{other}", f"{other},{a}"):
+            with pytest.raises(ValueError, match="would be there twice"):
+                paths.split(text)
+    assert paths.split(f"{a},{tmp_path}/ab") == [str(a), f"{tmp_path}/ab"]
+
+
 def test_a_home_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(ValueError, match="~nobody_here/x.*'nobody_here'"):
         paths.expand("~nobody_here/x")

@@ -9,22 +9,32 @@ from mtssl_tf.reports import metrics_log
 
 def test_nan_becomes_null(tmp_path):
     log = metrics_log.MetricsLog(tmp_path, 0)
-    log.write({"step": 1, "metrics": {"auc": float("nan"), "x": 0.5}})
+    log.write(
+        {
+            "step": 1,
+            "split": "train",
+            "metrics": {"auc": float("nan"), "x": 0.5},
+        }
+    )
     log.close()
     line = json.loads((tmp_path / "metrics.jsonl").read_text())
-    assert line == {"step": 1, "metrics": {"auc": None, "x": 0.5}}
+    assert line == {
+        "step": 1,
+        "split": "train",
+        "metrics": {"auc": None, "x": 0.5},
+    }
 
 
 def test_resuming_drops_what_came_after_the_checkpoint(tmp_path):
     log = metrics_log.MetricsLog(tmp_path, 0)
     for step in (10, 20, 30):
-        log.write({"step": step})
+        log.write({"step": step, "split": "train"})
     log.close()
     # As a kill in the middle of a line leaves it.
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4')
     log = metrics_log.MetricsLog(tmp_path, 20)
-    log.write({"step": 25})
+    log.write({"step": 25, "split": "train"})
     log.close()
     steps = [line["step"] for line in metrics_log.load_metrics(tmp_path)]
     assert steps == [10, 20, 25]
@@ -38,6 +48,10 @@ def test_resuming_drops_what_came_after_the_checkpoint(tmp_path):
         "null",
         '{"loss": 1}',
         '{"step": "many"}',
+        '{"step": 1}',
+        '{"step": true, "split": "train"}',
+        '{"step": -1, "split": "train"}',
+        '{"step": 1%s, "split": "train"}' % ("0" * 400),
         "not JSON",
         "[" * 100_000,
     ],
@@ -46,17 +60,28 @@ def test_a_line_that_is_no_record_is_named_and_blocks_nothing(
     tmp_path, caplog, line
 ):
     path = tmp_path / "metrics.jsonl"
-    path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
+    kept = [{"step": step, "split": "train"} for step in (1, 2)]
+    path.write_text("\n".join([json.dumps(kept[0]), line, json.dumps(kept[1])]))
     with caplog.at_level("WARNING"):
         log = metrics_log.MetricsLog(tmp_path, 2)
         log.close()
     assert f"Left out line 2 of {path}" in caplog.text
-    assert metrics_log.load_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+    assert metrics_log.load_metrics(tmp_path) == kept
 
 
 def test_a_line_of_other_bytes_blocks_nothing(tmp_path):
-    (tmp_path / "metrics.jsonl").write_bytes(b'\xff\x00\n{"step": 2}\n')
-    assert metrics_log.load_metrics(tmp_path) == [{"step": 2}]
+    line = b'{"step": 2, "split": "train"}'
+    (tmp_path / "metrics.jsonl").write_bytes(b"\xff\x00\n" + line + b"\n")
+    assert metrics_log.load_metrics(tmp_path) == [json.loads(line)]
+
+
+def test_who_starts_over_says_what_goes(tmp_path, caplog):
+    log = metrics_log.MetricsLog(tmp_path, 0)
+    log.write({"step": 40, "split": "train"})
+    log.close()
+    assert not caplog.text
+    metrics_log.MetricsLog(tmp_path, 0).close()
+    assert "goes to step 40, and there is no checkpoint" in caplog.text
 
 
 def test_a_folder_without_metrics_is_named(tmp_path):

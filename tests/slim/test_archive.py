@@ -177,6 +177,27 @@ class TestArchives:
         os.truncate(path, int(path.stat().st_size * share))
         self._refused(trunk, path, "cut.tar.gz.*damaged or cut short")
 
+    @pytest.mark.parametrize(
+        "name, headers",
+        [
+            ("a", {"GNU.sparse.map": "x,y"}),
+            ("a", {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}),
+            ("a" * 300, {}),
+            ("b/c", {}),
+        ],
+    )
+    def test_a_member_that_cannot_be_unpacked(
+        self, tmp_path, trunk, name, headers
+    ):
+        path = tmp_path / "odd.tar.gz"
+        with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(tarfile.TarInfo("b"))  # a file, no folder
+            member = tarfile.TarInfo(name)
+            member.pax_headers = headers
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"text"))
+        self._refused(trunk, path, "odd.tar.gz.*damaged")
+
     def test_not_an_archive(self, tmp_path, trunk):
         path = tmp_path / "page.tar.gz"
         path.write_text("<html>404</html>")

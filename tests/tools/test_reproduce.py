@@ -13,6 +13,7 @@ import pages
 import pytest
 
 from tools import reproduce
+from tools.reproduction import plan
 
 _SMALL = (
     "trunk.num_units=(1,1,2)",
@@ -71,6 +72,12 @@ def test_the_command_of_its_page_is_planned(tmp_path):
             "over --budget_hours=1.2.",
         ),
         (["--out=x", "--only=table9"], "table9"),
+        (["--out=x", "--gpu_hours=nan"], "--gpu_hours=nan must be finite"),
+        (["--out=x", "--seeds=100000000"], "seeds"),
+        (
+            ["--out=x", "--train=a", "--test=b", "--images=c"],
+            "there is no folder c",
+        ),
         (["--out=x", "--cluster=nowhere"], "--cluster=nowhere"),
         (["--out=x", "--cluster=local", "--jobs=2"], "--jobs=2 is for"),
     ],
@@ -135,6 +142,25 @@ def test_what_is_done_tells_how_long_the_rest_takes(tmp_path):
     assert rest == (
         "At that pace 1 h are left, one at a time, without those of train."
     )
+
+
+def test_what_was_begun_is_not_taken_for_another(tmp_path):
+    # A kind of fault: results that are there, of other settings.
+    def options(**changes):
+        return plan.Options(
+            **{"out": tmp_path, "preset": "tiny", "gpu_hours": 0.5} | changes
+        )
+
+    plan.check_begun(options())
+    plan.save_begun(options())
+    plan.check_begun(options(seeds=3, costs="c.json"))
+    for changes, said in (
+        ({"gpu_hours": 5.0}, "gpu_hours=0.5"),
+        ({"preset": "small"}, "preset='tiny'"),
+        ({"flags": {"train": ("--set=a.b=1",)}}, "flags={}"),
+    ):
+        with pytest.raises(ValueError, match=f"begun with {said}"):
+            plan.check_begun(options(**changes))
 
 
 def test_a_budget_says_what_would_fit():

@@ -88,6 +88,8 @@ def test_a_run_keeps_the_table_that_it_was_given(path, tmp_path, caplog):
                 },
             }
         ),
+        '{"machine": "m", "seconds_per_step": {"tiny": {"exemplar": '
+        '{"seconds": 1e-320, "settings": []}}}}',
         '{"exemplar": 0.5}',  # of an earlier version
     ],
 )

@@ -55,7 +55,10 @@ def test_the_same_again_changes_nothing_and_another_is_kept(
     assert len(_load(tmp_path)["history"]) == 2
 
 
-def test_a_damaged_one_is_one_line(tmp_path):
-    (tmp_path / environment.FILE).write_text("{")
+@pytest.mark.parametrize(
+    "text", ["{", '{"history": null}', '{"packages": null}', '{"packages": 1}']
+)
+def test_a_damaged_one_is_one_line(tmp_path, text):
+    (tmp_path / environment.FILE).write_text(text)
     with pytest.raises(ValueError, match="Remove it"):
         environment.record(tmp_path)

@@ -222,3 +222,47 @@ def test_an_earlier_versions_run_with_new_weights(tmp_path):
     steps = {"exemplar": 9, "colorization": 9}
     found = run_directory.load_start_of_weights(tmp_path, weights, steps)
     assert found == steps
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints", "facts", "pictures", "snapshots", "tensorboard"]
+)
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_is_no_folder_is_not_taken_for_an_empty_one(
+    tmp_path, name, is_link
+):
+    """The kind: a run whose checkpoints are away starts over."""
+    path = tmp_path / name
+    if is_link:
+        path.symlink_to(tmp_path / "disk that is away")
+    else:
+        path.write_text("")
+    with pytest.raises(NotADirectoryError, match=f"{name} is .*Mount"):
+        with run_directory.hold(tmp_path):
+            pass
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(
+    "file, text",
+    [
+        ("facts/exemplar.npz", ""),
+        ("facts/exemplar.npz", "PK\3\4"),
+        ("facts/exemplar.npz", "text"),
+        ("weights.json", '{"weights": {"exemplar": 1.0}}'),
+        ("weights.json", '{"weights": {"exemplar": 1.0}, "since": [1]}'),
+        ("config.json", '{"history": null}'),
+        ("config.json", '{"history": [{"a": 1}]}'),
+        ("config.json", '{"history": {"a": 1}}'),
+    ],
+)
+def test_a_file_that_parses_and_is_damaged_is_named(tmp_path, file, text):
+    """The kind: trust in a file because it is there."""
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{file} is damaged"):
+        run_directory.load_facts(tmp_path, "exemplar")
+        run_directory.load_start_of_weights(
+            tmp_path, {"exemplar": 1.0}, {"exemplar": 3}
+        )

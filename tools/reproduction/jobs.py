@@ -18,6 +18,7 @@ import time
 
 from absl import logging
 
+from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import local_map
 
@@ -128,10 +129,10 @@ def is_done(folder: pathlib.Path, name: str) -> bool:
 
 
 def seconds_of(folder: pathlib.Path, name: str) -> float | None:
-    """Returns how long a job took; None of one that is not done."""
+    """Returns how long a job took; None where that is not known."""
     try:
-        return json.loads(_mark(folder, name).read_text())["wall_time_s"]
-    except FileNotFoundError:
+        return float(json_file.load(_mark(folder, name))["wall_time_s"])
+    except (LookupError, OSError, TypeError, ValueError):
         return None
 
 

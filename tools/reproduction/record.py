@@ -9,6 +9,7 @@ from typing import Any
 
 from mtssl_tf.pages import run_record
 from mtssl_tf.pages import tables_record
+from mtssl_tf.pages import task_record
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import words
 from mtssl_tf.training import cost_table
@@ -197,7 +198,11 @@ def _loss_charts(
             continue
         points: dict[str, list[tuple[float, float]]] = {}
         for line in metrics_log.load_metrics(folder):
-            if line.get("split") == "held_out" and "gpu_hours" in line:
+            figures = [line.get(x) for x in ("gpu_hours", "loss", "chance")]
+            is_whole = isinstance(line.get("task"), str) and all(
+                map(task_record.is_number, figures)
+            )
+            if line["split"] == "held_out" and is_whole:
                 points.setdefault(line["task"], []).append(
                     (line["gpu_hours"], line["loss"])
                 )
