@@ -20,6 +20,7 @@ if __name__ == "__main__":
 from collections.abc import Iterator, Sequence
 import contextlib
 import json
+import os
 import pathlib
 import sys
 import typing
@@ -124,6 +125,12 @@ def _jobs_from_flags() -> list[job.Job]:
             raise ValueError(f"--{flag.name} is missing: name a folder.")
     if _COMPARE.value and not pathlib.Path(_COMPARE.value).is_dir():
         raise FileNotFoundError(f"No folder of true masks at {_COMPARE.value}.")
+    videos, out = (os.path.realpath(each.value) for each in (_VIDEOS, _OUT))
+    if f"{out}/".startswith(f"{videos}/"):
+        raise ValueError(
+            f"--out={_OUT.value} lies in --videos={_VIDEOS.value}: its results "
+            "would be taken for clips. Name a folder elsewhere."
+        )
     mapping.check_flags(_FLAGS)
     if _FLAGS.cluster and _WORKERS.value:
         raise ValueError(

@@ -298,10 +298,9 @@ def _with_paths_in_full(config: config_lib.RunConfig) -> config_lib.RunConfig:
         ),
         train=dataclasses.replace(
             train,
-            **{
-                name: paths.expand(getattr(train, name))
-                for name in ("costs", "probe", "from_weights")
-            },
+            costs=paths.expand(train.costs),
+            probe=paths.expand(train.probe),
+            from_weights=paths.expand(train.from_weights),
         ),
     )
 

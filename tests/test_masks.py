@@ -174,6 +174,25 @@ def test_command_names_what_is_missing(tmp_path):
     assert "nowhere" in result.stderr and len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("out", ["", "masks"])
+def test_results_are_not_taken_for_clips(videos, out):
+    result = run_tool(f"--videos={videos}", f"--out={videos / out}")
+    assert result.returncode == 2
+    assert "lies in --videos" in result.stderr
+    assert os.listdir(videos) == ["pan"]
+
+
+def test_a_clip_being_written_is_no_leftover_of_another(videos, tmp_path):
+    """The kind: a name taken as a pattern of others."""
+    scratch = tmp_path / "out" / "_scratch"
+    other = scratch / f"pan.a.{'0' * 32}"
+    own = scratch / f"pan.{'0' * 32}"
+    for folder in (other, own):
+        folder.mkdir(parents=True)
+    job_lib.run_job(job_for(videos, tmp_path / "out"))
+    assert other.is_dir() and not own.exists()
+
+
 def test_command_needs_no_tensorflow():
     code = (
         "import sys, mtssl_tf.masks, mtssl_tf.motion.job;"

@@ -122,7 +122,7 @@ def _files_by_name(
 
 def _read(path: pathlib.Path, flags: int) -> np.ndarray:
     try:
-        return picture.decode(path.read_bytes(), flags)
+        return picture.decode(picture.read(path), flags)
     except picture.UnusablePictureError as error:
         raise ValueError(
             f"{names.shown(path)} cannot be used: {error}. Repair it, or "

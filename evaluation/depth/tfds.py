@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.depth import pairs
+from mtssl_tf.data import tfds_builder
 
 
 class TfdsPairs:
@@ -45,22 +46,17 @@ def load_depth_tfds(name: str) -> pairs.DepthData:
     Raises:
         ValueError: TFDS has no such data set, or it holds no depth.
     """
-    import tensorflow_datasets as tfds  # takes seconds, and most need it not
-
-    try:
-        # Pairs are read in random order, which TFRecord files cannot do.
-        builder = tfds.builder(name, file_format="array_record")
-    except tfds.core.DatasetNotFoundError as error:
-        raise ValueError(
-            f"TFDS knows no data set {name!r}. Expected nyu_depth_v2."
-        ) from error
+    # Pairs are read in random order, which TFRecord files cannot do.
+    builder = tfds_builder.open_builder(
+        name, "nyu_depth_v2", file_format="array_record"
+    )
     features = builder.info.features or {}
     if not {"image", "depth"} <= set(features):
         raise ValueError(
             f"tfds:{name} has features {sorted(features)}, and depth "
             "prediction needs image and depth. Expected nyu_depth_v2."
         )
-    builder.download_and_prepare()
+    tfds_builder.prepare(builder)
     return pairs.DepthData(
         train=TfdsPairs(builder, "train"),
         test=TfdsPairs(builder, "validation"),

@@ -71,8 +71,10 @@ class Picture:
         Raises:
             ValueError: the data is no picture of the size it should have.
         """
-        data = self.encoded if self.file is None else self.file.read_bytes()
         try:
+            data = (
+                self.encoded if self.file is None else picture.read(self.file)
+            )
             bgr = picture.decode(data or b"")
         except picture.UnusablePictureError as error:
             raise ValueError(

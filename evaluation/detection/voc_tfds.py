@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from evaluation.detection import voc_annotation
 from evaluation.detection import voc_picture
+from mtssl_tf.data import tfds_builder
 
 _SPLITS = {"trainval": "train+validation", "val": "validation"}
 
@@ -24,16 +25,10 @@ def load_pictures(
         problems: takes what is wrong.
 
     Raises:
-        FileNotFoundError: TFDS has no such data set.
-        ValueError: it has no such split.
+        ValueError: TFDS has no such data set, or that no such split.
     """
-    try:
-        builder = tfds.builder(name)
-    except tfds.core.DatasetNotFoundError as error:
-        raise FileNotFoundError(
-            f"TFDS knows no data set {name!r}; expected 'voc/2007'."
-        ) from error
-    builder.download_and_prepare()
+    builder = tfds_builder.open_builder(name, "voc/2007")
+    tfds_builder.prepare(builder)
     wanted = _SPLITS.get(split, split)
     unknown = set(wanted.split("+")) - set(builder.info.splits)
     if unknown:

@@ -2,8 +2,8 @@
 
 Ordinary pictures are decoded here. TIFF, AVIF, Netpbm and what has more than 8
 bits a value go to `files/picture.py`; so does, at a second attempt, what
-TensorFlow's decoders refuse (palette BMP, truncated files with a usable part,
-JPEGs that are too large at a fraction of their size).
+TensorFlow's decoders refuse (palette BMP, JPEGs that are too large at a
+fraction of their size), and a JPEG that is cut off.
 What neither can read is named in the log once, counted, and replaced by
 another picture of the same source.
 """
@@ -16,8 +16,6 @@ from mtssl_tf.files import picture
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import tf
 
-# ours: of a JPEG that is cut off, so many of its lines must be there.
-MIN_LINES_SHARE = 0.5
 JPEG_RATIOS = (8, 4, 2)  # that libjpeg decodes at less cost than whole
 
 
@@ -84,7 +82,9 @@ def _look(contents: bytes | np.ndarray) -> tuple[np.int32, np.bool_]:
     except picture.UnusablePictureError:
         return np.int32(0), np.bool_(True)
     side = np.int32(min(head.width, head.height))
-    return side, np.bool_(head.is_tensorflows)
+    # It would fill up a JPEG with grey, however little of it is there.
+    is_cut_off = picture.may_be_cut_off(_bytes(contents))
+    return side, np.bool_(head.is_tensorflows and not is_cut_off)
 
 
 def _bytes(contents: bytes | np.ndarray) -> bytes:
@@ -104,8 +104,6 @@ def _jpeg(
             contents,
             channels=3,
             ratio=ratio,
-            try_recover_truncated=True,
-            acceptable_fraction=MIN_LINES_SHARE,
         )
 
     if smallest_side_px is None:

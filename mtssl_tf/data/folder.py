@@ -17,6 +17,7 @@ from mtssl_tf.data import pictures
 from mtssl_tf.data import remote
 from mtssl_tf.data import remote_reads
 from mtssl_tf.files import names
+from mtssl_tf.files import picture
 from mtssl_tf.files import walk
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import paths
@@ -167,27 +168,17 @@ def _files(
     numbers = None
     if classes is not None:
         numbers = large_constant.LargeConstant(lambda: classes.astype(np.int32))
-    read = far = None
-    if is_far:
-        far = remote_reads.RemoteReads(lambda index: _read(path(index)))
-        read = far.read
-    paths_in_graph = large_constant.LargeConstant(
-        lambda: [
-            names.as_bytes(each)
-            for each in listing.paths_of(folder, file_names)
-        ]
-    )
+
+    def read(index: int) -> bytes:
+        return _read(path(index))
+
+    far = remote_reads.RemoteReads(read) if is_far else None
+    read = far.read if far else read
     return pictures.PictureSource(
         description=names.as_text(folder),
         names=names.all_as_text(file_names),
-        read=read or (lambda index: _read(path(index))),
-        read_in_graph=(
-            pictures.in_graph(read)
-            if read
-            else lambda index: tf.io.read_file(
-                tf.gather(paths_in_graph(), index)
-            )
-        ),
+        read=read,
+        read_in_graph=pictures.in_graph(read),
         fingerprint=fingerprint,
         class_names=tuple(map(names.as_text, class_names)),
         read_class_in_graph=(
@@ -212,4 +203,4 @@ def _size(path: str) -> str:
 def _read(path: str) -> bytes:
     if paths.is_url(path):
         return remote.read(path)
-    return pathlib.Path(path).read_bytes()
+    return picture.read(path)

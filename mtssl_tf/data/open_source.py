@@ -41,7 +41,8 @@ def open_pictures(
     if len(parts) == 1:
         return _open_one(parts[0], files_below)
     sources = [_open_one(part, files_below) for part in parts]
-    return joined.join(spec, list(zip(_starts(parts), sources)))
+    starts = map(names_lib.as_text, _starts(parts))
+    return joined.join(names_lib.as_text(spec), list(zip(starts, sources)))
 
 
 def open_labelled(spec: str) -> pictures.PictureSource:

@@ -64,7 +64,13 @@ def find(url: str) -> list[str]:
     with _named(url):
         system, folder = _filesystem(url)
         start = folder.rstrip("/") + "/"
-        found = [path for path in system.find(folder) if path != folder]
+        facts = system.find(folder, detail=True)
+        # What is no file, as a pipe, would be waited for without end.
+        found = [
+            path
+            for path, each in facts.items()
+            if path != folder and each.get("type", "file") == "file"
+        ]
     if not found:
         raise FileNotFoundError(f"{url}: nothing is there. Check the name.")
     return [_after(path, start) for path in found]

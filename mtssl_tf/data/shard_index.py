@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mtssl_tf.data import remote
+from mtssl_tf.files import names
 from mtssl_tf.files import patterns
 from mtssl_tf.process import paths as paths_lib
 
@@ -48,7 +49,8 @@ class ShardIndex:
 
     def name(self, index: int) -> str:
         """Returns a name for record `index` that a person can find."""
-        return f"{self.path(index)} at byte {self.offsets[index]}"
+        path = names.as_text(self.path(index))
+        return f"{path} at byte {self.offsets[index]}"
 
     def read(self, index: int) -> bytes:
         """Returns the data of record `index`.

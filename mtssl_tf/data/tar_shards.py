@@ -18,10 +18,12 @@ from mtssl_tf.data import folder
 from mtssl_tf.data import pictures
 from mtssl_tf.data import remote_reads
 from mtssl_tf.data import shard_index
+from mtssl_tf.files import names as names_lib
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import paths as paths_lib
 
 _CLASS_SUFFIX = ".cls"
+_END_BYTES = 2 * tarfile.RECORDSIZE  # an archive is filled up to one
 
 
 def open_shards(spec: str) -> pictures.PictureSource:
@@ -67,6 +69,7 @@ def _members(path: str, file: BinaryIO) -> list[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             found = [member for member in archive if member.isreg()]
+            _check_end(path, file, archive.offset)
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(
             f"{path} is cut off or no tar file that is not compressed: "
@@ -77,6 +80,28 @@ def _members(path: str, file: BinaryIO) -> list[tarfile.TarInfo]:
         for member in found
         if not (member.issparse() or os.path.basename(member.name)[:1] == ".")
     ]
+
+
+def _check_end(path: str, file: BinaryIO, offset: int) -> None:
+    """Checks that an archive ends where `tarfile` has stopped to read.
+
+    It stops without a word at a header that is damaged or cut off.
+
+    Raises:
+        ValueError: there is no end, or something behind it.
+    """
+    file.seek(offset)
+    end = file.read(_END_BYTES)
+    if len(end) < tarfile.BLOCKSIZE or end[: tarfile.BLOCKSIZE].strip(b"\0"):
+        problem = "is damaged or cut off"
+    elif end.strip(b"\0"):
+        problem = "has another archive behind its end"
+    else:
+        return
+    raise ValueError(
+        f"{path} {problem} at byte {offset}. Write it again, or leave it out "
+        "of the pattern."
+    )
 
 
 def _source(
@@ -98,8 +123,8 @@ def _source(
     class_numbers = np.array([of_class[name] for name in classes], np.int32)
     shard_names = _shard_names(index.paths)
     return pictures.PictureSource(
-        description=spec,
-        names=tuple(
+        description=names_lib.as_text(spec),
+        names=names_lib.all_as_text(
             [
                 f"{shard_names[index.file_numbers[number]]}/{names[number]}"
                 for number in numbers.tolist()
@@ -110,7 +135,7 @@ def _source(
         fingerprint=lambda position: (
             f"{names[numbers[position]]} {index.lengths[numbers[position]]}"
         ),
-        class_names=class_names,
+        class_names=names_lib.all_as_text(class_names),
         read_class_in_graph=(
             (lambda position: tf.gather(tf.constant(class_numbers), position))
             if class_names
@@ -138,7 +163,10 @@ def _find_classes(
         wanted = np.array([labels[key] for key in keys])
         if index.is_far:
             reads.read_ahead(wanted)
-        return [reads.read(int(each)).decode().strip() for each in wanted]
+        return [
+            reads.read(int(each)).decode(errors="backslashreplace").strip()
+            for each in wanted
+        ]
     tops = [
         names[number].lstrip("./").split("/") for number in numbers.tolist()
     ]
@@ -156,7 +184,8 @@ def _has_folder(parts: Sequence[str]) -> bool:
 
 
 def _class_order(name: str) -> tuple[int, str]:
-    return (int(name) if name.isdigit() else -1, name)
+    is_number = name.isdecimal() and len(name) < 19  # of 64 bits
+    return (int(name) if is_number else -1, name)
 
 
 def _shard_names(files: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from mtssl_tf.data import pictures
+from mtssl_tf.data import tfds_builder
 from mtssl_tf.data import tfrecord_index
 from mtssl_tf.data import tfrecords
 
@@ -33,14 +34,14 @@ def open_split(name_and_split: str) -> pictures.PictureSource:
             "tfds:imagenet2012:train."
         )
     name, split = parts["name"], parts["split"]
-    builder = tfds.builder(name)
+    builder = tfds_builder.open_builder(name, "imagenet2012")
     features = dict(builder.info.features)
     if _IMAGE_KEY not in features:
         raise ValueError(
             f"{spec}: {name} has the features {sorted(features)}, and none "
             f"is called {_IMAGE_KEY!r}. Choose a dataset of pictures."
         )
-    builder.download_and_prepare(file_format="tfrecord")
+    tfds_builder.prepare(builder, file_format="tfrecord")
     instructions = builder.info.splits[split].file_instructions
     records = tfrecords.Records(
         tfrecord_index.build_tfrecord_index(

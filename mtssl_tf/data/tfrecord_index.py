@@ -32,6 +32,12 @@ def _spans(path: str, file: BinaryIO, size: int) -> list[tuple[int, int]]:
     position = 0
     while position < size:
         header = file.read(_HEADER.size)
+        if not header.strip(b"\0"):
+            raise ValueError(
+                f"{path} is zeros from byte {position} on, as a download that "
+                "was not finished. Fetch it again, or leave it out of the "
+                "pattern."
+            )
         data_start = position + _HEADER.size
         length = (
             _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size

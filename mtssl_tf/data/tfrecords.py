@@ -15,6 +15,7 @@ from mtssl_tf.data import pictures
 from mtssl_tf.data import remote_reads
 from mtssl_tf.data import shard_index
 from mtssl_tf.data import tfrecord_index
+from mtssl_tf.files import names
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
 
@@ -47,8 +48,15 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
         return source
     known = list(classes)
     _class_of(records, 0, known)
+
+    def read(position: int) -> bytes:
+        _class_of(records, position, known)  # so that it is named, too
+        return source.read(position)
+
     return dataclasses.replace(
         source,
+        read=read,
+        read_in_graph=pictures.in_graph(read),
         class_names=tuple(classes.values()),
         read_class_in_graph=lambda position: _number_in_graph(
             lambda number: _class_of(records, int(number), known), position
@@ -125,7 +133,7 @@ def open_records(
         return values[0] if values else b""
 
     return pictures.PictureSource(
-        description=description,
+        description=names.as_text(description),
         names=tuple(index.name(int(number)) for number in numbers),
         read=read,
         read_in_graph=pictures.in_graph(read),

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from mtssl_tf.data import pictures as pictures_lib
+from mtssl_tf.files import picture
 
 
 def thumbnail(
@@ -13,10 +14,12 @@ def thumbnail(
 ) -> np.ndarray:
     """Returns the central square of a picture, uint8 [side, side, 3] RGB.
 
-    Raises:
-        UnusablePictureError, OSError: the picture has gone since.
+    Grey where it cannot be read any more.
     """
-    image = source.decode(number)
+    try:
+        image = source.decode(number)
+    except (picture.UnusablePictureError, OSError):
+        return np.full((side_px, side_px, 3), 128, np.uint8)
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import os
+import stat
 
 import cv2
 import numpy as np
@@ -29,6 +30,13 @@ MAX_DEEP_BYTES = 2**29
 MAX_CHANNELS = 4
 # ours: a strip's long side grows with the short one as that is scaled up.
 MAX_ASPECT = 32
+# ours: a file's, which is read whole; of what is decoded nothing has more.
+MAX_FILE_BYTES = 2**30
+# ours: of a JPEG that is cut off, so many of its lines must be there.
+MIN_LINES_SHARE = 0.5
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_TAIL_BYTES = 1024  # ours: some devices fill up blocks with zeros
+_MISSING = 128  # what libjpeg makes of lines that are not there
 # ours: what is read of a JPEG at an eighth: 65,500 x 65,500, the most it can.
 _MAX_REDUCED_PIXELS = 64 * MAX_PIXELS
 _REDUCED = {
@@ -44,6 +52,26 @@ class UnusablePictureError(ValueError):
 
 class UnusableDeepError(UnusablePictureError):
     """A picture of more than 8 bits, or of too many channels, is of no use."""
+
+
+def read(path: str | os.PathLike) -> bytes:
+    """Returns a picture file's bytes.
+
+    Raises:
+        UnusablePictureError: it is no file, or larger than any picture that
+            is decoded.
+        OSError: it cannot be read.
+    """
+    facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnusablePictureError("it is no regular file")
+    if facts.st_size > MAX_FILE_BYTES:
+        raise UnusablePictureError(
+            f"it has {facts.st_size} bytes, above the {MAX_FILE_BYTES} that "
+            "are read; make it smaller"
+        )
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def check(contents: bytes) -> picture_head.PictureHead:
@@ -220,16 +248,33 @@ def _readable_head(contents: bytes) -> picture_head.PictureHead:
 
 
 def _decode(contents: bytes, flags: int) -> np.ndarray:
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(
-            np.frombuffer(contents, np.uint8),
-            flags | cv2.IMREAD_IGNORE_ORIENTATION,
-        )
+        image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
+        if image is None and contents.startswith(_JPEG_START):
+            image = _decode_cut_off(contents, flags)
     except cv2.error as error:
         raise UnusablePictureError(f"OpenCV says {error.err}") from error
     if image is None:
         raise UnusablePictureError("its bytes are no picture that can be read")
     return image
+
+
+def may_be_cut_off(contents: bytes) -> bool:
+    """Says whether the bytes are of a JPEG that does not end as one does."""
+    end = contents[-_TAIL_BYTES:].rstrip(b"\0\r\n")
+    return contents.startswith(_JPEG_START) and not end.endswith(_JPEG_END)
+
+
+def _decode_cut_off(contents: bytes, flags: int) -> np.ndarray | None:
+    """Decodes what is there of a JPEG; None of too little."""
+    whole = np.frombuffer(contents + _JPEG_END, np.uint8)
+    image = cv2.imdecode(whole, flags)
+    if image is None:
+        return None
+    lines = np.nonzero((image.reshape(len(image), -1) != _MISSING).any(1))[0]
+    num_lines = 1 + lines[-1] if len(lines) else 0
+    return image if num_lines >= MIN_LINES_SHARE * len(image) else None
 
 
 def _size(head: picture_head.PictureHead) -> str:

@@ -21,6 +21,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # photometric interpretations
 _SEPARATE_PLANES = 2
 _PLAIN = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3  # sample formats
+_COMPLEX = (5, 6)  # of whole numbers, of floats
 _OPENCV_CHANNELS = (1, 3, 4)
 _OPENCV_SAMPLES = {
     *((_UNSIGNED, bits) for bits in (10, 12, 14, 16, 32)),
@@ -84,7 +85,9 @@ def _head(page: Any) -> TiffHead:
     # What has 8 bits goes through libtiff's own conversion, which is right.
     unread = _unread_by_opencv(page, channels, bits, kind) if is_deep else ""
     problem = ""
-    if is_deep and int(page.photometric) not in _PLAIN:
+    if kind in _COMPLEX:
+        problem = "its samples are complex; save their magnitude"
+    elif is_deep and int(page.photometric) not in _PLAIN:
         problem = f"its colours are {page.photometric.name}; save it as RGB"
     elif unread and int(page.compression) != _UNCOMPRESSED:
         problem = f"it is compressed and {unread}; save it uncompressed"

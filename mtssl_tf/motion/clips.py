@@ -7,8 +7,9 @@ pictures. Reading streams: one frame is held at a time, whatever the length.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
@@ -55,6 +56,18 @@ def frame_paths(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(numbered, key=lambda path: names.natural_key(path.name))
 
 
+def _problem_of_frames(paths: Sequence[pathlib.Path]) -> str:
+    """Says so where a folder has two pictures of one frame."""
+    stems = collections.Counter(path.stem for path in paths)
+    twice = [path.name for path in paths if stems[path.stem] > 1]
+    if not twice:
+        return ""
+    return (
+        f"it holds several pictures of one frame: {names.some(twice)}; keep "
+        "one kind"
+    )
+
+
 def list_clips(folder: str | os.PathLike) -> list[Clip]:
     """Returns every clip below `folder`, sorted by name.
 
@@ -88,17 +101,21 @@ def _named(root: pathlib.Path, paths: list[pathlib.Path]) -> list[Clip]:
         if path.is_dir():
             short[path] = _relative_name(root, path, path.name)
     count = collections.Counter(short.values())
-    return [
-        Clip(
-            name=(
-                short[path]
-                if count[short[path]] == 1 or path.is_dir()
-                else _relative_name(root, path, path.name)
-            ),
-            path=path,
+    clips: dict[str, Clip] = {}
+    for path in paths:
+        name = short[path]
+        if count[name] > 1 and not path.is_dir():
+            name = _relative_name(root, path, path.name)
+        # The folder that was named may have one of its own name in it.
+        number = next(
+            n for n in itertools.count(1) if _nth(name, n) not in clips
         )
-        for path in paths
-    ]
+        clips[_nth(name, number)] = Clip(_nth(name, number), path)
+    return list(clips.values())
+
+
+def _nth(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} ({number})"
 
 
 def _relative_name(root: pathlib.Path, path: pathlib.Path, last: str) -> str:
@@ -183,9 +200,12 @@ def read_pictures(
 ) -> Generator[np.ndarray, None, None]:
     """Yields a folder's pictures from number `first` on."""
     paths = frame_paths(reader.clip.path)
+    reader.problem = _problem_of_frames(paths)
+    if reader.problem:
+        return
     for number, path in enumerate(paths[first:], start=first):
         try:
-            frame = picture.decode(path.read_bytes())
+            frame = picture.decode(picture.read(path))
         except (picture.UnusablePictureError, OSError) as error:
             reader.problem = (
                 f"{names.shown(path.name)} can't be decoded ({error}): reading "

@@ -95,7 +95,8 @@ def run_job(job: Job) -> dict:
     # Named by who writes it: a process that is cut off from its command may
     # still write while the clip is made again. What it leaves is removed.
     scratch = job.out / _SCRATCH / f"{job.clip.name}.{uuid.uuid4().hex}"
-    for old in scratch.parent.glob(f"{glob.escape(scratch.stem)}.*"):
+    token = "[0-9a-f]" * len(uuid.uuid4().hex)  # `a.b` is another clip
+    for old in scratch.parent.glob(f"{glob.escape(scratch.stem)}.{token}"):
         shutil.rmtree(old, ignore_errors=True)
     (scratch / _LABEL_MAPS).mkdir(parents=True)
     (scratch / _MASKS).mkdir()
@@ -239,7 +240,7 @@ def _agreement(
     if not path.is_file():
         return {}
     try:
-        truth = picture.decode(path.read_bytes(), cv2.IMREAD_GRAYSCALE)
+        truth = picture.decode(picture.read(path), cv2.IMREAD_GRAYSCALE)
     except picture.UnusablePictureError as error:
         raise ValueError(f"{path}: expected a true mask, {error}.") from error
     height, width = mask.moving.shape

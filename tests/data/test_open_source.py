@@ -4,6 +4,7 @@ Far files lie in fsspec's memory file system.
 """
 
 import io
+import os
 import tarfile
 
 import cv2
@@ -180,6 +181,63 @@ def test_folders_in_a_tar_are_classes(tmp_path):
     _tar(tmp_path / "a.tar", {"./x/1.png": _png(1), "./y/2.png": _png(2)})
     source = open_source.open_pictures(f"{tmp_path}/a.tar")
     assert source.class_names == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (lambda data: data[: 4 * 1024], "damaged or cut off at byte 4096"),
+        (lambda data: data[: 4 * 1024 + 100], "cut off at byte 4096"),
+        (
+            lambda data: data[:4101] + b"\x01" + data[4102:],
+            "damaged or cut off at byte 4096",
+        ),
+        (lambda data: data + data, "another archive behind its end at byte"),
+    ],
+)
+def test_a_tar_that_ends_too_early_is_named(tmp_path, harm, said):
+    """The kind: half of a file is used, without a word."""
+    path = tmp_path / "a.tar"
+    _tar(path, {f"{n}.png": _png(n) for n in range(10)})
+    data = path.read_bytes()
+    assert data[4096:4101] == b"4.png"  # a header and a block each
+    assert len(open_source.open_pictures(str(path))) == 10
+    path.write_bytes(harm(data))
+    with pytest.raises(ValueError, match=f"a.tar .*{said}"):
+        open_source.open_pictures(str(path))
+
+
+def test_names_in_a_tar_are_of_any_bytes(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    odd = os.fsdecode(b"\xe9")
+    _tar(
+        folder / "a.tar",
+        {
+            **{f"{odd}{n}.png": _png(n) for n in (10, 11)},
+            f"{odd}10.cls": b"\xe9",
+            f"{odd}11.cls": "\N{SUPERSCRIPT TWO}".encode(),
+        },
+    )
+    source = open_source.open_pictures(f"{folder}/a.tar")
+    for text in (*source.names, *source.class_names, source.description):
+        text.encode()
+    skipped = skipped_lib.SkippedExamples()
+    assert len(list(source.stream_once(None, skipped))) == 2
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    _folder(tmp_path / "a", (10,))
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "list").write_text(
+        f"{tmp_path}/a/10.png\n{tmp_path}/a/pipe.png\n"
+    )
+    skipped = skipped_lib.SkippedExamples()
+    of_list = open_source.open_pictures(f"list:{tmp_path}/list")
+    assert len(list(of_list.stream_once(None, skipped))) == 1
+    ((_, reason),) = skipped.items()
+    assert reason == "it is no regular file"
+    assert len(open_source.open_pictures(f"file://{tmp_path}/a")) == 1
 
 
 def test_what_is_no_tar_is_named(tmp_path):

@@ -1,5 +1,7 @@
 """Classes of TFRecord files, as TF-Slim writes them."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -93,3 +95,24 @@ def test_a_list_of_other_records_is_refused(tmp_path, class_list, message):
     (tmp_path / "labels.txt").write_text(class_list)
     with pytest.raises(ValueError, match=message):
         open_source.open_pictures(pattern)
+
+
+def test_a_record_of_another_class_is_skipped_and_named(tmp_path):
+    """The kind: a bad label leaves out its picture without a word."""
+    pattern = _write(tmp_path, [3, 8, 7])
+    (tmp_path / "labels.txt").write_text(_CLASS_LIST)
+    skipped = skipped_lib.SkippedExamples()
+    source = open_source.open_labelled(pattern)
+    assert len(list(source.stream_once(None, skipped))) == 2
+    ((name, reason),) = skipped.items()
+    assert name == source.names[1]
+    assert "image/class/label is 8, which labels.txt does not have" in reason
+
+
+def test_a_file_of_zeros_is_named_at_once(tmp_path):
+    path = tmp_path / "train-0"
+    _write(tmp_path, [3])
+    size = path.stat().st_size
+    os.truncate(path, 2**33)
+    with pytest.raises(ValueError, match=f"zeros from byte {size} on"):
+        open_source.open_pictures(f"tfrecord:{path}")

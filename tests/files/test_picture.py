@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
+import tifffile
 
 from mtssl_tf.data import decode
 from mtssl_tf.files import picture
@@ -215,3 +216,47 @@ def test_a_jpeg_of_nothing_is_refused_undecoded():
         picture.check(contents)
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode.decode_in_graph(tf.constant(contents))
+
+
+def test_a_file_of_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(_encode(_scene(), "JPEG"))
+    assert picture.read(path) == path.read_bytes()
+    os.truncate(path, 2**33)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(picture.UnusablePictureError, match="8589934592 bytes"):
+        picture.read(path)
+    with pytest.raises(picture.UnusablePictureError, match="no regular file"):
+        picture.read("/dev/zero")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17
+
+
+@pytest.mark.parametrize("share", [0.97, 0.8, 0.6, 0.3])
+def test_both_decoders_take_the_same_of_a_jpeg_that_is_cut_off(share):
+    """The kind: two ways to decode, of which one refuses."""
+    noise = np.random.default_rng(0).integers(0, 255, (256, 96, 3), np.uint8)
+    whole = _encode(cv2.blur(noise, (5, 5)), "JPEG", quality=95)
+    contents = whole[: int(share * len(whole))]
+    if share < picture.MIN_LINES_SHARE:
+        with pytest.raises(picture.UnusablePictureError):
+            picture.decode_rgb(contents)
+        with pytest.raises(Exception, match="no picture that can be read"):
+            decode.decode_in_graph(tf.constant(contents))
+        return
+    got = picture.decode_rgb(contents)
+    np.testing.assert_array_equal(
+        decode.decode_in_graph(tf.constant(contents)), got
+    )
+    is_there = slice(int(0.9 * share * len(got)))
+    np.testing.assert_array_equal(
+        got[is_there], picture.decode_rgb(whole)[is_there]
+    )
+
+
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128])
+def test_a_complex_tiff_is_refused_by_name(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((64, 64), kind))
+    for value_range in (None, (0.0, 1.0)):
+        with pytest.raises(picture.UnusablePictureError, match="magnitude"):
+            picture.decode_rgb(path.read_bytes(), value_range)

@@ -41,6 +41,22 @@ def test_namesakes_keep_their_suffix(tmp_path, frames):
     ]
 
 
+def test_a_folder_in_one_of_its_name_is_another_clip(tmp_path, frames):
+    motion_clips.save_frames(tmp_path / "v", frames)
+    motion_clips.save_frames(tmp_path / "v" / "v", frames)
+    names = [clip.name for clip in clips.list_clips(tmp_path / "v")]
+    assert names == ["v", "v (2)"]
+
+
+def test_two_kinds_of_one_frame_are_no_film(tmp_path, frames):
+    """The kind: several of one name, of which one wins or all count."""
+    motion_clips.save_frames(tmp_path, frames)
+    cv2.imwrite(str(tmp_path / "00003.jpg"), frames[3])
+    reader = clips.read_frames(only_clip(tmp_path))
+    assert not list(reader)
+    assert "of one frame: 00003.jpg, 00003.png" in reader.problem
+
+
 def test_linked_folders_count_once(tmp_path, frames):
     motion_clips.save_frames(tmp_path / "a", frames)
     os.symlink(tmp_path, tmp_path / "a" / "loop")
