@@ -23,7 +23,6 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import functools
-import math
 import os
 import pathlib
 import statistics
@@ -182,7 +181,6 @@ def _work(values: flags.FlagValues) -> int:
             f"--jobs={values.jobs} is for this machine alone: on a cluster "
             "each trunk has a place where there is room. Leave it out."
         )
-    _check_finite(values)
     work = _plan(values)
     plan_lib.check_begun(work.options)
     _check_budget(work, values.budget_hours)
@@ -251,14 +249,6 @@ def _plan(values: flags.FlagValues) -> _Work:
         lacking = dict.fromkeys(", ".join(missing.values()).split(", "))
         raise ValueError(f"Nothing can be had without {', '.join(lacking)}.")
     return work
-
-
-def _check_finite(values: flags.FlagValues) -> None:
-    """Raises ValueError where a number is none, which absl lets pass."""
-    for name in ("gpu_hours", "budget_hours", "run_cpus", "run_memory_gib"):
-        value = values[name].value
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"--{name}={value} must be finite.")
 
 
 def _check_data(work: _Work) -> None:

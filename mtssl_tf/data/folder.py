@@ -169,11 +169,11 @@ def _files(
     if classes is not None:
         numbers = large_constant.LargeConstant(lambda: classes.astype(np.int32))
 
-    def read(index: int) -> bytes:
+    def read_own(index: int) -> bytes:
         return _read(path(index))
 
-    far = remote_reads.RemoteReads(read) if is_far else None
-    read = far.read if far else read
+    far = remote_reads.RemoteReads(read_own) if is_far else None
+    read = far.read if far else read_own
     return pictures.PictureSource(
         description=names.as_text(folder),
         names=names.all_as_text(file_names),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 import errno
+import math
 import os
 import re
 import sys
@@ -143,6 +144,7 @@ def run(
     def parse_and_work() -> int | None:
         values.unparse_flags()  # of an earlier call in the same process
         rest = values(list(argv))[1:]
+        _check_finite(values)
         if takes_more:
             return work(values, rest)
         if rest:
@@ -152,6 +154,14 @@ def run(
         return work(values)
 
     return call(name, parse_and_work)
+
+
+def _check_finite(values: flags.FlagValues) -> None:
+    """Raises ValueError where a number is none, which absl's bounds let pass."""
+    for name in values:
+        value = values[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"--{name}={value} must be finite.")
 
 
 def call(name: str, work: Callable[[], int | None]) -> int:

@@ -62,8 +62,14 @@ def split(text: str) -> list[str]:
     Raises:
         ValueError: there is no such home, or one is named twice.
     """
-    if "," not in text or os.path.lexists(text.removeprefix(LIST)):
-        return [expand(text)] if text else []
+    if not text:
+        return []
+    whole = expand(text)
+    path = whole
+    for start in (RECORDS, SHARDS, LIST):
+        path = path.removeprefix(start)
+    if "," not in text or os.path.lexists(path):
+        return [whole]
     parts = [expand(part.strip()) for part in text.split(",") if part.strip()]
     twice = [part for part in parts if parts.count(part) > 1]
     if twice:

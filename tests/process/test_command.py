@@ -33,6 +33,7 @@ _COMMANDS = [
 def _run(argv, work=lambda values: None):
     values = flags.FlagValues()
     flags.DEFINE_integer("seed", 0, "Of all.", 0, flag_values=values)
+    flags.DEFINE_float("share", 0.5, "Of tea.", 0.0, flag_values=values)
     command.define_path("out", "", "Folder.", values)
     return command.run("toy", "What toy does.", values, ["toy", *argv], work)
 
@@ -56,6 +57,8 @@ def test_help_says_what_the_command_does(capsys):
         (["--sede=1"], "sede"),
         (["stray"], "only flags here, got ['stray']"),
         (["--seed=-1"], "seed"),
+        (["--share=nan"], "--share=nan must be finite"),
+        (["--share=inf"], "--share=inf must be finite"),
         (["--out=~nobody_of_this_name/x"], "~nobody_of_this_name/x"),
     ],
 )

@@ -28,6 +28,16 @@ def test_only_a_tilde_in_front_is_replaced(text, path):
     assert paths.expand(text) == path
 
 
+def test_what_is_there_under_a_name_with_a_comma_is_meant(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a,b").mkdir()
+    for start in ("", "list:", "tfrecord:", "webdataset:"):
+        assert paths.split(f"{start}~/a,b") == [f"{start}{tmp_path}/a,b"]
+    assert paths.split("~/c,~/d") == [f"{tmp_path}/c", f"{tmp_path}/d"]
+
+
 def test_a_folder_within_another_is_not_there_twice(tmp_path):
     # A kind of fault: one picture under two names, trained on and held out.
     (tmp_path / "a" / "b").mkdir(parents=True)
