@@ -157,7 +157,7 @@ def run(
 
 
 def _check_finite(values: flags.FlagValues) -> None:
-    """Raises ValueError where a number is none, which absl's bounds let pass."""
+    """Raises ValueError where a number is none, which absl lets pass."""
     for name in values:
         value = values[name].value
         if isinstance(value, float) and not math.isfinite(value):
