@@ -96,11 +96,10 @@ def export_trunk(
         export_record.save(record, partial)
         settings = run_directory.load_settings(workdir)
         run_directory.copy_settings(workdir, partial)
-        (partial / CARD_FILE).write_text(
-            model_card.write_card(
-                pretrained, settings, workdir, record, license_id
-            )
+        card = model_card.write_card(
+            pretrained, settings, workdir, record, license_id
         )
+        atomic_file.write_text(partial / CARD_FILE, card)
     return record
 
 

@@ -1,10 +1,11 @@
 """A path that a user typed is a path, in every command.
 
-Kind of fault: TensorFlow takes paths for patterns and shells leave the `~` of
-a flag alone: runs were trained that nobody found again.
+Kind of fault: TensorFlow takes paths for patterns, and UTF-8 alone; shells
+leave the `~` of a flag alone: runs were trained that nobody found again.
 """
 
 import json
+import os
 
 import class_folder_pictures
 import pytest
@@ -17,6 +18,7 @@ from mtssl_tf import slim_checkpoint
 from mtssl_tf import train_flags
 from mtssl_tf.training import checkpoint_folder
 
+_ODD = os.fsdecode(b"\xe9")
 _SMALL = {
     "trunk.num_units": "(1,1,2)",
     "trunk.width": "0.125",
@@ -36,15 +38,16 @@ def _pretrain(workdir, images, steps, **settings):
     )
 
 
-def test_brackets_and_tilde_from_training_to_an_evaluation(
+def test_brackets_tilde_and_a_stray_byte_from_training_to_an_evaluation(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
-    images = class_folder_pictures.save_class_folders(tmp_path / "p[ics]", 4)
-    run = tmp_path / "exp[1]"
-    _pretrain("~/exp[1]", "~/p[ics]", 2)
+    images = class_folder_pictures.save_class_folders(tmp_path / "plain", 4)
+    images = images.rename(tmp_path / f"p[ics]{_ODD}")
+    run = tmp_path / f"exp[1]{_ODD}"
+    _pretrain(f"~/exp[1]{_ODD}", f"~/p[ics]{_ODD}", 2)
     # Goes on, at another rate, with the data somewhere else.
-    images = images.rename(tmp_path / "moved[2]")
+    images = images.rename(tmp_path / f"moved[2]{_ODD}")
     _pretrain(run, images, 6, **{"exemplar.learning_rate": 1e-5})
     assert checkpoint_folder.numbers(run / "checkpoints") == [6, 2]
     settings = json.loads((run / "config.json").read_text())
@@ -52,18 +55,18 @@ def test_brackets_and_tilde_from_training_to_an_evaluation(
     assert len(settings["history"]) == 1
     assert not (tmp_path / "~").exists()
 
-    out = ["--workdir=~/exp[1]", "--out=~/out[1]"]
+    out = [f"--workdir=~/exp[1]{_ODD}", f"--out=~/out[1]{_ODD}"]
     assert export.main(["export", *out]) == 0, capsys.readouterr().err
     assert export.main(["export", *out]) == 2  # is there already
     slim = "--out=~/slim[1]/model.ckpt"
     assert slim_checkpoint.main(["export", out[0], slim]) == 0
     given = ["--checkpoint=~/slim[1]/model.ckpt", "--out=~/again[1]"]
     assert slim_checkpoint.main(["import", *given]) == 0
-    for trunk in ("exp[1]", "out[1]", "again[1]"):
+    for trunk in (f"exp[1]{_ODD}", f"out[1]{_ODD}", "again[1]"):
         arguments = [
             f"--trunk=~/{trunk}",
-            "--train=~/moved[2]",
-            "--test=~/moved[2]",
+            f"--train=~/moved[2]{_ODD}",
+            f"--test=~/moved[2]{_ODD}",
             f"--out=~/eval[{trunk}]",
         ]
         assert imagenet_linear.main(["imagenet_linear", *arguments]) == 0

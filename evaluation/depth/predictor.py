@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from evaluation.depth import config as depth_config
+from mtssl_tf.formats import saved_model
 from mtssl_tf.models import input_contract
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import paths
@@ -67,10 +68,8 @@ def export_predictor(
     module.variables_ = [variable.value for variable in model.variables]
     module.serve = predict
     with atomic_file.new_folder(folder, replaces=True) as partial:
-        tf.saved_model.save(
-            module,
-            str(partial),
-            signatures={"serve": predict, "serving_default": predict},
+        saved_model.save_module(
+            module, partial, {"serve": predict, "serving_default": predict}
         )
     rgb = np.random.default_rng(0).integers(0, 256, (1, 90, 130, 3), np.uint8)
     expected = predict(tf.constant(rgb)).numpy()

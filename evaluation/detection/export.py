@@ -9,6 +9,7 @@ import tensorflow as tf
 from evaluation.detection import batches
 from evaluation.detection import faster_rcnn
 from evaluation.detection import protocol as protocol_lib
+from mtssl_tf.formats import saved_model
 from mtssl_tf.models import input_contract
 from mtssl_tf.process import atomic_file
 
@@ -90,6 +91,4 @@ def export_detector(
     """Writes a SavedModel with one signature, `detect`."""
     module = ExportedDetector(detector, protocol, contract)
     with atomic_file.new_folder(folder, replaces=True) as partial:
-        tf.saved_model.save(
-            module, str(partial), signatures={"detect": module.detect}
-        )
+        saved_model.save_module(module, partial, {"detect": module.detect})

@@ -29,15 +29,29 @@ def save(pretrained: pretrained_lib.Pretrained, folder: pathlib.Path) -> None:
     module.variables_ = [v.value for v in pretrained.trunk.variables]
     from_uint8 = tf.function(extract, input_signature=[spec(tf.uint8)])
     from_float = tf.function(extract, input_signature=[spec(tf.float32)])
-    tf.saved_model.save(
+    save_module(
         module,
-        str(folder),
-        signatures={
+        folder,
+        {
             "serving_default": from_uint8,
             "uint8": from_uint8,
             "float": from_float,
         },
     )
+
+
+def save_module(
+    module: tf.Module, folder: pathlib.Path, signatures: Mapping[str, Callable]
+) -> None:
+    """Writes a SavedModel, whatever its folder is called.
+
+    Args:
+        module: to save.
+        folder: not there yet, or empty; what it is in is there.
+        signatures: functions of `module` by name.
+    """
+    with paths.without_pattern(folder.parent) as plain:
+        tf.saved_model.save(module, f"{plain}/{folder.name}", signatures)
 
 
 def load_extract(

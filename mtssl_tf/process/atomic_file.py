@@ -23,11 +23,13 @@ _WRITER = re.compile(r"\.\d+-\d+" + re.escape(PARTIAL_SUFFIX) + "$")
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a file, and its folder if that is missing.
 
+    A stray byte of a path, which is no UTF-8, is written as its code.
+
     Raises:
         OSError: it cannot be written; an older file is as it was.
     """
     with open_new(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
 
 
 @contextlib.contextmanager

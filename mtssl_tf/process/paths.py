@@ -158,15 +158,17 @@ def check_parent(path: pathlib.Path, what: str) -> None:
 
 @contextlib.contextmanager
 def without_pattern(folder: pathlib.Path) -> Iterator[str]:
-    """Gives another path of a folder, which is no pattern whatever its name.
+    """Gives another path of a folder, of plain letters whatever its name.
 
     TensorFlow takes the paths of checkpoints and SavedModels for patterns: it
-    does not find `exp[1]`.
+    does not find `exp[1]`. Nor does it take what is no UTF-8.
 
     Args:
         folder: that is there.
     """
-    if not _PATTERN & set(str(folder.absolute())):
+    whole = str(folder.absolute())
+    is_text = os.fsencode(whole) == whole.encode(errors="replace")
+    if is_text and not _PATTERN & set(whole):
         yield str(folder)
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import contextlib
+import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
+from mtssl_tf.files import names as names_lib
 from mtssl_tf.lazy_imports import tf
 
 FOLDER = "tensorboard"
@@ -18,9 +20,10 @@ class TensorBoardLog:
     """Writes what TensorBoard shows."""
 
     def __init__(self, workdir: pathlib.Path) -> None:
-        self._folder = str(workdir / FOLDER)
+        self._folder = workdir / FOLDER
         self._is_profiling = False
-        self._writer = tf.summary.create_file_writer(self._folder)
+        # Bytes, whatever they are: of text TensorFlow takes UTF-8 alone.
+        self._writer = tf.summary.create_file_writer(os.fsencode(self._folder))
 
     def write_scalars(
         self, step: int, prefix: str, values: Mapping[str, float]
@@ -43,7 +46,9 @@ class TensorBoardLog:
         from tensorboard.plugins.hparams import api
 
         plain = {
-            name: value if isinstance(value, (bool, int, float)) else str(value)
+            name: value
+            if isinstance(value, (bool, int, float))
+            else names_lib.as_text(str(value))
             for name, value in settings.items()
         }
         with self._at(0):
@@ -51,7 +56,7 @@ class TensorBoardLog:
                 [api.HParam(name) for name in plain],
                 [api.Metric(name) for name in figures],
             )
-            api.hparams(plain, trial_id=self._folder)
+            api.hparams(plain, trial_id=names_lib.as_text(self._folder))
 
     def write_text(self, step: int, name: str, text: str) -> None:
         """Writes a text, and shows it at once."""
@@ -66,7 +71,7 @@ class TensorBoardLog:
 
     def start_profile(self) -> None:
         """Starts a trace, which xprof opens."""
-        tf.profiler.experimental.start(self._folder)
+        tf.profiler.experimental.start(str(self._folder))
         self._is_profiling = True
 
     def stop_profile(self) -> None:
