@@ -83,8 +83,7 @@ def _look(contents: bytes | np.ndarray) -> tuple[np.int32, np.bool_]:
         return np.int32(0), np.bool_(True)
     side = np.int32(min(head.width, head.height))
     # It would fill up a JPEG with grey, however little of it is there.
-    is_cut_off = picture.may_be_cut_off(_bytes(contents))
-    return side, np.bool_(head.is_tensorflows and not is_cut_off)
+    return side, np.bool_(head.is_tensorflows and not head.is_cut_off)
 
 
 def _bytes(contents: bytes | np.ndarray) -> bytes:

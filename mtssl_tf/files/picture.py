@@ -35,7 +35,6 @@ MAX_FILE_BYTES = 2**30
 # ours: of a JPEG that is cut off, so many of its lines must be there.
 MIN_LINES_SHARE = 0.5
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_TAIL_BYTES = 1024  # ours: some devices fill up blocks with zeros
 _MISSING = 128  # what libjpeg makes of lines that are not there
 # ours: what is read of a JPEG at an eighth: 65,500 x 65,500, the most it can.
 _MAX_REDUCED_PIXELS = 64 * MAX_PIXELS
@@ -258,12 +257,6 @@ def _decode(contents: bytes, flags: int) -> np.ndarray:
     if image is None:
         raise UnusablePictureError("its bytes are no picture that can be read")
     return image
-
-
-def may_be_cut_off(contents: bytes) -> bool:
-    """Says whether the bytes are of a JPEG that does not end as one does."""
-    end = contents[-_TAIL_BYTES:].rstrip(b"\0\r\n")
-    return contents.startswith(_JPEG_START) and not end.endswith(_JPEG_END)
 
 
 def _decode_cut_off(contents: bytes, flags: int) -> np.ndarray | None:

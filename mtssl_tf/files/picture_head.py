@@ -19,6 +19,7 @@ _MAX_MARKERS = 10_000  # ours: of a JPEG before its size; cameras write tens
 # SOF0 to SOF15 without DHT, JPG and DAC, whose numbers lie between them.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BASELINE = {0xC0, 0xC1}
+_JPEG_END = b"\xff\xd9"
 _JPEG_LONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # no length follows
 _OTHER_KINDS = ("JPEG2000", "PPM", "SUN", "AVIF")
 _MAX_PIXMAP_HEAD = 1024  # ours: bytes, with the comments in it
@@ -37,6 +38,8 @@ class PictureHead:
         num_pixels: of all frames together: decoders unpack more than one.
         is_baseline_jpeg: can be decoded at a half, a quarter or an eighth
             without the memory of the whole.
+        is_cut_off: whether a JPEG's end is missing, of bytes that should be
+            all of it.
         num_channels: with alpha; 3 where decoders make three of any.
         bytes_a_pixel: of the decoded picture in memory.
         is_deep: whether values have more than 8 bits, or do not count from 0.
@@ -49,6 +52,7 @@ class PictureHead:
     height: int
     num_pixels: int
     is_baseline_jpeg: bool = False
+    is_cut_off: bool = False
     num_channels: int = 3
     bytes_a_pixel: int = 3
     is_deep: bool = False
@@ -105,13 +109,24 @@ def _jpeg(contents: bytes) -> PictureHead | None:
             width = _big(contents[position + 5 : position + 7])
             head = _still(width, height)
             return head and dataclasses.replace(
-                head, is_baseline_jpeg=marker in _JPEG_BASELINE
+                head,
+                is_baseline_jpeg=marker in _JPEG_BASELINE,
+                is_cut_off=_has_no_end(contents, position),
             )
         length = _big(contents[position : position + 2])
         if length < 2 or marker in (0xD9, 0xDA):  # the end, or pixels
             return None
         position += length
     return None
+
+
+def _has_no_end(contents: bytes, start: int) -> bool:
+    """Says whether a JPEG has no end behind its frame's header at `start`.
+
+    Before it is the end of a thumbnail; behind its end may be a film.
+    """
+    is_whole = contents.endswith(_JPEG_END)
+    return not is_whole and contents.find(_JPEG_END, start) < 0
 
 
 def _png(contents: bytes) -> PictureHead | None:

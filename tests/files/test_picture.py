@@ -253,6 +253,16 @@ def test_both_decoders_take_the_same_of_a_jpeg_that_is_cut_off(share):
     )
 
 
+def test_a_film_behind_a_jpeg_is_no_cut_and_a_thumbnails_end_no_end():
+    whole = _encode(_scene(), "JPEG")
+    for behind in (b"", b"\0" * 3000, b"ftyp film"):
+        assert not picture_head.read_head(whole + behind).is_cut_off
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(whole)) + whole
+    cut_off = b"\xff\xd8" + thumbnail + whole[2:-2]
+    assert picture_head.read_head(cut_off).is_cut_off
+    assert not picture_head.read_head(cut_off + b"\xff\xd9").is_cut_off
+
+
 @pytest.mark.parametrize("kind", [np.complex64, np.complex128])
 def test_a_complex_tiff_is_refused_by_name(tmp_path, kind):
     path = tmp_path / "a.tif"
