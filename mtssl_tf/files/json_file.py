@@ -10,6 +10,16 @@ import pathlib
 from typing import Any
 
 
+# What a missing or odd entry raises where it is read.
+_OF_ENTRIES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+
 def load(path: str | os.PathLike, remedy: str = "") -> Any:
     """Returns what a JSON file holds.
 
@@ -53,7 +63,7 @@ def naming(path: str | os.PathLike, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+    except _OF_ENTRIES as error:
         raise ValueError(
             f"{os.fspath(path)} is damaged: {type(error).__name__}: {error}. "
             f"{remedy}"

@@ -31,6 +31,22 @@ def test_an_object_is_asked_for_by_name(tmp_path, contents, kind):
         json_file.load_object(path, "Do this.")
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda entries: entries["b"],
+        lambda entries: int(entries["a"]),
+        lambda entries: [*entries["c"]],
+        lambda entries: entries["c"].items(),
+        lambda entries: int(float("inf")),
+    ],
+)
+def test_an_entry_that_is_odd_is_the_files(tmp_path, read):
+    with pytest.raises(ValueError, match="a.json is damaged: .*Remove it"):
+        with json_file.naming(tmp_path / "a.json", "Remove it."):
+            read({"a": "x", "c": None})
+
+
 def test_json_is_read(tmp_path):
     (tmp_path / "a.json").write_text('{"a": [1, null]}')
     assert json_file.load(tmp_path / "a.json") == {"a": [1, None]}
