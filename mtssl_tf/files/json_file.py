@@ -9,7 +9,6 @@ import os
 import pathlib
 from typing import Any
 
-
 # What a missing or odd entry raises where it is read.
 _OF_ENTRIES = (
     ArithmeticError,
