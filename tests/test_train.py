@@ -47,7 +47,7 @@ def samples(tmp_path_factory) -> sample_set.SampleSet:
         (["--preset=huge", "--workdir=x"], "huge.*tiny"),
         (["--steps=0", "--workdir=x"], "steps"),
         (["--hours=0", "--workdir=x"], "--hours=0.0.*over 0"),
-        (["--hours=nan", "--workdir=x"], "--hours=nan.*over 0"),
+        (["--hours=nan", "--workdir=x"], "--hours=nan must be finite"),
         (
             ["--keep_best=probe", "--workdir=x"],
             "--keep_best=probe needs --probe=FOLDER",

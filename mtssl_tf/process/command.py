@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 import errno
+import io
 import math
 import os
 import re
@@ -172,6 +173,9 @@ def call(name: str, work: Callable[[], int | None]) -> int:
         work: does everything, and may return an exit code.
     """
     logging.use_absl_handler()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Of a name that is no UTF-8; so does standard error by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not flags.FLAGS.is_parsed():  # absl's own, which a command has not
         flags.FLAGS.mark_as_parsed()
     try:

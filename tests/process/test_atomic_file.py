@@ -41,11 +41,17 @@ def test_a_writer_that_fails_leaves_the_old_file_alone(path):
     assert os.listdir(path.parent) == ["notes.json"]
 
 
-def test_a_text_that_no_file_can_hold_leaves_the_old_file_alone(path):
+def test_who_fails_leaves_the_old_file_alone(path):
     with pytest.raises(UnicodeEncodeError):
-        atomic_file.write_text(path, "\ud800")
+        with atomic_file.open_new(path) as file:
+            file.write("\ud800".encode())
     assert path.read_text() == "old"
     assert os.listdir(path.parent) == ["notes.json"]
+
+
+def test_a_stray_byte_is_written_as_its_code(path):
+    atomic_file.write_text(path, os.fsdecode(b"caf\xe9"))
+    assert path.read_text() == "caf\\udce9"
 
 
 _KILLED = """

@@ -12,9 +12,9 @@ from tools import plot_mix
 
 def _run_folder(folder, *mixes):
     folder.mkdir(parents=True)
-    lines = [{"step": 1, "loss": 2.0}]
+    lines = [{"step": 1, "split": "train", "loss": 2.0}]
     for step, mix in enumerate(mixes, start=2):
-        lines.append({"step": step, "mixing_weights": mix})
+        lines.append({"step": step, "split": "train", "mixing_weights": mix})
     (folder / "metrics.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in lines)
     )
