@@ -97,17 +97,23 @@ def main(argv: Sequence[str]) -> int:
 
 def _work(values: flags.FlagValues) -> None:
     """Checks everything a user can get wrong, then computes all clips."""
+    from mtssl_tf.motion import job  # slow; a mistyped flag needs none
+
     del values  # each flag is read by its holder
     jobs = _jobs_from_flags()
     out = pathlib.Path(_OUT.value)
     with lock.hold(out, command.end_at_lost_lock(NAME)):
         with _mapper() as map_all:
             records = _run_all(jobs, map_all)
-        path = out / "manifest.json"
+        path = out / job.MANIFEST_FILE
         manifest = {"method": _METHOD.value, "clips": records}
         atomic_file.write_text(path, json.dumps(manifest, indent=1) + "\n")
     print(_table(records))
     print(f"Wrote {path}.")
+    if not any(record["num_masks"] for record in records):
+        raise ValueError(
+            f"None of the {len(records)} clips gave a mask; {path} says why."
+        )
 
 
 def _jobs_from_flags() -> list[job.Job]:

@@ -108,9 +108,21 @@ def test_frames_are_never_overwritten(videos):
         job_for(videos, videos)
 
 
-def test_reserved_name_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="_records"):
-        job_lib.Job(clips_lib.Clip("_records/a", tmp_path), CONFIG, tmp_path)
+@pytest.mark.parametrize("name", ["_records/a", "manifest.json"])
+def test_reserved_name_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=name):
+        job_lib.Job(clips_lib.Clip(name, tmp_path), CONFIG, tmp_path)
+
+
+def test_no_mask_at_all_is_no_success(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video")
+    result = run_tool(f"--videos={tmp_path}/videos", f"--out={tmp_path}/out")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith(
+        "None of the 1 clips gave a mask; "
+        f"{tmp_path}/out/manifest.json says why."
+    )
 
 
 def test_command_reads_container_files(shared_data, tmp_path):

@@ -19,7 +19,8 @@ _MAX_MARKERS = 10_000  # ours: of a JPEG before its size; cameras write tens
 # SOF0 to SOF15 without DHT, JPG and DAC, whose numbers lie between them.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BASELINE = {0xC0, 0xC1}
-_JPEG_END = b"\xff\xd9"
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_MAX_SCANS = 500  # ours: encoders write ten; libjpeg's own tools stop there too
 _JPEG_LONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # no length follows
 _OTHER_KINDS = ("JPEG2000", "PPM", "SUN", "AVIF")
 _MAX_PIXMAP_HEAD = 1024  # ours: bytes, with the comments in it
@@ -108,10 +109,17 @@ def _jpeg(contents: bytes) -> PictureHead | None:
             height = _big(contents[position + 3 : position + 5])
             width = _big(contents[position + 5 : position + 7])
             head = _still(width, height)
+            end = _end_of_jpeg(contents, position)
+            is_baseline = marker in _JPEG_BASELINE
             return head and dataclasses.replace(
                 head,
-                is_baseline_jpeg=marker in _JPEG_BASELINE,
-                is_cut_off=_has_no_end(contents, position),
+                is_baseline_jpeg=is_baseline,
+                is_cut_off=end is None,
+                problem=(
+                    ""
+                    if is_baseline
+                    else _problem_of_scans(contents[position:end])
+                ),
             )
         length = _big(contents[position : position + 2])
         if length < 2 or marker in (0xD9, 0xDA):  # the end, or pixels
@@ -120,13 +128,25 @@ def _jpeg(contents: bytes) -> PictureHead | None:
     return None
 
 
-def _has_no_end(contents: bytes, start: int) -> bool:
-    """Says whether a JPEG has no end behind its frame's header at `start`.
+def _end_of_jpeg(contents: bytes, frame: int) -> int | None:
+    """Returns where a JPEG ends, or None where it does not.
 
-    Before it is the end of a thumbnail; behind its end may be a film.
+    Args:
+        contents: of the file; there may be a film behind the picture.
+        frame: where its frame's header is; before it may be a thumbnail.
     """
-    is_whole = contents.endswith(_JPEG_END)
-    return not is_whole and contents.find(_JPEG_END, start) < 0
+    if contents.endswith(_JPEG_END):
+        return len(contents)
+    end = contents.find(_JPEG_END, frame)
+    return None if end < 0 else end
+
+
+def _problem_of_scans(contents: bytes) -> str:
+    """Says so where each of very many scans would go over all pixels."""
+    num_scans = contents.count(_JPEG_SCAN)
+    if num_scans <= _MAX_SCANS:
+        return ""
+    return f"it has {num_scans} scans, above {_MAX_SCANS}; save it anew"
 
 
 def _png(contents: bytes) -> PictureHead | None:

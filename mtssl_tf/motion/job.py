@@ -29,6 +29,7 @@ from mtssl_tf.motion import stream
 from mtssl_tf.process import atomic_file
 
 LABEL_MAP_FACTOR = 8  # paper, sec. 2
+MANIFEST_FILE = "manifest.json"
 _MASKS, _LABEL_MAPS, _OVERLAYS = "masks", "_label_maps", "_overlays"
 _RECORDS, _SCRATCH = "_records", "_scratch"
 
@@ -56,11 +57,11 @@ class Job:
     truth: pathlib.Path | None = None
 
     def __post_init__(self) -> None:
-        own = (_LABEL_MAPS, _OVERLAYS, _RECORDS, _SCRATCH)
+        own = (_LABEL_MAPS, _OVERLAYS, _RECORDS, _SCRATCH, MANIFEST_FILE)
         if self.clip.name.split("/")[0] in own:
             raise ValueError(
                 f"A clip can't be called {self.clip.name!r}: the results "
-                "have a folder of that name. Rename it."
+                "have something of that name. Rename it."
             )
         if (self.out / self.clip.name).resolve() == self.clip.path.resolve():
             raise ValueError(

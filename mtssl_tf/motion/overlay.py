@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import cv2
@@ -63,7 +64,8 @@ class Overlay:
         height, width = (side - side % 2 for side in picture.shape[:2])
         if self._video is None:
             self._video = cv2.VideoWriter(
-                names.for_opencv(f"{self._stem}.mp4"),
+                # An absolute path, since FFmpeg takes `a:b` for a protocol.
+                names.for_opencv(os.path.abspath(f"{self._stem}.mp4")),
                 cv2.VideoWriter.fourcc(*"mp4v"),
                 _VIDEO_FPS,
                 (width, height),

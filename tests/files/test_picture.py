@@ -253,6 +253,14 @@ def test_both_decoders_take_the_same_of_a_jpeg_that_is_cut_off(share):
     )
 
 
+def test_a_jpeg_of_many_scans_is_refused_undecoded():
+    whole = _encode(_scene(), "JPEG", progressive=True)
+    assert not picture_head.read_head(whole).problem
+    empty = b"\xff\xda" + bytes([0, 8, 1, 1, 0, 1, 63, 0])
+    with pytest.raises(picture.UnusablePictureError, match="scans, above 500"):
+        picture.decode_rgb(whole[:-2] + 600 * empty + whole[-2:])
+
+
 def test_a_film_behind_a_jpeg_is_no_cut_and_a_thumbnails_end_no_end():
     whole = _encode(_scene(), "JPEG")
     for behind in (b"", b"\0" * 3000, b"ftyp film"):
