@@ -57,12 +57,14 @@ def exported(pictures, tmp_path_factory) -> pathlib.Path:
     return folder / "export"
 
 
-def test_the_package_has_the_function_whoever_imports_the_module(exported):
+def test_the_package_has_the_function_whoever_imports_the_module(
+    exported, pictures
+):
     assert mtssl_tf.embed.__name__ in ("embed", "mtssl_tf.embed")
     with pytest.raises(ValueError, match="--unit=unit_01 and --lasso=some"):
         mtssl_tf.embed(exported, "x", unit="unit_01", lasso="some")
     with pytest.raises(ValueError, match="--lasso=other.*Known: exemplar"):
-        mtssl_tf.embed(exported, exported.parents[1], lasso="other")
+        mtssl_tf.embed(exported, pictures, lasso="other")
 
 
 def test_raw_grids_are_what_the_fast_linear_evaluation_reads(

@@ -14,7 +14,7 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 import json
 import os
 import pathlib
@@ -136,14 +136,13 @@ def _over_bare_decode(
     try:
         ours = _Rate(_batches(config, task, source), 1)
         if tasks_lib.TASKS[task].source == "images":
-            bare = _bare_decode(len(source), source.read_in_graph)
+            folder = config.data.images
+            files = [os.path.join(folder, name) for name in source.names]
         else:
             # The pipeline has just had the frames labelled.
             cache = pathlib.Path(config.data.cache_dir) / "labelled_clips"
             files = sorted(str(path) for path in cache.rglob("*.jpg"))
-            bare = _bare_decode(
-                len(files), lambda n: tf.io.read_file(tf.gather(files, n))
-            )
+        bare = _bare_decode(files)
         return in_turn.compare(ours, _Rate(bare, 1), num_rounds)
     finally:
         source.close()
@@ -173,11 +172,12 @@ def _batches(config: config_lib.RunConfig, task: str, source: Any) -> Any:
     )
 
 
-def _bare_decode(number: int, read: Callable[[Any], Any]) -> Any:
+def _bare_decode(files: Sequence[str]) -> Any:
     """Returns batches of JPEGs that are decoded and resized, no more."""
 
     def load(position: Any) -> Any:
-        image = tf.io.decode_jpeg(read(position % number), channels=3)
+        contents = tf.io.read_file(tf.gather(files, position % len(files)))
+        image = tf.io.decode_jpeg(contents, channels=3)
         return tf.image.resize(image, [_REFERENCE_PX, _REFERENCE_PX])
 
     return (

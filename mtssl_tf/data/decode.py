@@ -10,6 +10,8 @@ another picture of the same source.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mtssl_tf.files import picture
@@ -41,6 +43,54 @@ def decode_in_graph(
     short_side, is_tensorflows = tf.numpy_function(
         _look, [contents], [tf.int32, tf.bool], stateful=False
     )
+    return _decode(
+        contents, short_side, is_tensorflows, smallest_side_px, value_range
+    )
+
+
+def read_in_graph(
+    read: Callable[[int], bytes],
+    number: tf.Tensor,
+    smallest_side_px: int | None = None,
+    value_range: value_range_lib.Choice | None = None,
+) -> tf.Tensor:
+    """Reads a picture, and decodes it as `decode_in_graph` does.
+
+    Args:
+        read: number of a picture -> its bytes.
+        number: int64 [].
+        smallest_side_px: as `decode_in_graph` takes it.
+        value_range: likewise.
+
+    Returns:
+        uint8 [H, W, 3] RGB. Reading it raises what `read` raises, as an error
+        of TensorFlow's, too.
+    """
+
+    def read_and_look(
+        each: np.int64,
+    ) -> tuple[np.ndarray, np.int32, np.bool_]:
+        contents = read(int(each))
+        return np.array(contents, object), *_look(contents)
+
+    # At one go: each call of Python's takes a while.
+    contents, short_side, is_tensorflows = tf.numpy_function(
+        read_and_look, [number], [tf.string, tf.int32, tf.bool], stateful=False
+    )
+    return _decode(
+        contents, short_side, is_tensorflows, smallest_side_px, value_range
+    )
+
+
+def _decode(
+    contents: tf.Tensor,
+    short_side: tf.Tensor,
+    is_tensorflows: tf.Tensor,
+    smallest_side_px: int | None,
+    value_range: value_range_lib.Choice | None,
+) -> tf.Tensor:
+    """Decodes what was looked at, as `_look` found it."""
+    contents = tf.ensure_shape(contents, [])
     short_side = tf.ensure_shape(short_side, [])
     is_tensorflows = tf.ensure_shape(is_tensorflows, [])
     with tf.control_dependencies(

@@ -178,7 +178,6 @@ def _files(
         description=names.as_text(folder),
         names=names.all_as_text(file_names),
         read=read,
-        read_in_graph=pictures.in_graph(read),
         fingerprint=fingerprint,
         class_names=tuple(map(names.as_text, class_names)),
         read_class_in_graph=(

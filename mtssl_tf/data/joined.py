@@ -78,9 +78,6 @@ def join(
             [f"{start}{name}" for start, each in parts for name in each.names]
         ),
         read=read,
-        read_in_graph=lambda index: in_graph(
-            index, lambda number, own: sources[number].read_in_graph(own)
-        ),
         fingerprint=fingerprint,
         class_names=class_names,
         read_class_in_graph=(

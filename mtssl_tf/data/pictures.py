@@ -40,7 +40,6 @@ class PictureSource:
         description: what the user named.
         names: a name for each picture that a person can find.
         read: number of a picture -> its bytes.
-        read_in_graph: int64 [] -> string [], the same as graph code.
         fingerprint: number of a picture -> text that changes with the
             picture, at no great cost.
         class_names: name of each class, where pictures have one.
@@ -55,7 +54,6 @@ class PictureSource:
     description: str
     names: tuple[str, ...]
     read: Callable[[int], bytes]
-    read_in_graph: Callable[[tf.Tensor], tf.Tensor]
     fingerprint: Callable[[int], str]
     class_names: tuple[str, ...] = ()
     read_class_in_graph: Callable[[tf.Tensor], tf.Tensor] | None = None
@@ -104,9 +102,6 @@ class PictureSource:
             self,
             names=tuple(map(self.names.__getitem__, numbers.tolist())),
             read=lambda index: self.read(int(numbers[index])),
-            read_in_graph=lambda index: self.read_in_graph(
-                tf.gather(in_graph(), index)
-            ),
             fingerprint=lambda index: self.fingerprint(int(numbers[index])),
             read_class_in_graph=read_class
             and (lambda index: read_class(tf.gather(in_graph(), index))),
@@ -287,10 +282,8 @@ class PictureSource:
             index = index_of(attempt // 2)
             image = tf.cond(
                 attempt % 2 == 0,
-                lambda: decode.decode_in_graph(
-                    self.read_in_graph(index),
-                    smallest_side_px,
-                    self.value_range,
+                lambda: decode.read_in_graph(
+                    self.read, index, smallest_side_px, self.value_range
                 ),
                 lambda: fall_back(index),
             )
@@ -300,23 +293,6 @@ class PictureSource:
 
         attempts = tf.data.Dataset.range(2 * num_attempts)
         return attempts.map(load).ignore_errors()
-
-
-def in_graph(
-    read: Callable[[int], bytes],
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a reader of bytes by number as graph code."""
-
-    def read_in_graph(number: tf.Tensor) -> tf.Tensor:
-        contents = tf.numpy_function(
-            lambda each: np.array(read(int(each)), object),
-            [number],
-            tf.string,
-            stateful=False,
-        )
-        return tf.ensure_shape(contents, [])
-
-    return read_in_graph
 
 
 def _interleaved(

@@ -131,7 +131,6 @@ def _source(
             ]
         ),
         read=read,
-        read_in_graph=pictures.in_graph(read),
         fingerprint=lambda position: (
             f"{names[numbers[position]]} {index.lengths[numbers[position]]}"
         ),

@@ -56,7 +56,6 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
     return dataclasses.replace(
         source,
         read=read,
-        read_in_graph=pictures.in_graph(read),
         class_names=tuple(classes.values()),
         read_class_in_graph=lambda position: _number_in_graph(
             lambda number: _class_of(records, int(number), known), position
@@ -136,7 +135,6 @@ def open_records(
         description=names.as_text(description),
         names=tuple(index.name(int(number)) for number in numbers),
         read=read,
-        read_in_graph=pictures.in_graph(read),
         fingerprint=lambda position: (
             f"record {numbers[position]} of "
             f"{index.lengths[numbers[position]]} bytes"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mtssl_tf.data import decode
 from mtssl_tf.data import kept_list
 from mtssl_tf.data import open_source
 from mtssl_tf.data import remote_reads
@@ -41,12 +42,13 @@ def _values(source, count, seed=1):
 
 
 def _read_both_ways(source):
-    for number in range(len(source)):
-        in_graph = source.read_in_graph(tf.constant(number, tf.int64))
-        assert in_graph.numpy() == source.read(number)
-    return [
-        int(source.decode(number)[0, 0, 0]) for number in range(len(source))
-    ]
+    pictures = [source.decode(number) for number in range(len(source))]
+    for number, expected in enumerate(pictures):
+        in_graph = decode.read_in_graph(
+            source.read, tf.constant(number, tf.int64)
+        )
+        np.testing.assert_array_equal(in_graph, expected)
+    return [int(picture[0, 0, 0]) for picture in pictures]
 
 
 def test_several_sets_are_one(tmp_path):

@@ -215,8 +215,6 @@ def test_tfrecords_are_read_in_any_order(tmp_path):
     for number in (4, 0, 2):
         expected = _encode(_picture(seed=20 * number), ".png")
         assert source.read(number) == expected
-        in_graph = source.read_in_graph(tf.constant(number, tf.int64))
-        assert in_graph.numpy() == expected
 
 
 def test_a_record_file_with_brackets_is_that_file(tmp_path):
@@ -272,7 +270,7 @@ def test_a_tfds_split_is_read(tmp_path, monkeypatch):
     )
     source = open_source.open_pictures("tfds:sample:train[20%:50%]")
     assert len(source) == 3
-    decoded = decode.decode_in_graph(source.read_in_graph(tf.constant(1)))
+    decoded = decode.decode_in_graph(tf.constant(source.read(1)))
     difference = decoded.numpy().astype(int) - image
     assert len(np.unique(difference)) <= 2  # one number, modulo 256
 

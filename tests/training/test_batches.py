@@ -112,19 +112,14 @@ def test_workers_share_a_batch_by_pictures(source):
 
 @pytest.mark.parametrize("patches", [1, 2, 8])
 def test_a_picture_is_decoded_once_for_all_its_patches(patches, source):
-    read = []
+    numbers = []
 
-    def read_in_graph(index):
-        def note(number):
-            read.append(int(number))
-            return np.int64(number)
+    def read(number):
+        numbers.append(number)
+        return source.read(number)
 
-        return source.read_in_graph(
-            tf.ensure_shape(tf.numpy_function(note, [index], tf.int64), [])
-        )
-
-    counted = dataclasses.replace(source, read_in_graph=read_in_graph)
+    counted = dataclasses.replace(source, read=read)
     task = _task("colorization", patches)
     made = _batches(task, counted, num_positions=4 * _BATCH)
     assert len(made) == 4
-    assert len(read) == 4 * _BATCH // patches
+    assert len(numbers) == 4 * _BATCH // patches
