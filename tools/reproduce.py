@@ -39,6 +39,7 @@ from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import local_map
 from mtssl_tf.process import lock
 from mtssl_tf.process import paths
+from tools.reproduction import begun
 from tools.reproduction import jobs as jobs_lib
 from tools.reproduction import plan as plan_lib
 from tools.reproduction import tables as tables_lib
@@ -182,7 +183,7 @@ def _work(values: flags.FlagValues) -> int:
             "each trunk has a place where there is room. Leave it out."
         )
     work = _plan(values)
-    plan_lib.check_begun(work.options)
+    begun.check(work.options)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
     print(
@@ -194,7 +195,7 @@ def _work(values: flags.FlagValues) -> int:
         return 0
     _check_data(work)
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
-        plan_lib.save_begun(work.options)
+        begun.save(work.options)
         if not values.cluster:
             runner = jobs_lib.Runner(work.options.out, values.jobs)
             return _run(work, jobs, runner)

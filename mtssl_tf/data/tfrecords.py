@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 import os
 
 from google.protobuf import message
@@ -21,6 +22,7 @@ from mtssl_tf.lazy_imports import tf
 
 _SLIM_KEY = "image/encoded"
 _SLIM_CLASS_KEY = "image/class/label"
+_NUM_PARSED = 16  # ours: records at a time, of the pictures being decoded
 
 
 def open_tfrecords(pattern: str) -> pictures.PictureSource:
@@ -79,6 +81,8 @@ class Records:
         far = remote_reads.RemoteReads(index.read) if index.is_far else None
         self._read = far.read if far else index.read
         self.read_ahead = far.read_ahead if far else None
+        # For a picture, and its class when it is decoded.
+        self._features = functools.lru_cache(_NUM_PARSED)(self._parse)
 
     def feature(self, number: int, key: str) -> tf.train.Feature:
         """Returns what record `number` has under a key.
@@ -87,13 +91,16 @@ class Records:
             UnusablePictureError: it is no tf.train.Example.
             OSError: it cannot be read.
         """
+        return self._features(number)[key]
+
+    def _parse(self, number: int) -> Mapping[str, tf.train.Feature]:
         try:
             example = tf.train.Example.FromString(self._read(number))
         except message.DecodeError as error:
             raise picture.UnusablePictureError(
                 "the record is no tf.train.Example"
             ) from error
-        return example.features.feature[key]
+        return example.features.feature
 
 
 def _class_of(records: Records, number: int, known: list[int]) -> np.int32:

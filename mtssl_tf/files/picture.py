@@ -34,7 +34,6 @@ MAX_ASPECT = 32
 MAX_FILE_BYTES = 2**30
 # ours: of a JPEG that is cut off, so many of its lines must be there.
 MIN_LINES_SHARE = 0.5
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _MISSING = 128  # what libjpeg makes of lines that are not there
 # ours: what is read of a JPEG at an eighth: 65,500 x 65,500, the most it can.
 _MAX_REDUCED_PIXELS = 64 * MAX_PIXELS
@@ -250,7 +249,7 @@ def _decode(contents: bytes, flags: int) -> np.ndarray:
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
-        if image is None and contents.startswith(_JPEG_START):
+        if image is None and contents.startswith(picture_head.JPEG_START):
             image = _decode_cut_off(contents, flags)
     except cv2.error as error:
         raise UnusablePictureError(f"OpenCV says {error.err}") from error
@@ -261,7 +260,7 @@ def _decode(contents: bytes, flags: int) -> np.ndarray:
 
 def _decode_cut_off(contents: bytes, flags: int) -> np.ndarray | None:
     """Decodes what is there of a JPEG; None of too little."""
-    whole = np.frombuffer(contents + _JPEG_END, np.uint8)
+    whole = np.frombuffer(contents + picture_head.JPEG_END, np.uint8)
     image = cv2.imdecode(whole, flags)
     if image is None:
         return None

@@ -19,7 +19,8 @@ _MAX_MARKERS = 10_000  # ours: of a JPEG before its size; cameras write tens
 # SOF0 to SOF15 without DHT, JPG and DAC, whose numbers lie between them.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BASELINE = {0xC0, 0xC1}
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_SCAN = b"\xff\xda"
 _MAX_SCANS = 500  # ours: encoders write ten; libjpeg's own tools stop there too
 _JPEG_LONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # no length follows
 _OTHER_KINDS = ("JPEG2000", "PPM", "SUN", "AVIF")
@@ -64,7 +65,7 @@ class PictureHead:
 
 def read_head(contents: bytes) -> PictureHead | None:
     """Returns a picture's head, or None where the bytes have none."""
-    if contents.startswith(b"\xff\xd8"):
+    if contents.startswith(JPEG_START):
         return _jpeg(contents)
     if contents.startswith(b"\x89PNG\r\n\x1a\n"):
         return _png(contents)
@@ -118,7 +119,7 @@ def _jpeg(contents: bytes) -> PictureHead | None:
                 problem=(
                     ""
                     if is_baseline
-                    else _problem_of_scans(contents[position:end])
+                    else _problem_of_scans(contents, position, end)
                 ),
             )
         length = _big(contents[position : position + 2])
@@ -135,15 +136,15 @@ def _end_of_jpeg(contents: bytes, frame: int) -> int | None:
         contents: of the file; there may be a film behind the picture.
         frame: where its frame's header is; before it may be a thumbnail.
     """
-    if contents.endswith(_JPEG_END):
+    if contents.endswith(JPEG_END):
         return len(contents)
-    end = contents.find(_JPEG_END, frame)
+    end = contents.find(JPEG_END, frame)
     return None if end < 0 else end
 
 
-def _problem_of_scans(contents: bytes) -> str:
+def _problem_of_scans(contents: bytes, frame: int, end: int | None) -> str:
     """Says so where each of very many scans would go over all pixels."""
-    num_scans = contents.count(_JPEG_SCAN)
+    num_scans = contents.count(_JPEG_SCAN, frame, end)
     if num_scans <= _MAX_SCANS:
         return ""
     return f"it has {num_scans} scans, above {_MAX_SCANS}; save it anew"

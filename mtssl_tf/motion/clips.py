@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Generator, Iterator, Sequence
 import dataclasses
-import itertools
 import os
 import pathlib
 import re
@@ -107,15 +106,12 @@ def _named(root: pathlib.Path, paths: list[pathlib.Path]) -> list[Clip]:
         if count[name] > 1 and not path.is_dir():
             name = _relative_name(root, path, path.name)
         # The folder that was named may have one of its own name in it.
-        number = next(
-            n for n in itertools.count(1) if _nth(name, n) not in clips
-        )
-        clips[_nth(name, number)] = Clip(_nth(name, number), path)
+        number, unique = 1, name
+        while unique in clips:
+            number += 1
+            unique = f"{name} ({number})"
+        clips[unique] = Clip(unique, path)
     return list(clips.values())
-
-
-def _nth(name: str, number: int) -> str:
-    return name if number == 1 else f"{name} ({number})"
 
 
 def _relative_name(root: pathlib.Path, path: pathlib.Path, last: str) -> str:

@@ -13,6 +13,7 @@ TFDS = "tfds:"
 RECORDS = "tfrecord:"
 SHARDS = "webdataset:"
 LIST = "list:"
+_BEFORE_PATHS = (RECORDS, SHARDS, LIST)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 # What `--images` and its like take, for every --help.
@@ -35,7 +36,7 @@ def expand(text: str) -> str:
     """
     if text.startswith(TFDS):
         return text
-    for start in (RECORDS, SHARDS, LIST):
+    for start in _BEFORE_PATHS:
         if text.startswith(start):
             return start + expand(text.removeprefix(start))
     if not text.startswith("~"):
@@ -66,7 +67,7 @@ def split(text: str) -> list[str]:
         return []
     whole = expand(text)
     path = whole
-    for start in (RECORDS, SHARDS, LIST):
+    for start in _BEFORE_PATHS:
         path = path.removeprefix(start)
     if "," not in text or os.path.lexists(path):
         return [whole]
@@ -130,8 +131,8 @@ def local_folders(text: str) -> list[str]:
 
 def _is_folder(part: str) -> bool:
     """Returns whether a set of data is a folder of this machine."""
-    starts = (TFDS, RECORDS, SHARDS, LIST)
-    return not (part.startswith(starts) or is_url(part) or is_shard(part))
+    is_marked = part.startswith((TFDS, *_BEFORE_PATHS))
+    return not (is_marked or is_url(part) or is_shard(part))
 
 
 def is_shard(text: str) -> bool:

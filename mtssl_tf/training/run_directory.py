@@ -155,8 +155,9 @@ def prepare(workdir: pathlib.Path, config: config_lib.RunConfig) -> None:
     if path.exists():
         old = load_config(workdir)
         _check_same_run(workdir, old, config)
-        history = _load_history(workdir)
-        if load_settings(workdir).get("format", 1) < _FIRST_FORMAT_OF_CUTS:
+        stored = load_settings(workdir)
+        history = _history_of(stored, path)
+        if stored.get("format", 1) < _FIRST_FORMAT_OF_CUTS:
             logging.warning(
                 "%s began with an older version: from here on its views are "
                 "cut in other places of the same pictures.",
@@ -221,14 +222,16 @@ def load_settings(workdir: pathlib.Path) -> dict[str, Any]:
     return json_file.load_object(workdir / CONFIG_FILE, _CONFIG_REMEDY)
 
 
-def _load_history(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the starts of a run with other settings, as `config.json` has.
+def _history_of(
+    stored: dict[str, Any], path: pathlib.Path
+) -> list[dict[str, Any]]:
+    """Returns a run's starts with other settings, as `config.json` has them.
 
     Raises:
-        OSError, ValueError: as `load_settings`.
+        ValueError: they are damaged; names the file.
     """
-    history = load_settings(workdir).get("history", [])
-    with json_file.naming(workdir / CONFIG_FILE, _CONFIG_REMEDY):
+    history = stored.get("history", [])
+    with json_file.naming(path, _CONFIG_REMEDY):
         return [{**entry, "changes": entry["changes"]} for entry in history]
 
 
@@ -279,11 +282,12 @@ def load_start_of_weights(
 
 
 def _has_changed_weights(workdir: pathlib.Path) -> bool:
-    if not (workdir / CONFIG_FILE).exists():
+    path = workdir / CONFIG_FILE
+    if not path.exists():
         return False
     return any(
         ".weight:" in change
-        for entry in _load_history(workdir)
+        for entry in _history_of(load_settings(workdir), path)
         for change in entry["changes"]
     )
 

@@ -13,6 +13,7 @@ import pages
 import pytest
 
 from tools import reproduce
+from tools.reproduction import begun
 from tools.reproduction import plan
 
 _SMALL = (
@@ -151,16 +152,16 @@ def test_what_was_begun_is_not_taken_for_another(tmp_path):
             **{"out": tmp_path, "preset": "tiny", "gpu_hours": 0.5} | changes
         )
 
-    plan.check_begun(options())
-    plan.save_begun(options())
-    plan.check_begun(options(seeds=3, costs="c.json"))
+    begun.check(options())
+    begun.save(options())
+    begun.check(options(seeds=3, costs="c.json"))
     for changes, said in (
         ({"gpu_hours": 5.0}, "gpu_hours=0.5"),
         ({"preset": "small"}, "preset='tiny'"),
         ({"flags": {"train": ("--set=a.b=1",)}}, "flags={}"),
     ):
         with pytest.raises(ValueError, match=f"begun with {said}"):
-            plan.check_begun(options(**changes))
+            begun.check(options(**changes))
 
 
 def test_a_budget_says_what_would_fit():

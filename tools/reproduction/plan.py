@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
-import json
 import pathlib
 import shlex
 import sys
-from typing import Any
 
 from evaluation.classification import protocol as linear_protocol
 from evaluation.detection import protocol as detection_protocol
 from mtssl_tf import tasks as tasks_lib
-from mtssl_tf.files import json_file
-from mtssl_tf.process import atomic_file
 from mtssl_tf.training import run_directory
 from tools.reproduction import tables as tables_lib
 
 COSTS_FILE = "costs.json"
-BEGUN_FILE = "begun.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,51 +71,6 @@ class Options:
     def costs_file(self) -> pathlib.Path:
         """Returns the table of seconds per step that all runs share."""
         return pathlib.Path(self.costs or self.out / COSTS_FILE)
-
-
-def check_begun(options: Options) -> None:
-    """Checks that what was begun in the folder is this reproduction.
-
-    Results that are there are not computed again, and those of other costs or
-    settings would be taken for these.
-
-    Raises:
-        ValueError: it is another one; names what differs.
-    """
-    path = options.out / BEGUN_FILE
-    if not path.exists():
-        return
-    begun = json_file.load_object(path, "Name another --out.")
-    now = _begun(options)
-    differing = [
-        f"{name}={begun.get(name)!r}"
-        for name in now
-        if begun.get(name) != now[name]
-    ]
-    if differing:
-        raise ValueError(
-            f"--out={options.out} was begun with {', '.join(differing)}. Name "
-            "another folder, or give the same."
-        )
-
-
-def save_begun(options: Options) -> None:
-    """Notes which reproduction a folder is of.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    text = json.dumps(_begun(options), indent=2) + "\n"
-    atomic_file.write_text(options.out / BEGUN_FILE, text)
-
-
-def _begun(options: Options) -> dict[str, Any]:
-    flags = {kind: list(each) for kind, each in options.flags.items() if each}
-    return {
-        "preset": options.preset,
-        "gpu_hours": options.gpu_hours,
-        "flags": flags,
-    }
 
 
 @dataclasses.dataclass(frozen=True)
