@@ -20,6 +20,9 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
 
+# Most graphs here run a few times: to optimize them takes longer than they do.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 _REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 

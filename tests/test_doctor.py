@@ -7,6 +7,7 @@ import cv2
 import motion_clips
 import numpy as np
 import pytest
+import tiny_run
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import doctor
@@ -19,8 +20,7 @@ from mtssl_tf.training import dry_run
 pytestmark = pytest.mark.usefixtures("threads_as_they_are")
 
 _SMALL = (
-    "--set=trunk.num_units=(1,1,2)",
-    "--set=trunk.width=0.125",
+    *tiny_run.FLAGS,
     "--set=exemplar.batch_size=4",
     "--set=motion_segmentation.batch_size=4",
 )

@@ -10,6 +10,7 @@ import class_folder_pictures
 import cv2
 import numpy as np
 import pytest
+import tiny_run
 
 import mtssl_tf
 from mtssl_tf import export
@@ -43,13 +44,7 @@ def exported(pictures, tmp_path_factory) -> pathlib.Path:
         images=pictures,
         steps=2,
         lasso=True,
-        settings={
-            "trunk.num_units": (1, 1, 2),
-            "trunk.width": 0.125,
-            "exemplar.batch_size": 4,
-            "train.judge_batches": 1,
-            "train.rank_every": 0,
-        },
+        settings=tiny_run.SETTINGS | {"exemplar.batch_size": 4},
     )
     record = export.export_trunk(folder / "run", folder / "export")
     assert "pictures that the run was trained on" in record.statistics

@@ -9,6 +9,7 @@ import os
 
 import class_folder_pictures
 import pytest
+import tiny_run
 
 from evaluation import imagenet_linear
 import mtssl_tf
@@ -19,13 +20,7 @@ from mtssl_tf import train_flags
 from mtssl_tf.training import checkpoint_folder
 
 _ODD = os.fsdecode(b"\xe9")
-_SMALL = {
-    "trunk.num_units": "(1,1,2)",
-    "trunk.width": "0.125",
-    "train.judge_batches": 1,
-    "train.rank_every": 0,
-    "exemplar.batch_size": 4,
-}
+_SMALL = tiny_run.SETTINGS | {"exemplar.batch_size": 4}
 
 
 def _pretrain(workdir, images, steps, **settings):

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tiny_run
 
 import mtssl_tf
 from mtssl_tf import model_card
@@ -12,13 +13,7 @@ from mtssl_tf.data import sample_set
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run_directory
 
-_SETTINGS = {
-    "trunk.num_units": (1, 1, 2),
-    "trunk.width": 0.125,
-    "train.judge_batches": 1,
-    "train.rank_every": 0,
-    "exemplar.batch_size": 4,
-}
+_SETTINGS = tiny_run.SETTINGS | {"exemplar.batch_size": 4}
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,15 @@ import time
 import keras
 import numpy as np
 import pytest
+import tiny_run
 
 import mtssl_tf
 from mtssl_tf.data import sample_set
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_SMALL = {
-    "trunk.num_units": (1, 1, 2),
-    "trunk.width": 0.125,
+_SMALL = tiny_run.SETTINGS | {
     "exemplar.batch_size": 4,
     "data.held_out_images": 0.5,
-    "train.judge_batches": 1,
-    "train.rank_every": 0,
 }
 
 

@@ -11,17 +11,11 @@ import sys
 import time
 
 import pytest
+import tiny_run
 
 from mtssl_tf.data import sample_set
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_SMALL = (
-    "--set=trunk.num_units=(1,1,2)",
-    "--set=trunk.width=0.125",
-    "--set=data.num_fit=8",
-    "--set=train.judge_batches=1",
-    "--set=train.rank_every=0",
-)
 
 
 def _train(*arguments, **options):
@@ -114,7 +108,8 @@ def _child_seconds() -> float:
 def test_without_a_source_its_tasks_are_left_out_and_it_is_said(
     samples, source, tasks, left_out
 ):
-    done = _train(f"--{source}={getattr(samples, source)}", "--dry_run")
+    given = f"--{source}={getattr(samples, source)}"
+    done = _train(given, "--dry_run", *tiny_run.FLAGS)
     assert done.returncode == 0
     settings, _ = json.JSONDecoder().raw_decode(done.stdout)
     assert list(settings["tasks"]) == tasks
@@ -150,7 +145,7 @@ def test_a_run_stops_on_sigterm_resumes_and_refuses_changes(samples, tmp_path):
         f"--workdir={workdir}",
         "--steps=100000",
         "--set=exemplar.batch_size=4",
-        *_SMALL,
+        *tiny_run.FLAGS,
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "mtssl_tf.train", *arguments],
@@ -215,7 +210,7 @@ def test_a_source_that_cannot_be_used_is_one_clear_error(
         f"--{flag}={broken.parent}",
         f"--workdir={tmp_path}/run",
         f"--set=data.cache_dir={tmp_path}/cache",
-        *_SMALL,
+        *tiny_run.FLAGS,
         timeout=200,
     )
     assert done.returncode == 2

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiny_run
 
 from mtssl_tf import pretrained
 from mtssl_tf.data import sample_set
@@ -29,10 +30,6 @@ def train(tmp_path_factory):
     samples = sample_set.build_sample_set(tmp_path_factory.mktemp("samples"))
     settings = [
         "train.log_every=2",
-        "train.judge_batches=1",
-        "data.num_fit=8",
-        "trunk.num_units=(1,1,2)",
-        "trunk.width=0.125",
         *(f"{task}.batch_size=4" for task in _TASKS),
     ]
 
@@ -41,6 +38,7 @@ def train(tmp_path_factory):
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "mtssl_tf.train"),
+                *tiny_run.FLAGS,
                 f"--tasks={','.join(tasks)}",
                 f"--images={samples.images}",
                 f"--workdir={workdir}",

@@ -9,6 +9,7 @@ import sys
 
 import motion_clips
 import pytest
+import tiny_run
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 _FIXTURES = _REPOSITORY / "tests" / "fixtures"
@@ -58,7 +59,7 @@ def train(environment, workdir, address):
     return run_python(
         environment,
         *("-m", "mtssl_tf.train", f"--workdir={workdir}"),
-        *("--tasks=colorization,exemplar", "--steps=12"),
+        *("--tasks=colorization,exemplar", "--steps=12", *tiny_run.FLAGS),
         # So that no group has all of these few before the other is there.
         *(f"--cluster={address}", "--mode=synchronous"),
     )

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 
+import each_change
 import keras
 import numpy as np
 import pytest
@@ -235,7 +236,7 @@ class TestLoadPretrained:
 
 
 class TestAgainstSlim:
-    @pytest.mark.parametrize("version", ["V1", "V2"])
+    @pytest.mark.parametrize("version", each_change.only("V1", of=["V1", "V2"]))
     def test_loads_what_tf_slim_saved(self, tmp_path, version):
         slim = slim_reference.slim_resnet(101)
         slim.set_weights(slim_reference.random_weights(slim.shapes()))

@@ -31,6 +31,7 @@ def measured():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 def test_an_exchange_gives_the_trunk_that_rmsprop_makes(measured):
     times = measured["times"]
     assert np.shape(times) == (2, 4) and np.min(times) > 0
@@ -46,6 +47,7 @@ def test_an_exchange_gives_the_trunk_that_rmsprop_makes(measured):
     np.testing.assert_allclose(measured["trunk"], trunk, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_an_exchange_is_timed_beside_tcp(measured):
     found = measured["exchange"]
     assert found["reference"] > 0
@@ -57,6 +59,7 @@ def test_an_exchange_is_timed_beside_tcp(measured):
     assert 0 < min(phases.values()) and max(phases.values()) < found["ours"]
 
 
+@pytest.mark.long
 def test_exchanges_leave_nothing_behind(measured):
     # A resource that is freed late: Ray frees in batches unless told, and up
     # to 24 trunks and gradients were there at once.
@@ -66,6 +69,7 @@ def test_exchanges_leave_nothing_behind(measured):
     assert found["live_versions"] <= len(measured_store.TASKS) + 1
 
 
+@pytest.mark.long
 def test_the_simulation_is_held_to_each_group(measured):
     assert len(measured["rates"]) == 2
     for (found, predicted), compute_s in zip(

@@ -14,8 +14,6 @@ from mtssl_tf import pretrained
 from mtssl_tf.frozen import rank
 from mtssl_tf.training import best as best_lib
 from mtssl_tf.training import checkpoint
-from mtssl_tf.training import loop
-from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import snapshot
 
@@ -117,17 +115,11 @@ def _config(samples, *assignments):
     )
 
 
-def _train(config, workdir):
-    run_directory.prepare(workdir, config)
-    trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
-    trainer.train(never_stops.NeverStops())
-
-
 def test_a_run_keeps_its_best_and_a_killed_one_finds_it(samples, tmp_path):
     config = _config(samples, "train.steps=3", "train.judge_every=2")
     workdir = tmp_path / "run"
     workdir.mkdir()
-    _train(config, workdir)
+    tiny_run.train(config, workdir, never_stops.NeverStops())
     best = workdir / best_lib.FOLDER
     record = _record(workdir)
     kept = pretrained.load_pretrained(str(best))
@@ -135,7 +127,7 @@ def test_a_run_keeps_its_best_and_a_killed_one_finds_it(samples, tmp_path):
     assert len(kept.mixes["exemplar"]) == 2  # what an export of it needs
     # Killed after the last one was saved, before it was kept.
     shutil.rmtree(best)
-    _train(config, workdir)
+    tiny_run.train(config, workdir, never_stops.NeverStops())
     assert _record(workdir)["step"] == 3
     trunk = pretrained.load_pretrained(str(workdir)).trunk.get_weights()
     for one, other in zip(

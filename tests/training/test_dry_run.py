@@ -73,6 +73,7 @@ def test_the_cost_of_a_step_by_hand():
     assert conv1 < cost.flops < 10 * conv1
 
 
+@pytest.mark.long
 def test_units_computed_twice_cost_time_and_less_memory():
     costs = []
     for remat in (False, True):
@@ -91,16 +92,8 @@ def test_units_computed_twice_cost_time_and_less_memory():
     assert 0.3 < twice.num_bytes / plain.num_bytes < 0.6
 
 
-# The costliest in each change, the others by .ci/long.
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        if name == "colorization"
-        else pytest.param(name, marks=pytest.mark.long)
-        for name in tasks.TASKS
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", tasks.TASKS)
 def test_one_full_size_step_of_the_paper_preset(name):
     config = config_lib.preset_config("paper", [name])
     config = config_lib.override(config, f"{name}.batch_size=2")

@@ -62,7 +62,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
         samples, names, "train.steps=30", "train.save_every=30"
     )
     workdir = tmp_path / "run"
-    _trainer(config, workdir).train(never_stops.NeverStops())
+    tiny_run.train(config, workdir)
     good = _trunk_of(checkpoint.latest(workdir))
     (line,) = [
         line
@@ -77,7 +77,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     state = trainer._run.states["relative_position"]
     state.optimizer.learning_rate.assign(1e6)
     with caplog.at_level(logging.WARNING):
-        trainer.train(never_stops.NeverStops())
+        trainer.train(never_stops.OnlyTrains())
     lines = _health_lines(workdir)
     line = next(line for line in lines if line["kind"] == health.LOSS_GROWS)
     assert line["subject"] == "relative_position" and line["step"] <= 100
@@ -98,7 +98,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     assert again.step == 30
     for name, value in _trunk_of(checkpoint.latest(kept)).items():
         np.testing.assert_array_equal(value, good[name], err_msg=name)
-    again.train(never_stops.NeverStops())
+    again.train(never_stops.OnlyTrains())
     assert not _health_lines(kept)
     # Readers of metrics do not stumble.
     assert line["message"] in report.write_report(workdir)
@@ -251,7 +251,7 @@ def test_a_step_without_memory_ends_the_run_in_one_line(samples, tmp_path):
     step = trainer._step_functions["exemplar"]
     step.take = lambda batch: tf.fill([1 << 46], 1.0)
     with pytest.raises(OSError, match="at a step of exemplar with batches"):
-        trainer.train(never_stops.NeverStops())
+        trainer.train(never_stops.OnlyTrains())
     assert not (tmp_path / run_marker.FILE).exists()
 
 

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 
+import each_change
 import motion_clips
 import never_stops
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow as tf
 import tiny_run
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import tasks
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
@@ -44,16 +46,7 @@ def _config(samples, names, *assignments):
     return tiny_run.config(samples, names, "train.log_every=2", *assignments)
 
 
-def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
-    workdir.mkdir(exist_ok=True)
-    trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
-    trainer.train(stop or never_stops.NeverStops())
-    return trainer
-
-
-@pytest.mark.parametrize(
-    "num_parts", [1, pytest.param(2, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("num_parts", each_change.only(1, of=[1, 2]))
 def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path, num_parts):
     names = ["relative_position", "colorization"]
     whole = _config(
@@ -64,9 +57,9 @@ def test_four_steps_equal_two_and_two_to_the_bit(samples, tmp_path, num_parts):
         f"train.accumulate={num_parts}",
     )
     half = config_lib.override(whole, "train.steps=2")
-    _train(whole, tmp_path / "whole")
-    _train(half, tmp_path / "parts")
-    _train(whole, tmp_path / "parts")
+    tiny_run.train(whole, tmp_path / "whole")
+    tiny_run.train(half, tmp_path / "parts")
+    tiny_run.train(whole, tmp_path / "parts")
     expected = tiny_run.saved(tmp_path / "whole")
     got = tiny_run.saved(tmp_path / "parts")
     assert expected.keys() == got.keys()
@@ -81,10 +74,10 @@ def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
         samples, ["exemplar"], "train.steps=4", f"data.images={pictures}"
     )
     half = config_lib.override(whole, "train.steps=2")
-    _train(whole, tmp_path / "whole")
-    _train(half, tmp_path / "parts")
+    tiny_run.train(whole, tmp_path / "whole")
+    tiny_run.train(half, tmp_path / "parts")
     shutil.copy(pictures / names[0], pictures / f"0{names[0]}")
-    _train(whole, tmp_path / "parts")
+    tiny_run.train(whole, tmp_path / "parts")
     assert "has 1 files that were not there" in caplog.text
     expected = tiny_run.saved(tmp_path / "whole")
     for name, value in tiny_run.saved(tmp_path / "parts").items():
@@ -93,7 +86,7 @@ def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
     for name in names[: len(names) // 2]:
         (pictures / name).unlink()
     longer = config_lib.override(whole, "train.steps=6")
-    trainer = _train(longer, tmp_path / "parts")
+    trainer = tiny_run.train(longer, tmp_path / "parts")
     assert trainer.step == 6
     assert f"{len(names) // 2} files of --images" in caplog.text
     (run,) = run_lib.open_sources(whole).values()
@@ -102,10 +95,10 @@ def test_pictures_that_come_meanwhile_change_nothing(samples, tmp_path, caplog):
 
 def test_being_stopped_changes_nothing(samples, tmp_path):
     config = _config(samples, ["exemplar"], "train.steps=4")
-    _train(config, tmp_path / "whole")
-    _train(config, tmp_path / "stopped", never_stops.StopsAt(3))
+    tiny_run.train(config, tmp_path / "whole")
+    tiny_run.train(config, tmp_path / "stopped", never_stops.StopsAt(3))
     assert checkpoint.latest(tmp_path / "stopped").endswith("ckpt-3")
-    _train(config, tmp_path / "stopped")
+    tiny_run.train(config, tmp_path / "stopped")
     expected = tiny_run.saved(tmp_path / "whole")
     for name, value in tiny_run.saved(tmp_path / "stopped").items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
@@ -121,13 +114,9 @@ def test_being_stopped_changes_nothing(samples, tmp_path):
 def test_what_was_not_judged_is_judged_at_the_next_start(samples, tmp_path):
     config = _config(samples, ["exemplar"], "train.steps=2")
 
-    class CutsShort(never_stops.NeverStops):
-        def run_unless_stopped(self, work):
-            """Stands in for a signal that comes then."""
-
-    _train(config, tmp_path, CutsShort())
+    tiny_run.train(config, tmp_path, never_stops.OnlyTrains())
     for _ in range(2):
-        _train(config, tmp_path)
+        tiny_run.train(config, tmp_path, never_stops.NeverStops())
         (line,) = [
             line
             for line in metrics_log.load_metrics(tmp_path)
@@ -143,10 +132,11 @@ def test_a_resumed_run_tells_the_same_of_the_same_steps(samples, tmp_path):
         ["exemplar"],
         *("train.steps=6", "train.log_every=4", "train.save_every=3"),
     )
-    _train(config, tmp_path / "whole")
+    judges = never_stops.NeverStops()
+    tiny_run.train(config, tmp_path / "whole", judges)
     with pytest.raises(KeyboardInterrupt):
-        _train(config, tmp_path / "killed", never_stops.DiesAt(5))
-    _train(config, tmp_path / "killed")
+        tiny_run.train(config, tmp_path / "killed", never_stops.DiesAt(5))
+    tiny_run.train(config, tmp_path / "killed", judges)
     expected, got = (
         [
             {key: line[key] for key in ("step", "split", "loss", "metrics")}
@@ -170,7 +160,7 @@ def test_what_was_told_is_on_disk_before_a_checkpoint(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    _train(_config(samples, ["exemplar"], "train.steps=1"), tmp_path)
+    tiny_run.train(_config(samples, ["exemplar"], "train.steps=1"), tmp_path)
     files = [name for name in synced if name.startswith("ckpt-1")]
     assert synced.index("metrics.jsonl") < synced.index(files[0])
 
@@ -190,14 +180,14 @@ def test_a_stop_is_answered_while_a_film_is_labelled(samples, tmp_path):
         config, "motion_segmentation.batch_size=1024"
     )  # waits for most of the film
     stop = _StopsSoon()
-    trainer = _train(config, tmp_path / "run", stop)
+    trainer = tiny_run.train(config, tmp_path / "run", stop)
     assert time.monotonic() - stop.requested_s < 2
     assert trainer.step == 0
 
 
 def test_metrics_have_what_a_person_wants_to_know(samples, tmp_path):
     config = _config(samples, ["motion_segmentation"], "train.steps=2")
-    _train(config, tmp_path)
+    tiny_run.train(config, tmp_path, never_stops.NeverStops())
     lines = metrics_log.load_metrics(tmp_path)
     train, held_out = (
         next(line for line in lines if line["split"] == split)
@@ -224,14 +214,14 @@ def test_a_profile_is_written_even_if_training_ends_within_it(
     config = _config(
         samples, ["exemplar"], "train.steps=2", "train.profile=(1,50)"
     )
-    _train(config, tmp_path)
+    tiny_run.train(config, tmp_path)
     traces = list((tmp_path / "tensorboard").rglob("*.xplane.pb"))
     assert traces and traces[0].stat().st_size > 0
 
 
 def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
     config = _config(samples, ["exemplar"], "train.steps=2")
-    _train(config, tmp_path)
+    tiny_run.train(config, tmp_path)
     config = config_lib.override(config, "train.steps=4")
     run = run_lib.build_run(config, tmp_path)
     trainer = loop.Trainer(run, tmp_path)
@@ -239,7 +229,7 @@ def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
         np.full(run.states["exemplar"].variables[0].shape, np.nan)
     )
     with pytest.raises(loop.NonFiniteLossError, match="exemplar at step 2"):
-        trainer.train(never_stops.NeverStops())
+        trainer.train(never_stops.OnlyTrains())
     # The last good checkpoint stays the last.
     assert checkpoint.latest(tmp_path).endswith("ckpt-2")
     assert all(np.isfinite(w).all() for w in tiny_run.saved(tmp_path).values())
@@ -298,7 +288,7 @@ def test_numbers_are_fetched_once_a_line(samples, tmp_path, monkeypatch):
 
     monkeypatch.setattr(steps_under_way.StepsUnderWay, "fetch", count)
     monkeypatch.setattr(progress.ProgressLine, "is_due", lambda line: False)
-    _train(config, tmp_path / "run")
+    tiny_run.train(config, tmp_path / "run")
     assert [number for number in fetched if number] == [10, 10]
     lines = metrics_log.load_metrics(tmp_path / "run")
     lines = [line for line in lines if line["split"] == "train"]
@@ -332,7 +322,10 @@ def test_tasks_share_the_trunk_and_not_the_slots(samples, tmp_path):
     assert first.task.config.output_stride != second.task.config.output_stride
 
 
-@pytest.mark.parametrize("name", task_cases.PAPER_FIRST)
+# One whose loss compares examples, and one that has a loss of each.
+@pytest.mark.parametrize(
+    "name", each_change.only("exemplar", "colorization", of=tasks.TASKS)
+)
 def test_a_step_on_two_replicas_equals_one_on_one(two_replicas, name):
     # A kind of fault: a loss that compares examples saw those of its own
     # replica alone, so that more replicas meant fewer negatives.

@@ -14,17 +14,13 @@ from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import gpu_hours
-from mtssl_tf.training import loop
-from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_cost
 from mtssl_tf.training import run_directory
 
 
 def _train(config, workdir, stop=None):
     with run_directory.hold(workdir):
-        run_directory.prepare(workdir, config)
-        run = run_lib.build_run(config, workdir)
-        loop.Trainer(run, workdir).train(stop or never_stops.NeverStops())
+        tiny_run.train(config, workdir, stop)
 
 
 def _assert_equal(one, other):

@@ -1,5 +1,6 @@
 """A whole step as one function: equal to its parts, few operations, guarded."""
 
+import each_change
 import keras
 import numpy as np
 import pytest
@@ -77,7 +78,10 @@ def test_weight_decay_adds_each_kernel_to_its_gradient():
         )
 
 
-@pytest.mark.parametrize("name", ["colorization", "relative_position"])
+@pytest.mark.parametrize(
+    "name",
+    each_change.only("colorization", of=["colorization", "relative_position"]),
+)
 def test_units_computed_twice_change_nothing(name):
     found = []
     for remat in (False, True):
@@ -90,6 +94,7 @@ def test_units_computed_twice_change_nothing(name):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.long
 def test_on_replicas_too(two_replicas):
     found = []
     for remat in (False, True):
@@ -126,7 +131,7 @@ def test_a_rate_that_falls_is_that_of_the_step():
     assert int(optimizer.iterations) == 3
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("momentum", each_change.only(0.9, of=[0.0, 0.9]))
 def test_what_is_not_finite_reaches_no_weight(momentum):
     state = _state(
         "relative_position", use_lasso=True, momentum=float(momentum)

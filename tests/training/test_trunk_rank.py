@@ -9,9 +9,7 @@ import mtssl_tf
 from mtssl_tf import model_card
 from mtssl_tf.frozen import rank
 from mtssl_tf.reports import metrics_log
-from mtssl_tf.training import loop
 from mtssl_tf.training import run as run_lib
-from mtssl_tf.training import run_directory
 from mtssl_tf.training import trunk_rank
 
 
@@ -19,9 +17,7 @@ def test_a_run_says_its_rank_and_embed_the_same(samples, tmp_path):
     config = tiny_run.config(
         samples, ["exemplar"], "train.steps=3", "train.rank_every=2"
     )
-    run_directory.prepare(tmp_path, config)
-    trainer = loop.Trainer(run_lib.build_run(config, tmp_path), tmp_path)
-    trainer.train(never_stops.NeverStops())
+    tiny_run.train(config, tmp_path, never_stops.NeverStops())
     lines = metrics_log.load_metrics(tmp_path)
     second, last = [line for line in lines if line["split"] == rank.EVENT]
     assert (second["step"], last["step"]) == (2, 3)

@@ -1,8 +1,8 @@
 """Dynamic weights in a run: resume, what is told, what halves say."""
 
 import json
-import pathlib
 
+import each_change
 import never_stops
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from mtssl_tf import weighting
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import half_batches
-from mtssl_tf.training import loop
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step as step_lib
@@ -35,13 +34,6 @@ def _config(samples, rule, *assignments):
     )
 
 
-def _train(config, workdir: pathlib.Path, stop=None) -> loop.Trainer:
-    workdir.mkdir(exist_ok=True)
-    trainer = loop.Trainer(run_lib.build_run(config, workdir), workdir)
-    trainer.train(stop or never_stops.NeverStops())
-    return trainer
-
-
 def _lines(workdir, split):
     return [
         {key: value for key, value in line.items() if key not in _TIMES}
@@ -51,24 +43,21 @@ def _lines(workdir, split):
 
 
 @pytest.mark.parametrize(
-    "rule",
-    [
-        "learning_progress",
-        "gradient_consistency",
-        pytest.param("uncertainty", marks=pytest.mark.long),
-        pytest.param("gradnorm", marks=pytest.mark.long),
-    ],
+    "rule", each_change.only("gradient_consistency", of=weighting.RULES)
 )
 def test_a_run_that_was_stopped_ends_as_if_it_had_not(
     samples, tmp_path, monkeypatch, rule
 ):
     monkeypatch.setattr(weighing_lib, "_MEASURE_EVERY", 2)
     config = _config(samples, rule)
-    _train(config, tmp_path / "whole")
+    trainer = tiny_run.train(config, tmp_path / "whole")
+    # Plain JSON, whatever a rule keeps.
+    stored = json.loads(trainer._turns.weighing.dump())
+    assert stored["step"] == 12 and stored["shares"].keys() == set(_NAMES)
     between_updates = never_stops.StopsAt(8)
-    _train(config, tmp_path / "stopped", between_updates)
+    tiny_run.train(config, tmp_path / "stopped", between_updates)
     assert checkpoint.latest(tmp_path / "stopped").endswith("ckpt-8")
-    _train(config, tmp_path / "stopped")
+    tiny_run.train(config, tmp_path / "stopped")
     expected = tiny_run.saved(tmp_path / "whole")
     got = tiny_run.saved(tmp_path / "stopped")
     assert expected.keys() == got.keys()
@@ -91,7 +80,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not(
 def test_a_share_that_would_starve_is_said(samples, tmp_path, caplog):
     # By the third update of gradnorm whoever is ahead has the least share.
     config = _config(samples, "gradnorm", "train.least_share=0.98")
-    trainer = _train(config, tmp_path)
+    trainer = tiny_run.train(config, tmp_path)
     (alarm, *_) = [
         line
         for line in _lines(tmp_path, "health")
@@ -102,18 +91,20 @@ def test_a_share_that_would_starve_is_said(samples, tmp_path, caplog):
     assert min(trainer._turns.weighing.shares.values()) == pytest.approx(0.49)
 
 
-def test_fixed_weights_leave_no_trace(samples, tmp_path):
-    _train(_config(samples, weighting.FIXED), tmp_path)
+def test_fixed_weights_leave_no_trace_but_what_they_starve(
+    samples, tmp_path, caplog
+):
+    config = _config(
+        samples,
+        weighting.FIXED,
+        "exemplar.weight=0.01",
+        "train.steps=2",
+        "train.weigh_every=1",
+    )
+    tiny_run.train(config, tmp_path)
     assert not any("weighting" in name for name in tiny_run.saved(tmp_path))
     splits = {line["split"] for line in metrics_log.load_metrics(tmp_path)}
     assert not splits & {weighing_lib.SHARES, weighing_lib.FIGURES}
-
-
-def test_a_weight_that_leaves_a_task_no_step_is_said(samples, tmp_path, caplog):
-    config = _config(
-        samples, weighting.FIXED, "exemplar.weight=0.01", "train.steps=2"
-    )
-    _train(config, tmp_path)
     assert "exemplar.weight=0.01 leaves exemplar no step of 2" in caplog.text
 
 
@@ -168,9 +159,3 @@ def test_of_two_quarters_is_told_what_halves_would_have(run, monkeypatch):
 def test_a_batch_that_cannot_be_halved_is_named(run):
     with pytest.raises(ValueError, match="exemplar.batch_size .* 2, got 5"):
         half_batches.HalfBatches(run.strategy, run.states["exemplar"], 5)
-
-
-def test_a_dump_is_plain_json(samples, tmp_path):
-    trainer = _train(_config(samples, "uncertainty"), tmp_path)
-    stored = json.loads(trainer._turns.weighing.dump())
-    assert stored["step"] == 12 and stored["shares"].keys() == set(_NAMES)

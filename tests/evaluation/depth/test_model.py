@@ -74,6 +74,7 @@ def test_proximal_step_switches_units_off():
     assert model.get_layer("mix").num_units_off() == 1
 
 
+@pytest.mark.long
 def test_paper_s_size_takes_a_training_step():
     config = depth_config.PRESETS["paper"]
     assert config == depth_config.DepthConfig()
