@@ -23,6 +23,19 @@ _PLAIN = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3  # sample formats
 _COMPLEX = (5, 6)  # of whole numbers, of floats
 _OPENCV_CHANNELS = (1, 3, 4)
+_ORIENTATION = 274
+# As OpenCV turns what it reads: whether lines are columns, and the steps along
+# height and width after that.
+_TURNS = {
+    1: (False, 1, 1),
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
+}
 _OPENCV_SAMPLES = {
     *((_UNSIGNED, bits) for bits in (10, 12, 14, 16, 32)),
     *((_SIGNED, bits) for bits in (16, 32)),
@@ -125,7 +138,7 @@ def decode(contents: bytes) -> np.ndarray:
     """Decodes an uncompressed first page, whose head was found in bounds.
 
     Returns:
-        The samples, [H, W, C] in the file's order and type.
+        The samples, [H, W, C] in the file's order and type, turned upright.
 
     Raises:
         ValueError: it cannot be read; says why.
@@ -135,11 +148,16 @@ def decode(contents: bytes) -> np.ndarray:
             page = file.pages.first
             # [planes, depth, H, W, samples]
             values = page.asarray().reshape(page.shaped)
+            orientation = page.tags.valueof(_ORIENTATION)
     except Exception as error:
         raise ValueError(f"tifffile says {error}") from error
     planes, depth, height, width, samples = values.shape
     if depth != 1:
         raise ValueError(f"it is a volume of {depth} layers in one page")
-    return np.moveaxis(values[:, 0], 0, -2).reshape(
+    picture = np.moveaxis(values[:, 0], 0, -2).reshape(
         height, width, planes * samples
     )
+    is_turned, down, right = _TURNS.get(orientation, _TURNS[1])
+    if is_turned:
+        picture = picture.swapaxes(0, 1)
+    return picture[::down, ::right]

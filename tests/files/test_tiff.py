@@ -78,6 +78,31 @@ def test_the_first_page_is_read():
     np.testing.assert_array_equal(decoded, _expected(pages[..., :1]))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", ["uint16", "float16"])
+def test_both_readers_turn_it_upright(dtype, orientation):
+    # A kind of fault: two readers of one format, and one leaves out a tag.
+    values = _values(dtype, 3)
+    contents = _write(
+        values,
+        photometric="rgb",
+        extratags=[(274, "H", 1, orientation, True)],
+    )
+    assert picture_head.read_head(contents).tiff.is_for_opencv == (
+        dtype == "uint16"
+    )
+    upright = values.astype(np.float64)
+    if orientation > 4:
+        upright = upright.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        upright = upright[::-1]
+    if orientation in (2, 3, 6, 7):
+        upright = upright[:, ::-1]
+    decoded = picture.decode_rgb(contents, (0.0, 100.0))
+    off = np.abs(decoded.astype(int) - np.rint(upright * 2.55))
+    assert off.max() <= 1
+
+
 def test_white_may_be_zero():
     values = _values("uint16", 1)
     contents = _write(values[..., 0], photometric="miniswhite")
