@@ -14,16 +14,18 @@ from absl import flags
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import lock
+from mtssl_tf.training import run_directory
+
+_PRESET_OF_THE_REST = "tiny"  # ours: of a trunk that has none, or another
 
 
 def define_shared_flags(
-    presets: Iterable[str], default_preset: str, other_trunks: str = ""
+    presets: Iterable[str], other_trunks: str = ""
 ) -> flags.FlagValues:
     """Returns the flags of every evaluation, apart from any other program's.
 
     Args:
-        presets: names that --preset takes.
-        default_preset: one of them.
+        presets: names that --preset takes, 'tiny' among them.
         other_trunks: what --trunk takes besides, as a text to go on with.
     """
     values = flags.FlagValues()
@@ -42,9 +44,11 @@ def define_shared_flags(
     )
     flags.DEFINE_enum(
         "preset",
-        default_preset,
+        None,
         list(presets),
-        "Settings to start from, and the shape of a random trunk.",
+        "Settings to start from, and the shape of a random trunk. By default "
+        "what the trunk was trained at where that is one of them, else "
+        f"{_PRESET_OF_THE_REST}.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -71,6 +75,20 @@ def check_given(values: flags.FlagValues, names: Iterable[str]) -> None:
         raise ValueError(f"{', '.join(missing)} {verb} required. Try --help.")
 
 
+def _preset_of(trunk: str | None, presets: Iterable[str]) -> str:
+    """Returns the preset to judge a trunk by where none is named.
+
+    Raises:
+        ValueError: the trunk's settings cannot be read.
+    """
+    folder = pathlib.Path(trunk or "")
+    if trunk and (folder / run_directory.CONFIG_FILE).is_file():
+        own = run_directory.load_config(folder).preset
+        if own in presets:
+            return own
+    return _PRESET_OF_THE_REST
+
+
 def run(
     name: str,
     text: str | None,
@@ -90,6 +108,9 @@ def run(
     """
 
     def work_alone(values: flags.FlagValues) -> None:
+        if values.preset is None:
+            presets = values["preset"].parser.enum_values
+            values.preset = _preset_of(values.trunk, presets)
         if not values.out:
             work(values)
             return

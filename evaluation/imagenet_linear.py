@@ -39,7 +39,7 @@ LinearProtocol = protocol_lib.FastLinearProtocol | protocol_lib.LinearProtocol
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
     values = command.define_shared_flags(
-        protocol_lib.PRESETS, "tiny", ", or 'pixels' for no trunk at all"
+        protocol_lib.PRESETS, ", or 'pixels' for no trunk at all"
     )
     process_command.define_images(
         "train",

@@ -29,7 +29,7 @@ from mtssl_tf.process import command as process_command
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
-    values = command.define_shared_flags(sorted(depth_config.PRESETS), "tiny")
+    values = command.define_shared_flags(sorted(depth_config.PRESETS))
     process_command.define_path(
         "data",
         None,

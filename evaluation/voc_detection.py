@@ -39,7 +39,7 @@ METRICS_FILE = "metrics.json"
 
 def define_flags() -> flags.FlagValues:
     """Returns this program's flags, apart from those of any other."""
-    values = command.define_shared_flags(sorted(protocol_lib.PRESETS), "paper")
+    values = command.define_shared_flags(sorted(protocol_lib.PRESETS))
     process_command.define_path(
         "data",
         None,

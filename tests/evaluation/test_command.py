@@ -3,19 +3,43 @@
 import pytest
 
 from evaluation import command
+from mtssl_tf import config as config_lib
+from mtssl_tf.training import run_directory
 
 
 def _run(argv, work=lambda values: None):
-    values = command.define_shared_flags(["tiny", "paper"], "tiny")
+    values = command.define_shared_flags(["tiny", "paper"])
     return command.run("toy", "What toy does.", values, ["toy", *argv], work)
 
 
 def test_shared_flags_and_defaults():
-    values = command.define_shared_flags(["tiny", "paper"], "paper", ", or tea")
+    values = command.define_shared_flags(["tiny", "paper"], ", or tea")
     values(["toy", "--trunk=x", "--lasso", "--seed=3"])
-    assert (values.trunk, values.out, values.preset) == ("x", None, "paper")
+    assert (values.trunk, values.out, values.preset) == ("x", None, None)
     assert (values.lasso, values.seed) == (True, 3)
     assert "or tea." in " ".join(values.get_help().split())
+
+
+@pytest.mark.parametrize(
+    "trained_at, asked, expected",
+    [
+        ("paper", None, "paper"),
+        ("paper", "tiny", "tiny"),
+        ("small", None, "tiny"),  # has no protocol of its own here
+        (None, None, "tiny"),
+    ],
+)
+def test_the_preset_is_the_trunks_own(tmp_path, trained_at, asked, expected):
+    # A kind of fault: three commands had a default each, and a trunk of the
+    # paper's size was judged on pictures of 96 pixels without a word.
+    trunk = tmp_path / "run"
+    if trained_at:
+        config = config_lib.preset_config(trained_at, ["exemplar"])
+        run_directory.prepare(trunk, config)
+    found = []
+    arguments = [f"--trunk={trunk}", *([f"--preset={asked}"] if asked else [])]
+    assert _run(arguments, lambda values: found.append(values.preset)) == 0
+    assert found == [expected]
 
 
 def test_help_says_what_the_command_does(capsys):
@@ -41,7 +65,7 @@ def test_a_mistaken_command_line_is_one_line(argv, said, capsys):
 
 
 def test_missing_flags_are_all_named():
-    values = command.define_shared_flags(["tiny"], "tiny")
+    values = command.define_shared_flags(["tiny"])
     values(["toy", "--trunk=x"])
     command.check_given(values, ("trunk",))
     with pytest.raises(ValueError, match="--out is required"):
