@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
+import imports
 import pytest
 
 from mtssl_tf import config as config_lib
@@ -114,17 +113,11 @@ def test_every_difference_is_named():
 
 def test_settings_need_no_tensorflow():
     code = (
-        "import sys; from mtssl_tf import config; "
-        "config.preset_config('paper', ['colorization']); "
-        "sys.exit(hasattr(sys.modules.get('tensorflow'), '_api'))"
+        "from mtssl_tf import config; "
+        "config.preset_config('paper', ['colorization'])"
     )
-    lazy = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "tensorflow.python" not in lazy.stderr
+    _, imported = imports.run("-c", code, check=True)
+    assert not imports.heavy(imported)
 
 
 def test_settings_that_are_gone_are_read_where_they_asked_for_nothing():

@@ -54,6 +54,19 @@ def expected(older) -> dict:
     return json.loads((older / "expected.json").read_text())
 
 
+def _assert_alike(unit, features):
+    """Compares samples with those of another machine, which rounds otherwise.
+
+    Small ones are sums of large ones.
+    """
+    np.testing.assert_allclose(
+        np.asarray(unit).reshape(-1)[::37][:8],
+        features,
+        rtol=1e-4,
+        atol=1e-5 * np.abs(features).max(),
+    )
+
+
 @pytest.mark.parametrize("name", ["run", "export"])
 def test_the_trunk_gives_the_same_features(older, expected, name):
     loaded = pretrained.load_pretrained(str(older / name))
@@ -61,14 +74,10 @@ def test_the_trunk_gives_the_same_features(older, expected, name):
     image = random.randint(0, 256, (1, 48, 64, 3)).astype(np.uint8)
     units = loaded.trunk(loaded.contract.apply(image), training=False)
     for unit, features in expected["features"].items():
-        np.testing.assert_allclose(
-            np.asarray(units[unit]).reshape(-1)[::37][:8], features, rtol=1e-4
-        )
+        _assert_alike(units[unit], features)
     units = pretrained.load_trunk(older / name)(image, training=False)
     for unit, features in expected["features"].items():
-        np.testing.assert_allclose(
-            np.asarray(units[unit]).reshape(-1)[::37][:8], features, rtol=1e-4
-        )
+        _assert_alike(units[unit], features)
 
 
 def test_a_run_has_its_page(older, tmp_path):
@@ -93,9 +102,7 @@ def test_the_saved_model_gives_the_same_features(older, expected):
     image = random.randint(0, 256, (1, 48, 64, 3)).astype(np.uint8)
     units = model.signatures["uint8"](image=tf.constant(image))
     for unit, features in expected["features"].items():
-        np.testing.assert_allclose(
-            units[unit].numpy().reshape(-1)[::37][:8], features, rtol=1e-4
-        )
+        _assert_alike(units[unit], features)
 
 
 def test_a_run_is_evaluated(older, tmp_path):

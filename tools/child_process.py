@@ -18,16 +18,25 @@ def run_to_its_end(command: Sequence[str]) -> None:
     Raises:
         subprocess.CalledProcessError: it failed, or was stopped.
     """
-    process = subprocess.Popen(command)
+    process: subprocess.Popen | None = None
+    came: list[int] = []  # before the command was there
+
+    def pass_on(number: int, _: object) -> None:
+        if process is None:
+            came.append(number)
+        else:
+            process.send_signal(number)
+
     former = {
         # A terminal sends Ctrl-C to the command too, which stops at once
         # when a second one comes: nothing is passed on.
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-        signal.SIGTERM: signal.signal(
-            signal.SIGTERM, lambda number, _: process.send_signal(number)
-        ),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
     }
     try:
+        process = subprocess.Popen(command)
+        for number in came:
+            process.send_signal(number)
         code = process.wait()
     finally:
         for number, handler in former.items():

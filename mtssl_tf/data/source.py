@@ -163,8 +163,9 @@ def iterate(
             it makes no sense to go on.
         Exception: what `source` knows to have gone wrong.
     """
-    fetcher = _Fetcher(iter(dataset), device)
+    fetcher = None
     try:
+        fetcher = _Fetcher(iter(dataset), device)
         yield from fetcher
         return
     except GeneratorExit:  # before TensorFlow's, which may be gone by then
@@ -176,7 +177,8 @@ def iterate(
         is_source_at_end = isinstance(error, tf.errors.InvalidArgumentError)
         unknown = None if is_source_at_end else error
     finally:
-        fetcher.close()
+        if fetcher is not None:
+            fetcher.close()
     # Not from within the handler: the first error would keep the iterator,
     # whose threads go on reading and hold up the end of the process.
     source.raise_failure()

@@ -63,6 +63,7 @@ def test_a_set_that_cannot_be_written_is_an_error_and_not_half_there(tmp_path):
 
 _MAKES = (
     "import sys; from mtssl_tf.data import sample_set;"
+    "print('begins', flush=True);"
     "sample_set.build_sample_set(sys.argv[1])"
 )
 
@@ -92,9 +93,20 @@ def test_nothing_stays_of_who_was_killed_while_making_it(tmp_path):
 def test_who_comes_second_waits_for_the_set(tmp_path):
     process = _start_to_make(tmp_path)
     os.kill(process.pid, signal.SIGSTOP)
-    second = subprocess.Popen([sys.executable, "-c", _MAKES, str(tmp_path)])
-    time.sleep(1.0)
-    assert second.poll() is None and len(list(tmp_path.glob("*.partial"))) == 1
-    os.kill(process.pid, signal.SIGCONT)
-    assert process.wait() == 0 and second.wait() == 0
+    second = subprocess.Popen(
+        [sys.executable, "-c", _MAKES, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert second.stdout.readline() == "begins\n"
+        time.sleep(1.0)
+        assert second.poll() is None
+        assert len(list(tmp_path.glob("*.partial"))) == 1
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.wait() == 0 and second.wait() == 0
+    finally:
+        for each in (process, second):
+            each.kill()
+        second.communicate()
     assert len(list(tmp_path.iterdir())) == 1

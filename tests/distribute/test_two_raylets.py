@@ -18,7 +18,8 @@ _FIXTURES = _REPOSITORY / "tests" / "fixtures"
 @pytest.fixture(scope="module")
 def two_raylets(tmp_path_factory):
     """Returns the environment of who may join, and the head's address."""
-    token = tmp_path_factory.mktemp("ray") / "token"
+    folder = tmp_path_factory.mktemp("ray")
+    token = folder / "token"
     token.touch(0o600)
     token.write_text("7" * 64)
     environment = {
@@ -27,20 +28,27 @@ def two_raylets(tmp_path_factory):
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Who else uses this machine's memory is not these tests' business.
+        "RAY_memory_monitor_refresh_ms": "0",
     }
+    errors = folder / "errors"
     with socket.create_server(("", 0)) as probe:
         port = probe.getsockname()[1]
-    with subprocess.Popen(
-        [sys.executable, str(_FIXTURES / "two_raylets.py"), str(port)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as cluster:
+    with (
+        open(errors, "w") as file,
+        subprocess.Popen(
+            [sys.executable, str(_FIXTURES / "two_raylets.py"), str(port)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+        ) as cluster,
+    ):
         lines = [cluster.stdout.readline()]
         while lines[-1] and f":{port}" not in lines[-1]:
             lines.append(cluster.stdout.readline())
+        assert lines[-1], errors.read_text()[-3000:]
         yield environment, lines[-1].strip()
         cluster.stdin.close()
 
@@ -51,7 +59,7 @@ def run_python(environment, *arguments):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -59,6 +67,7 @@ def train(environment, workdir, address):
     return run_python(
         environment,
         *("-m", "mtssl_tf.train", f"--workdir={workdir}"),
+        f"--set=data.cache_dir={workdir.parent / 'cache'}",
         *("--tasks=colorization,exemplar", "--steps=12", *tiny_run.FLAGS),
         # So that no group has all of these few before the other is there.
         *(f"--cluster={address}", "--mode=synchronous"),
@@ -68,7 +77,6 @@ def train(environment, workdir, address):
 def test_a_run_spreads_over_two_nodes(two_raylets, tmp_path):
     """Both groups cannot be on one node: it has two CPUs, one the store's."""
     environment, address = two_raylets
-    assert address
     wrong = {**environment, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "wrong")}
     (tmp_path / "wrong").write_text("8" * 64)
     refused = train(wrong, tmp_path / "run", address)

@@ -2,10 +2,9 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 
 import class_folder_pictures
+import imports
 import keras
 import numpy as np
 import pytest
@@ -27,31 +26,13 @@ def folders(tmp_path_factory):
     return root
 
 
-def _call(*arguments):
-    """Runs the command without TensorFlow being needed."""
-    return subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "evaluation.imagenet_linear"]
-        + list(arguments),
-        capture_output=True,
-        text=True,
-    )
-
-
-def _message(done):
-    lines = [
-        line
-        for line in done.stderr.splitlines()
-        if not line.startswith("import time:")
-    ]
-    imported = {
-        line.rsplit("|", 1)[-1].strip()
-        for line in done.stderr.splitlines()
-        if line.startswith("import time:")
-    }
-    assert "tensorflow" not in imported and "keras" not in imported
+def _message(*arguments):
+    """Returns what the command says of a mistake, without TensorFlow."""
+    done, imported = imports.run("-m", "evaluation.imagenet_linear", *arguments)
+    assert not imports.heavy(imported)
     assert done.returncode == 2
-    assert len(lines) == 1
-    return lines[0]
+    (line,) = done.stderr.splitlines()
+    return line
 
 
 def _arguments(folders, out, **changes):
@@ -66,17 +47,14 @@ def _arguments(folders, out, **changes):
 
 def test_mistakes_are_one_line_before_any_compute(folders, tmp_path):
     out = tmp_path / "out"
-    assert "--presett" not in _message(_call("--presett=tiny"))
-    assert "presett" in _message(_call("--presett=tiny"))
-    assert "--train, --test, --out" in _message(_call("--trunk=random"))
+    assert "presett" in _message("--presett=tiny")
+    assert "--train, --test, --out" in _message("--trunk=random")
     nowhere = tmp_path / "nowhere"
-    assert str(nowhere) in _message(
-        _call(*_arguments(folders, out, train=nowhere))
-    )
+    assert str(nowhere) in _message(*_arguments(folders, out, train=nowhere))
     class_folder_pictures.save_class_folders(tmp_path / "other", 1)
     (tmp_path / "other" / "red").rename(tmp_path / "other" / "scarlet")
     assert "scarlet" in _message(
-        _call(*_arguments(folders, out, test=tmp_path / "other"))
+        *_arguments(folders, out, test=tmp_path / "other")
     )
     assert not out.exists()
 

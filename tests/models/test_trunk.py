@@ -105,6 +105,7 @@ class TestShape:
         assert values.std() == pytest.approx(math.sqrt(2 / (9 * 64)), rel=0.02)
 
     def test_loads_without_our_code(self, tmp_path):
+        keras.utils.set_random_seed(0)
         trunk = trunk_lib.build_trunk(TINY)
         trunk.save(tmp_path / "trunk.keras")
         loaded = keras.saving.load_model(tmp_path / "trunk.keras")
@@ -113,7 +114,7 @@ class TestShape:
         image = slim_reference.random_image(48, 64)
         # Keras's own batch norm has more operations, and rounds otherwise.
         error = trunk_comparison.worst_error(loaded(image), trunk(image))
-        assert error < 2e-6
+        assert error < 1e-5
 
 
 class TestSharing:

@@ -217,7 +217,8 @@ def test_a_signal_ends_the_process_soon_and_quietly(work, number):
     start = time.monotonic()
     process.send_signal(number)
     _, said = process.communicate(timeout=20)
-    assert time.monotonic() - start < 2.0
+    # Where it waits for what it stops, a minute.
+    assert time.monotonic() - start < 10
     assert process.returncode == 128 + number
     assert "Traceback" not in said and "Exception" not in said, said
 

@@ -16,6 +16,7 @@ import time
 
 import pytest
 
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import lock
 
 _HOLDER = """
@@ -60,8 +61,8 @@ def test_the_second_is_refused_by_the_firsts_name(tmp_path, holder):
 
 def test_one_that_was_killed_blocks_nobody(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
-    # Not waited for: a process that nobody has collected is dead too.
-    time.sleep(0.1)
+    # Not collected: a process that is dead and listed is dead too.
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
     with lock.hold(tmp_path / "run"):
         pass
 
@@ -169,7 +170,7 @@ def test_who_has_lost_it_is_told_and_does_not_remove_the_next(
     taken = (folder / lock.FILE).read_text()
     (folder / lock.FILE).unlink()
     with lock.hold(folder, told.append):
-        (folder / lock.FILE).write_text(taken)
+        atomic_file.write_text(folder / lock.FILE, taken)
         deadline = time.monotonic() + 5
         while not told:
             assert time.monotonic() < deadline

@@ -30,11 +30,11 @@ def test_who_ends_late_or_otherwise_is_named(
     tmp_path, then, wrong, monkeypatch
 ):
     monkeypatch.setattr(
-        interrupt_test.random.Random, "uniform", lambda self, low, high: 0.5
+        interrupt_test.random.Random, "uniform", lambda self, low, high: 1.0
     )
     scenario = kill_test.Scenario(
         "waits",
-        lambda inputs, out: ("-c", _WAITS.format(first=1.5, then=then)),
+        lambda inputs, out: ("-c", _WAITS.format(first=3.0, then=then)),
         kill_digests.hash_files,
     )
     outcome = interrupt_test.interrupt(scenario, tmp_path, tmp_path, 1, 0)

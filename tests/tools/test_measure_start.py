@@ -16,8 +16,8 @@ def _check(found):
 def test_help_and_a_mistake_are_timed(name):
     found = getattr(measure_start, name)(1)
     _check(found)
-    # TensorFlow alone takes several seconds.
-    assert found["ours"] < 3
+    # Python alone is 0.03 s of it, where TensorFlow takes several seconds.
+    assert found["ratio"] < 30
 
 
 def test_a_tree_has_its_files(tmp_path, monkeypatch):

@@ -1,10 +1,9 @@
 """Finding mixes in run and evaluation folders, and the command."""
 
 import json
-import subprocess
-import sys
 
 import cv2
+import imports
 import pytest
 
 from tools import plot_mix
@@ -54,8 +53,8 @@ def test_pretext_and_evaluation_are_told_apart(tmp_path):
 def test_a_mix_without_a_name_is_one_line_with_the_remedy(tmp_path):
     # A kind of fault: two forms of one entry, and a traceback at the second.
     folder = _result_folder(tmp_path / "voc", mixing_weights=[0.6, 0.8])
-    done = _call(f"--workdir={folder}", f"--out={tmp_path / 'mix.png'}")
-    (line,) = _messages(done)
+    done, _ = _call(f"--workdir={folder}", f"--out={tmp_path / 'mix.png'}")
+    (line,) = done.stderr.splitlines()
     assert done.returncode == 2
     assert str(folder / "result.json") in line
     assert "--lasso into another --out" in line
@@ -78,33 +77,19 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 def _call(*arguments):
-    return subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "tools.plot_mix"]
-        + list(arguments),
-        capture_output=True,
-        text=True,
-    )
-
-
-def _messages(done):
-    return [
-        line
-        for line in done.stderr.splitlines()
-        if not line.startswith("import time:")
-    ]
+    return imports.run("-m", "tools.plot_mix", *arguments)
 
 
 def test_command_draws_and_says_how_many_units_are_off(tmp_path):
     run = _run_folder(tmp_path / "run", {"exemplar": [1.0, 0.0]})
-    done = _call(f"--workdir={run}", f"--out={tmp_path / 'mix.png'}")
+    done, _ = _call(f"--workdir={run}", f"--out={tmp_path / 'mix.png'}")
     assert done.returncode == 0
     assert "exemplar: 1 of 2 units off" in done.stdout
     assert cv2.imread(str(tmp_path / "mix.png")).ndim == 3
 
 
 def test_a_mistake_is_one_line_and_no_tensorflow(tmp_path):
-    done = _call(f"--workdir={tmp_path}")
-    lines = _messages(done)
-    assert done.returncode == 2
-    assert len(lines) == 1 and str(tmp_path) in lines[0]
-    assert "tensorflow" not in done.stderr.replace("mtssl_tf", "")
+    done, imported = _call(f"--workdir={tmp_path}")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and str(tmp_path) in line
+    assert not imports.heavy(imported)

@@ -4,6 +4,7 @@ import getpass
 import importlib.metadata
 import json
 import platform
+import re
 
 import pytest
 
@@ -23,11 +24,12 @@ def test_it_says_versions_commit_and_hardware(tmp_path):
     assert found["packages"]["numpy"] == numpy_version
     assert found["packages"]["tensorflow"].startswith("2.20")
     assert len(found["commit"]) == 40
-    assert found["cpu"] and found["num_cpus"] >= 1 and found["gpus"] == []
+    assert found["cpu"] and found["num_cpus"] >= 1
     assert found["history"] == []
     values = {key: each for key, each in found.items() if key != "packages"}
-    for name in (platform.node(), getpass.getuser()):
-        assert name not in str(values).split()
+    words = re.findall(r"[\w.-]+", json.dumps(values))
+    assert str(found["num_cpus"]) in words
+    assert not {platform.node(), getpass.getuser()} & set(words)
 
 
 def test_the_same_again_changes_nothing_and_another_is_kept(

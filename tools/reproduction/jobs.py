@@ -14,6 +14,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 from absl import logging
@@ -23,6 +24,13 @@ from mtssl_tf.process import atomic_file
 from mtssl_tf.process import local_map
 
 _POLL_S = 0.2
+# Becomes a command that ends with the process that started it.
+_ENDS_WITH = """
+import os, sys
+from mtssl_tf.process import local_map
+local_map.end_with_parent(int(sys.argv[1]))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -207,10 +215,11 @@ class Runner:
         log = self.log_of(job.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         logging.info("%s", job.name)
-        parent = os.getpid()
         with open(log, "ab") as file:
             process = subprocess.Popen(
-                command,
+                # Not by `preexec_fn`, which runs between fork and exec of a
+                # process that may have threads.
+                [sys.executable, "-c", _ENDS_WITH, str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -218,7 +227,6 @@ class Runner:
                 env={**os.environ, "PYTHONPATH": _python_path()},
                 # Ctrl-C comes from here, once, and not from the terminal too.
                 start_new_session=True,
-                preexec_fn=lambda: local_map.end_with_parent(parent),
             )
         self._running[job.name] = (process, time.monotonic())
 

@@ -65,6 +65,7 @@ def _seconds_in_turns(functions, features, num_rounds=20):
     return [min(each[1:]) for each in times]  # the first one traces
 
 
+@pytest.mark.long
 def test_costs_well_under_half_of_the_definition():
     features = _random(4, 15, 20, 128)
     layer = up_projection.UpConvolution(128)
