@@ -118,10 +118,13 @@ class RunConfig:
 
     def build_tasks(self) -> dict[str, base.Task]:
         """Returns its tasks by name, before they know facts of the data."""
-        return {
+        made = {
             name: tasks_lib.find_task(name)(options, self.contract)
             for name, options in self.tasks.items()
         }
+        for task in made.values():
+            task.num_parts = self.train.accumulate
+        return made
 
     def needed_sides(self, source: str) -> dict[str, int]:
         """Returns the short side, in pixels, that each task of a source needs.

@@ -54,7 +54,7 @@ def rebalancing_weights(prior: np.ndarray, uniform_share: float) -> np.ndarray:
 
     Args:
         prior: float [313], share of each bin in the data, summing to 1.
-        uniform_share: lambda, in [0, 1]: 1 weighs every bin alike.
+        uniform_share: lambda, in (0, 1]: 1 weighs every bin alike.
 
     Returns:
         float32 [313], whose expectation under `prior` is 1.

@@ -69,3 +69,12 @@ def lookup(num_examples: int, seed: int) -> Callable[[int], int]:
 def example_seed(position: tf.Tensor, seed: int) -> tf.Tensor:
     """Returns the int32 [2] seed of the augmentation at `position`."""
     return tf.random.experimental.stateless_fold_in([seed, 0], position)
+
+
+def frame_seed(position: tf.Tensor, seed: int) -> tf.Tensor:
+    """Returns the int32 [2] seed of which frame of a clip is at `position`.
+
+    Another than the augmentation's: what a task draws first, its answer even,
+    would follow from the frame.
+    """
+    return tf.random.experimental.stateless_fold_in([seed, 1], position)

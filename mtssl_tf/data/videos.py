@@ -107,7 +107,7 @@ class VideoSource:
 
         def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
             fraction = tf.random.stateless_uniform(
-                [], order.example_seed(position, seed)
+                [], order.frame_seed(position, seed)
             )
             frames, moving = tf.numpy_function(
                 reader.read,

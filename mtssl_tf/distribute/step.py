@@ -139,7 +139,7 @@ class GroupStep:
             parts = [
                 flat_variables.flatten(gradients[: self._num_stored]),
                 self._statistics.read_in_graph() / num_replicas,
-                tf.stack(list(values.values())),
+                tf.reshape(tf.stack(list(values.values())), [-1]),
                 tf.stack([tf.cast(is_finite, tf.float32), step]),
             ]
             total = tf.distribute.get_replica_context().all_reduce(
@@ -158,8 +158,9 @@ class GroupStep:
         )
         first = self._strategy.experimental_local_results
         checks = first(checks)[0]
+        sums = tf.reshape(first(sums)[0], [len(names), 2])
         return (
-            dict(zip(names, tf.unstack(first(sums)[0], len(names)))),
+            step_lib.means(dict(zip(names, tf.unstack(sums)))),
             checks[0] > num_replicas - 0.5,
             tf.abs(checks[1] - step * num_replicas) < 0.5,
             first(gradient)[0],

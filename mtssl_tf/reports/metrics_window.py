@@ -81,6 +81,22 @@ class MetricsWindow:
         return statistics.median(self._step_s[warm_up:] or self._step_s)
 
 
+def sum_and_count(values: Any) -> Any:
+    """Returns the sum of the values that are not NaN, and how many those are.
+
+    Args:
+        values: as `mean_without_nan` takes them.
+
+    Returns:
+        float32 [2], of the kind of Keras's back end.
+    """
+    ops = keras.ops
+    values = ops.cast(values, "float32")
+    has_say = ops.logical_not(ops.isnan(values))
+    total = ops.sum(ops.where(has_say, values, ops.zeros_like(values)))
+    return ops.stack([total, ops.sum(ops.cast(has_say, "float32"))])
+
+
 def mean_without_nan(values: Any) -> Any:
     """Returns the mean of the values that are not NaN; NaN if none is.
 
@@ -92,8 +108,5 @@ def mean_without_nan(values: Any) -> Any:
     Returns:
         float32 [], of the same kind as Keras's back end gives.
     """
-    ops = keras.ops
-    values = ops.cast(values, "float32")
-    has_say = ops.logical_not(ops.isnan(values))
-    total = ops.sum(ops.where(has_say, values, ops.zeros_like(values)))
-    return total / ops.sum(ops.cast(has_say, "float32"))
+    total, count = keras.ops.unstack(sum_and_count(values))
+    return total / count

@@ -116,6 +116,8 @@ class Task(abc.ABC):
         """
         self.config = config
         self.contract = contract or input_contract.InputContract()
+        # A batch is computed in so many: examples of one are compared.
+        self.num_parts = 1
         self.trunk = model_config.TrunkConfig()
 
     def fit(

@@ -44,7 +44,8 @@ class ColorizationConfig(base.TaskConfig):
     Attributes:
         short_side_px: the picture is scaled to this first.
         crop_px: side of the random square the trunk sees; a multiple of 8.
-        uniform_share: lambda of the rebalancing; 1 turns it off.
+        uniform_share: lambda of the rebalancing; 1 turns it off, and 0 would
+            give no weight to colours that the user's pictures lack.
         hidden_channels: of the head's 3x3 convolution.
     """
 
@@ -53,7 +54,7 @@ class ColorizationConfig(base.TaskConfig):
     short_side_px: int = settings.ranged(256, at_least=1)
     crop_px: int = settings.ranged(224, at_least=1)
     # release: Zhang et al., sec. 2.2
-    uniform_share: float = settings.ranged(0.5, at_least=0, at_most=1)
+    uniform_share: float = settings.ranged(0.5, above=0, at_most=1)
     hidden_channels: int = settings.ranged(256, at_least=1)
 
     def __post_init__(self) -> None:
@@ -67,10 +68,6 @@ class ColorizationConfig(base.TaskConfig):
             raise ValueError(
                 f"crop_px={self.crop_px} must be a multiple of {STRIDE} and "
                 f"at most short_side_px={self.short_side_px}."
-            )
-        if not 0 <= self.uniform_share <= 1:
-            raise ValueError(
-                f"uniform_share={self.uniform_share} must lie in 0..1."
             )
 
 
@@ -112,7 +109,13 @@ class Colorization(base.Task):
     ) -> None:
         super().__init__(config, contract)
         uniform = np.full(ab_bins.NUM_AB_BINS, 1 / ab_bins.NUM_AB_BINS)
-        self.use_facts({"prior": uniform, "colorful_share": np.array(1.0)})
+        self.use_facts(
+            {
+                "prior": uniform,
+                "prior_by_nearest": np.diag(uniform),
+                "colorful_share": np.array(1.0),
+            }
+        )
 
     def fit(
         self, examples: Iterable[dict[str, tf.Tensor]]
@@ -120,10 +123,12 @@ class Colorization(base.Task):
         """Measures how frequent each colour bin is in the user's pictures.
 
         Returns:
-            `prior`, float64 [313], and `colorful_share`, float64 []: how many
-            pictures are not grey.
+            `prior`, float64 [313]; `prior_by_nearest`, float64 [313, 313],
+            the same by the bin that a place's colour is nearest to, which its
+            weight goes by; and `colorful_share`, float64 []: how many pictures
+            are not grey.
         """
-        total = np.zeros(ab_bins.NUM_AB_BINS)
+        total = np.zeros((ab_bins.NUM_AB_BINS, ab_bins.NUM_AB_BINS))
         num_pictures = num_colorful = 0
         targets = (made["target"] for made in self.preprocessed(examples))
         while some := list(itertools.islice(targets, _FITTED_AT_ONCE)):
@@ -131,15 +136,19 @@ class Colorization(base.Task):
             is_colorful = np.asarray(color.is_colorful(ab))
             num_pictures += len(some)
             num_colorful += int(is_colorful.sum())
-            soft = ab_encoding.soft_encode(ab[is_colorful])
-            total += np.asarray(soft, np.float64).mean((1, 2)).sum(0)
+            soft = np.asarray(
+                ab_encoding.soft_encode(ab[is_colorful]), np.float64
+            ).reshape(-1, ab_bins.NUM_AB_BINS)
+            np.add.at(total, soft.argmax(-1), soft)
         if not num_colorful:
             raise ValueError(
                 f"All of {num_pictures} pictures are grey: there is no colour "
                 "to predict. Leave colorization out of --tasks."
             )
+        total /= total.sum()
         return {
-            "prior": total / total.sum(),
+            "prior": total.sum(0),
+            "prior_by_nearest": total,
             "colorful_share": np.array(num_colorful / num_pictures),
         }
 
@@ -150,8 +159,10 @@ class Colorization(base.Task):
         self._weights = ab_encoding.rebalancing_weights(
             self._prior, self.config.uniform_share
         )
-        # What a weighted loss makes a blind guess converge to.
-        self._weighted_prior = self._prior * self._weights
+        # What a weighted loss makes a blind guess converge to. Facts of 0.1.0
+        # say how frequent bins are alone: as if a colour had one bin.
+        by_nearest = facts.get("prior_by_nearest", np.diag(self._prior))
+        self._weighted_prior = self._weights @ by_nearest
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
@@ -212,12 +223,20 @@ class Colorization(base.Task):
         """`cross_entropy`: in nats, of the posterior without rebalancing.
 
         The weighted loss teaches a distribution in which rare colours are too
-        frequent by just their weight; dividing by it gives what the network
-        believes of the real frequencies, to be held against the prior's
-        entropy.
+        frequent by what a blind guess is; dividing by that gives what the
+        network believes of the real frequencies, to be held against the
+        prior's entropy.
         """
         ops = keras.ops
-        logits = prediction - ops.convert_to_tensor(np.log(self._weights))
+        excess = np.divide(
+            self._weighted_prior,
+            self._prior,
+            out=self._weights.astype(np.float64),  # of bins without a colour
+            where=self._prior > 0,
+        )
+        logits = prediction - ops.convert_to_tensor(
+            np.log(excess).astype(np.float32)
+        )
         soft = ab_encoding.soft_encode(target)
         entropy = -ops.sum(soft * ops.log_softmax(logits, -1), -1)
         return {

@@ -134,7 +134,7 @@ class Contrastive(two_views.TwoViews):
         """All embeddings alike: every view of the batch is as likely."""
         config = self.config
         num_negatives = two_views.NUM_VIEWS * (
-            config.batch_size - config.patches_per_picture
+            config.batch_size // self.num_parts - config.patches_per_picture
         )
         return {"loss": math.log(1 + num_negatives), "pairs_right": 0.5}
 

@@ -105,6 +105,8 @@ class HalfBatches:
             },
             self._batch_size,
             self._num_parts,
+            # On what is the same for both they would agree.
+            with_penalties=False,
         )
         return gradients[: self._num_trunk]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import functools
 
 import numpy as np
@@ -21,7 +21,9 @@ class Judge:
 
     Batch norm uses the statistics of the batch, as in training: a task is
     one of several that share the moving statistics, which therefore describe
-    none of them. Nothing is changed by judging.
+    none of them. A batch that is computed in parts there is so here, with
+    the statistics, the negatives and the memory of a part. Nothing is changed
+    by judging.
     """
 
     def __init__(
@@ -56,14 +58,15 @@ class Judge:
         """Returns `loss` and the metrics, each the mean over examples.
 
         Args:
-            check: called before each batch; may raise, to cut this short.
+            check: called before each part; may raise, to cut this short.
         """
         sums: dict[str, list[np.ndarray]] = {}
         for batch in source_lib.iterate(self._batches, self._source):
-            check()
-            _, _, values = self._predict(batch)
-            for name, value in values.items():
-                sums.setdefault(name, []).append(value.numpy())
+            for part in self._parts(batch):
+                check()
+                _, _, values = self._predict(part)
+                for name, value in values.items():
+                    sums.setdefault(name, []).append(value.numpy())
         return {
             name: float(metrics_window.mean_without_nan(np.concatenate(values)))
             for name, values in sums.items()
@@ -72,12 +75,23 @@ class Judge:
     def draw(self, num_examples: int) -> np.ndarray:
         """Returns a picture of the first examples, uint8 [H, W, 3]."""
         batch = next(source_lib.iterate(self._batches, self._source))
-        inputs, prediction, _ = self._predict(batch)
+        inputs, prediction, _ = self._predict(next(self._parts(batch)))
         return self._state.task.draw(
             inputs["views"][:num_examples].numpy(),
             inputs["target"][:num_examples].numpy(),
             prediction[:num_examples].numpy(),
         )
+
+    def _parts(
+        self, batch: dict[str, tf.Tensor]
+    ) -> Iterator[dict[str, tf.Tensor]]:
+        """Yields what a batch is computed in."""
+        num_parts = self._state.task.num_parts
+        for number in range(num_parts):
+            yield {
+                name: tf.split(value, num_parts)[number]
+                for name, value in batch.items()
+            }
 
     def _predict_and_score(
         self, batch: dict[str, tf.Tensor]

@@ -206,9 +206,13 @@ class Trainer:
     def _train_one(self, name: str, batches: Iterator[Any]) -> None:
         """Takes one step of one task."""
         start = time.monotonic()
+        is_timed = self._cost.is_measured(name)
+        if is_timed:
+            self._take_in()  # what is under way is another step's time
+        begun = time.monotonic()
         with self._health.wait_for(self.step, name):
             batch = next(batches)
-        waited = time.monotonic() - start
+        waited = time.monotonic() - begun
         self._turns.compare_halves(name, self._steps[name], batch)
         outcome = self._step_functions[name].take(batch)
         self._stop_at_bad(
@@ -219,13 +223,12 @@ class Trainer:
         self._steps[name] += 1
         self._health.compare(self.step, name, outcome.gradients)
         is_seen = self._progress.is_due()
-        is_timed = self._cost.is_measured(name)
         if is_seen or is_timed or self._is_fetched_at(self.step):
             self._take_in()
-        seconds = time.monotonic() - start
-        self._cost.add_step(name, seconds)
+        end = time.monotonic()
+        self._cost.add_step(name, end - begun)
         self._windows[name].add_time(
-            self._run.states[name].task.config.batch_size, waited, seconds
+            self._run.states[name].task.config.batch_size, waited, end - start
         )
         if is_seen:
             self._show_progress()

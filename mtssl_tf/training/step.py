@@ -62,11 +62,12 @@ def compute_gradients(
     batch: dict[str, tf.Tensor],
     global_batch_size: int,
     num_parts: int = 1,
+    with_penalties: bool = True,
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
     """Returns this replica's share of the losses and gradients.
 
-    Losses are divided by the global batch, so that the sum over replicas is
-    the mean over examples.
+    Gradients are divided by the global batch, so that their sum over replicas
+    is that of the mean loss.
 
     Args:
         state: the task's state.
@@ -74,13 +75,17 @@ def compute_gradients(
         global_batch_size: examples over all replicas and parts.
         num_parts: in which the replica's part is computed, one after another:
             this is one of them.
+        with_penalties: of mix and kernels, which no example has a say in.
 
     Returns:
-        `loss` and the task's metrics, each float32 [], and the gradients in
-        the order of `state.variables`.
+        `loss` and the task's metrics, each float32 [2]: the sum over the
+        examples that have a say, and how many those are (`means` divides);
+        and the gradients in the order of `state.variables`.
     """
     inputs = state.task.color(batch)
-    return compute_bare_gradients(state, inputs, global_batch_size, num_parts)
+    return compute_bare_gradients(
+        state, inputs, global_batch_size, num_parts, with_penalties
+    )
 
 
 def compute_bare_gradients(
@@ -88,6 +93,7 @@ def compute_bare_gradients(
     inputs: dict[str, tf.Tensor],
     global_batch_size: int,
     num_parts: int = 1,
+    with_penalties: bool = True,
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
     """Returns what `compute_gradients` does, of what `Task.color` has made."""
     with tf.GradientTape() as tape:
@@ -95,16 +101,33 @@ def compute_bare_gradients(
             state.task, predict(state, inputs["views"]), inputs["target"]
         )
         per_example = own(state.task.loss(prediction, target))
-        loss = tf.reduce_sum(per_example) / global_batch_size
-        objective = loss + _share_of_penalties(state) / num_parts
+        objective = tf.reduce_sum(per_example) / global_batch_size
+        if with_penalties:
+            objective += _share_of_penalties(state) / num_parts
     gradients = tape.gradient(
         objective, [variable.value for variable in state.variables]
     )
-    values = {"loss": loss}
-    share = tf.cast(tf.shape(per_example)[0], tf.float32) / global_batch_size
+    # Of the loss NaN is kept: it stops the run.
+    count = tf.cast(tf.size(per_example), tf.float32)
+    values = {"loss": tf.stack([tf.reduce_sum(per_example), count])}
     for name, metric in state.task.metrics(prediction, target).items():
-        values[name] = metrics_window.mean_without_nan(own(metric)) * share
+        values[name] = metrics_window.sum_and_count(own(metric))
     return values, gradients
+
+
+def means(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Divides the sums of `compute_gradients` by their numbers of examples.
+
+    Sums over replicas and parts are divided once they are added up: a replica
+    whose examples have no say has none in the mean either.
+
+    Args:
+        values: by name, float32 [2].
+
+    Returns:
+        By name, float32 []; NaN where no example had a say.
+    """
+    return {name: each[0] / each[1] for name, each in values.items()}
 
 
 def _compared(
@@ -187,8 +210,14 @@ def num_trunk_variables(state: TaskState) -> int:
 def are_finite(
     values: dict[str, tf.Tensor], gradients: list[tf.Tensor]
 ) -> tf.Tensor:
-    """Returns bool []: neither the loss nor any gradient overflowed."""
-    return tf.math.is_finite(values["loss"] + tf.linalg.global_norm(gradients))
+    """Returns bool []: neither the loss nor any gradient overflowed.
+
+    Args:
+        values: of `compute_gradients`, or their sums.
+        gradients: those, or norms of them.
+    """
+    loss, _ = tf.unstack(values["loss"])
+    return tf.math.is_finite(loss + tf.linalg.global_norm(gradients))
 
 
 def _share_of_penalties(state: TaskState) -> tf.Tensor:
@@ -273,7 +302,12 @@ class StepFunction:
         return self._apply(tf.stack(list(values.values())), gradients)
 
     def _apply(self, numbers: tf.Tensor, gradients: list[tf.Tensor]) -> tuple:
-        """Steps on a replica's numbers and gradients; returns an `Outcome`."""
+        """Steps on a replica's part; returns an `Outcome`.
+
+        Args:
+            numbers: float32 [N, 2], what `compute_gradients` has of each name.
+            gradients: of all variables.
+        """
         state = self._state
         numbers, *gradients = sum_over_replicas([numbers, *gradients])
         values = dict(zip(self._names, tf.unstack(numbers)))
@@ -285,7 +319,7 @@ class StepFunction:
         if self._strategy.num_replicas_in_sync > 1:
             self._average_statistics()
         return (
-            tf.concat([numbers, norm[tf.newaxis]], 0),
+            tf.stack([*means(values).values(), norm]),
             is_finite,
             gradients[: self._num_trunk],
         )

@@ -13,7 +13,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import step
 
 
@@ -100,13 +99,7 @@ class _StepInParts(step.StepFunction):
     def _end_on_replica(
         self, numbers: list[tf.Tensor], gradients: list[tf.Tensor]
     ) -> tuple:
-        loss, *metrics = tf.unstack(tf.stack(numbers, axis=1))
-        # A metric is NaN in a part whose examples have no say; a loss never.
-        means = [
-            len(numbers) * metrics_window.mean_without_nan(metric)
-            for metric in metrics
-        ]
-        return self._apply(tf.stack([tf.reduce_sum(loss), *means]), gradients)
+        return self._apply(tf.add_n(numbers), gradients)
 
 
 def _check_size(state: step.TaskState, num_replicas: int, parts: int) -> None:

@@ -132,7 +132,7 @@ class TaskRecord:
         return moved <= _SURE * error and statistics.stdev(now) <= spread
 
     def _beats_chance(self) -> bool:
-        """Returns whether a metric is above a blind guess's, and surely so."""
+        """Returns whether a metric beats a blind guess's, and surely so."""
         for name, chance in self.task.chance().items():
             values = [
                 values[name]
@@ -141,8 +141,10 @@ class TaskRecord:
             ]
             if name == metrics_record.LOSS or len(values) < 2:
                 continue
-            margin = _SURE * _standard_error(values)
-            if statistics.fmean(values) > chance + margin:
+            ahead = statistics.fmean(values) - chance
+            if name == self.task.words.measure:  # less is better
+                ahead = -ahead
+            if ahead > _SURE * _standard_error(values):
                 return True
         return False
 

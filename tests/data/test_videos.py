@@ -10,9 +10,12 @@ import each_change
 import motion_clips
 import numpy as np
 import pytest
+import task_cases
 import tensorflow as tf
 
 from mtssl_tf import motion
+from mtssl_tf import tasks
+from mtssl_tf.data import order
 from mtssl_tf.data import sample_set
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
@@ -21,6 +24,7 @@ from mtssl_tf.motion import clips
 from mtssl_tf.motion import labelled_frame
 from mtssl_tf.motion import labeller
 from mtssl_tf.process import atomic_file
+from mtssl_tf.training import batches
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,45 @@ def test_every_position_gives_a_frame_and_its_mask(source):
         assert example["image"].shape[0] == 96
         assert example["moving"].shape[:2] == example["image"].shape[:2]
         assert set(np.unique(example["moving"])) <= {0, 255}
+
+
+@pytest.mark.parametrize("name", ["frame_order", "odd_one_out"])
+def test_which_frames_are_read_says_nothing_of_the_answer(
+    source, monkeypatch, name
+):
+    """A kind of fault: two draws from one seed, which are the same number.
+
+    The first frame was the answer of two tasks, and a third saw each frame at
+    one size alone.
+    """
+    read = []
+
+    def grey(reader, position, fraction):
+        read.append((position, fraction))
+        level = np.full([8, 96, 96, 3], round(255 * fraction), np.uint8)
+        return level, np.zeros([96, 96, 1], np.uint8)
+
+    monkeypatch.setattr(videos._FrameReader, "read", grey)
+    config = task_cases.small_config(name).tasks[name]
+    task = tasks.TASKS[name](config)
+    made = batches.build_batches(
+        task, source, 0, skipped_lib.SkippedExamples(), num_positions=256
+    ).as_numpy_iterator()
+    levels, answers = zip(
+        *((each["views"].mean((1, 2, 3, 4)), each["target"]) for each in made)
+    )
+    levels, answers = np.concatenate(levels), np.concatenate(answers)
+    for answer in range(task.num_classes):
+        # 0.29 / 85 ** 0.5 is what chance moves a mean by.
+        mean = levels[answers == answer].mean() / 255
+        assert mean == pytest.approx(0.5, abs=0.12), answer
+    positions, fractions = zip(*read)
+    shares = [
+        tf.random.stateless_uniform([12], order.example_seed(position, 0))
+        for position in positions
+    ]
+    for share in np.transpose(shares):
+        assert abs(np.corrcoef(share, fractions)[0, 1]) < 0.3
 
 
 def test_streams_start_anywhere(source):
@@ -118,11 +161,12 @@ def test_labels_ahead_of_use(film, tmp_path):
         )
     )
     next(stream)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while len(_cache_files(source)[0]) < 390:
         assert time.monotonic() < end
         time.sleep(0.1)
     del stream
+    source.close()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +195,7 @@ def test_closing_ends_a_stream_at_once(film, tmp_path):
     with pytest.raises(labeller.ClosedError):
         for _ in source_lib.iterate(dataset, source):
             pass
-    assert time.monotonic() - start_s < 2
+    assert time.monotonic() - start_s < 10
 
 
 def test_ctrl_c_is_answered_while_a_film_is_labelled(film, tmp_path):
@@ -170,7 +214,7 @@ def test_ctrl_c_is_answered_while_a_film_is_labelled(film, tmp_path):
             next(source_lib.iterate(dataset, source))
     finally:
         signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - start_s < 2
+    assert time.monotonic() - start_s < 10
     with pytest.raises(labeller.ClosedError):
         source.labeller.check()
 

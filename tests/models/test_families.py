@@ -35,10 +35,16 @@ def _config(name, stride=16):
 
 
 def _randomised(trunk):
-    """Gives batch norms statistics and scales unlike fresh ones."""
+    """Gives batch norms statistics and scales unlike fresh ones.
+
+    And kernels that are the same in every run, whatever was seeded before.
+    """
     random = np.random.default_rng(0)
     for variable in trunk.weights:
-        if variable.name in ("moving_variance", "gamma"):
+        if variable.name == "kernel":
+            stddev = math.sqrt(2 / np.prod(variable.shape[:-1]))
+            variable.assign(random.normal(0, stddev, variable.shape))
+        elif variable.name in ("moving_variance", "gamma"):
             variable.assign(random.uniform(0.5, 1.5, variable.shape))
         elif variable.name in ("moving_mean", "beta", "bias"):
             variable.assign(random.normal(0, 0.2, variable.shape))
@@ -129,7 +135,7 @@ def test_loads_without_our_code(name, tmp_path):
     assert all(each.startswith("keras.src") for each in modules)
     image = slim_reference.random_image(48, 64)
     error = trunk_comparison.worst_error(loaded(image), trunk(image))
-    assert error < 2e-6
+    assert error < 1e-5
 
 
 @_each_family
@@ -171,7 +177,7 @@ def test_heads_and_a_mix_train_on_it(name, task):
     def train():
         values, gradients = step.compute_gradients(state, batch, 8)
         step.apply_gradients(state, gradients)
-        return values["loss"]
+        return step.means(values)["loss"]
 
     losses = [float(train()) for _ in range(20)]
     assert np.isfinite(losses).all()

@@ -81,32 +81,55 @@ def test_grey_pictures_are_left_out():
     assert np.isnan(metrics["cross_entropy"][1])
 
 
-def test_a_blind_guess_gets_exactly_chance():
-    # Colours drawn from the bins by the prior; the guess is what a constant
-    # prediction converges to under the weighted loss.
+@pytest.fixture(scope="module")
+def pictures():
+    """Colours that are mostly dull, as those of photographs; some are grey."""
     random = np.random.default_rng(0)
-    chosen = random.integers(0, 313, 4000)
-    target = ab_bins.build_ab_bins()[chosen].reshape(1000, 2, 2, 2)
-    is_colorful = np.abs(target).max((1, 2, 3)) > 5
-    soft = ab_encoding.soft_encode(tf.constant(target[is_colorful])).numpy()
-    prior = soft.astype(np.float64).mean((0, 1, 2))
-    task = _task(prior, is_colorful.mean(), uniform_share=1.0)
-    logits = np.log(np.broadcast_to(prior, (1000, 2, 2, 313)) + 1e-12)
-    logits = tf.constant(logits.astype(np.float32))
-    loss = task.loss(logits, tf.constant(target))
-    assert np.mean(loss) == pytest.approx(task.chance()["loss"], rel=1e-4)
-    metric = task.metrics(logits, tf.constant(target))["cross_entropy"]
+    scale = random.exponential(15, (400, 1, 1, 1))
+    return random.normal(10, scale, (400, 2, 2, 2)).astype(np.float32)
+
+
+def _fitted(pictures, **settings):
+    """The task after `fit` on pictures of these colours."""
+    task = _task(**settings)
+    task.preprocessed = lambda examples: ({"target": each} for each in examples)
+    task.use_facts(task.fit(pictures))
+    return task
+
+
+def _constant(guess, pictures):
+    logits = np.log(np.maximum(guess, 1e-12)).astype(np.float32)
+    return tf.constant(np.broadcast_to(logits, (*pictures.shape[:3], 313)))
+
+
+@pytest.mark.parametrize("uniform_share", [1.0, 0.5, 0.1])
+def test_a_blind_guess_gets_exactly_chance(pictures, uniform_share):
+    # A kind of fault: a formula of what the loss is, beside the loss. It took
+    # the weight of each bin of a colour, where the loss takes the nearest's.
+    task = _fitted(pictures, uniform_share=uniform_share)
+    guess = task._weighted_prior / task._weighted_prior.sum()
+    target = tf.constant(pictures)
+    loss = np.mean(task.loss(_constant(guess, pictures), target))
+    assert loss == pytest.approx(task.chance()["loss"], rel=1e-4)
+    metric = task.metrics(_constant(guess, pictures), target)["cross_entropy"]
     expected = task.chance()["cross_entropy"]
     assert np.nanmean(metric) == pytest.approx(expected, rel=1e-4)
+    # No other constant does better.
+    random = np.random.default_rng(1)
+    others = [task._prior, task._prior * task._weights, np.ones(313)]
+    others += [guess * np.exp(random.normal(0, 0.1, 313)) for _ in range(5)]
+    for other in others:
+        logits = _constant(other / other.sum(), pictures)
+        assert np.mean(task.loss(logits, target)) >= loss - 1e-5
 
 
-def test_no_constant_guess_beats_the_weighted_prior():
-    prior, _, _ = _random_case()
-    task = _task(prior)
-    weighted = task._weighted_prior / task._weighted_prior.sum()
-    best = -np.sum(task._weighted_prior * np.log(weighted))
-    assert task.chance()["loss"] == pytest.approx(best)
-    assert -np.sum(task._weighted_prior * np.log(prior)) > best
+def test_facts_of_before_are_taken(pictures):
+    task = _fitted(pictures)
+    facts = {"prior": task._prior, "colorful_share": np.array(1.0)}
+    task.use_facts(facts)
+    np.testing.assert_allclose(
+        task._weighted_prior, task._prior * task._weights
+    )
 
 
 def test_fit_measures_the_prior():
@@ -122,6 +145,9 @@ def test_fit_measures_the_prior():
     nearest = np.linalg.norm(bins - (79.2, -107.9), axis=1).argmin()
     assert facts["prior"].argmax() == nearest
     assert facts["prior"].sum() == pytest.approx(1)
+    by_nearest = facts["prior_by_nearest"]
+    np.testing.assert_allclose(by_nearest.sum(0), facts["prior"])
+    assert np.flatnonzero(by_nearest.sum(1)).tolist() == [nearest]
 
 
 def test_only_grey_pictures_are_an_error():

@@ -153,6 +153,26 @@ def test_only_embeddings_collapse():
         assert task.has_collapsed(means) == is_embedding
 
 
+@pytest.mark.parametrize("name", ["colorization", "inpainting"])
+@pytest.mark.parametrize("share, is_stuck", [(1.03, True), (0.9, False)])
+def test_of_some_metrics_less_is_better(name, share, is_stuck):
+    # A kind of fault: one sign for all metrics, and what is worse than a guess
+    # passed for better.
+    watch = _watch((name,))
+    chance = tasks.TASKS[name](tasks.TASKS[name].presets["tiny"]).chance()
+    metric = tasks.TASKS[name].words.measure
+
+    def feed(step):
+        values = {
+            "loss": chance["loss"] * (1 + _noise(step, 0.01)),
+            metric: chance[metric] * share * (1 + _noise(step, 0.01)),
+        }
+        watch.add_steps(name, values)
+
+    trouble, _ = _first(watch, feed, health.STUCK_AT_CHANCE, 1500)
+    assert (trouble is not None) == is_stuck
+
+
 @pytest.mark.parametrize(
     "loss, accuracy, within",
     [

@@ -17,6 +17,7 @@ import tiny_run
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
+from mtssl_tf.process import atomic_file
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
@@ -28,18 +29,23 @@ from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import steps_under_way
 
 
-class _StopsSoon(never_stops.NeverStops):
-    """Asks to stop at a moment, whatever is waited for then."""
+class _StopsWhileLabelling(never_stops.NeverStops):
+    """Asks to stop once a part of a film is being labelled."""
 
     name = "SIGTERM"
 
+    def __init__(self, cache_dir):
+        self._cache_dir = cache_dir
+
     def tell(self, listener):
         def request():
+            while not atomic_file.find(self._cache_dir, "*.partial"):
+                time.sleep(0.01)
             self.is_requested = True
             self.requested_s = time.monotonic()
             listener()
 
-        threading.Timer(0.3, request).start()
+        threading.Thread(target=request, daemon=True).start()
 
 
 def _config(samples, names, *assignments):
@@ -179,9 +185,9 @@ def test_a_stop_is_answered_while_a_film_is_labelled(samples, tmp_path):
     config = config_lib.override(
         config, "motion_segmentation.batch_size=1024"
     )  # waits for most of the film
-    stop = _StopsSoon()
+    stop = _StopsWhileLabelling(tmp_path / "cache")
     trainer = tiny_run.train(config, tmp_path / "run", stop)
-    assert time.monotonic() - stop.requested_s < 2
+    assert time.monotonic() - stop.requested_s < 5
     assert trainer.step == 0
 
 

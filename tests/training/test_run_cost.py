@@ -1,10 +1,13 @@
 """What a run has cost, and its snapshots."""
 
+import itertools
+import time
 import types
 
 import never_stops
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_run
 
 from mtssl_tf import config as config_lib
@@ -14,8 +17,13 @@ from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import gpu_hours
+from mtssl_tf.training import loop
+from mtssl_tf.training import pipelines
+from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_cost
 from mtssl_tf.training import run_directory
+from mtssl_tf.training import step as step_lib
+from mtssl_tf.training import steps_under_way
 
 
 def _train(config, workdir, stop=None):
@@ -96,6 +104,50 @@ def test_without_a_table_the_first_steps_are_measured(tmp_path):
     # Two GPUs: (60 x 3 s + 30 x 1.5 s) x 2.
     assert cost.hours(one) == pytest.approx(450 / 3600)
     assert _cost(tmp_path).hours(one) == cost.hours(one)
+
+
+def test_a_step_is_not_charged_with_what_another_left_under_way(
+    samples, tmp_path, monkeypatch
+):
+    """On a device that computes while the host goes on.
+
+    A kind of fault: a clock that starts while others' work is waited for.
+    """
+    takes_s = {"relative_position": 0.04, "colorization": 0.02}
+    config = tiny_run.config(
+        samples, list(takes_s), "train.steps=130", "relative_position.weight=3"
+    )
+    run_directory.prepare(tmp_path, config)
+    trainer = loop.Trainer(run_lib.build_run(config, tmp_path), tmp_path)
+    free_at = [0.0]
+
+    class Queued:
+        names = ["loss", step_lib.GRADIENT_NORM]
+
+        def __init__(self, name):
+            self._takes_s = takes_s[name]
+
+        def take(self, batch):
+            now = time.monotonic()
+            free_at[0] = max(free_at[0], now) + self._takes_s
+            return step_lib.Outcome(tf.ones([2]), tf.constant(True), [])
+
+    fetch = steps_under_way.StepsUnderWay.fetch
+
+    def wait_and_fetch(under_way):
+        time.sleep(max(0.0, free_at[0] - time.monotonic()))
+        return fetch(under_way)
+
+    monkeypatch.setattr(steps_under_way.StepsUnderWay, "fetch", wait_and_fetch)
+    monkeypatch.setattr(
+        pipelines, "start_pipeline", lambda *_: itertools.repeat({})
+    )
+    trainer._step_functions = {name: Queued(name) for name in takes_s}
+    trainer.train(never_stops.OnlyTrains())
+    found = cost_table.find(tmp_path, config).seconds
+    for name, seconds in takes_s.items():
+        # What the host adds; another's step would be at least as much as this.
+        assert seconds <= found[name] < seconds + 0.015, name
 
 
 def test_all_that_no_table_has_is_an_error(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import task_cases
 import tensorflow as tf
 
+from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import rmsprop
 from mtssl_tf.training import step as step_lib
 
@@ -53,7 +54,11 @@ def test_steps_equal_those_of_keras(name):
         expected = tf.linalg.global_norm(gradients[:num_trunk])
         assert norm == pytest.approx(float(expected), rel=1e-3)
         assert got == pytest.approx(
-            {key: float(value) for key, value in values.items()}, rel=1e-3
+            {
+                key: float(value)
+                for key, value in step_lib.means(values).items()
+            },
+            rel=1e-3,
         )
     ours, theirs = _numbers(ours), _numbers(theirs)
     assert len(ours) == len(theirs)
@@ -112,6 +117,53 @@ def test_on_replicas_too(two_replicas):
         found.append([outcome.numbers.numpy(), *_numbers(state).values()])
     for one, other in zip(*found):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_metric_is_the_mean_over_all_replicas_examples_with_a_say(
+    two_replicas,
+):
+    # A kind of fault: a mean of means, where one replica had fewer examples
+    # with a say, or none.
+    state = _state("exemplar")
+    metrics = [[1.0] + 7 * [np.nan], 8 * [0.0]]
+
+    @tf.function
+    def mean(parts):
+        def on_replica(part):
+            values = {"auc": metrics_window.sum_and_count(part)}
+            values = step_lib.sum_over_replicas([values["auc"]])
+            return step_lib.means({"auc": values[0]})["auc"]
+
+        return two_replicas.run(on_replica, (parts,))
+
+    for given, expected in (
+        (metrics, 1 / 9),
+        ([8 * [np.nan], 8 * [0.5]], 0.5),
+    ):
+        parts = two_replicas.experimental_distribute_values_from_function(
+            lambda context, given=given: tf.constant(
+                given[context.replica_id_in_sync_group]
+            )
+        )
+        (found, again) = two_replicas.experimental_local_results(mean(parts))
+        assert float(found) == float(again) == pytest.approx(expected)
+    # And it is so that steps take them.
+    batch = task_cases.batch(state.task)
+    values, _ = step_lib.compute_gradients(state, batch, 8)
+    assert {each.shape[0] for each in values.values()} == {2}
+    assert float(values["loss"][1]) == 8
+
+
+def test_penalties_are_left_out_where_they_are_not_wanted():
+    found = []
+    for weight_decay in (0.0, 0.5):
+        state = _state("exemplar", weight_decay=weight_decay)
+        batch = task_cases.batch(state.task)
+        found.append(
+            step_lib.compute_gradients(state, batch, 8, with_penalties=False)[1]
+        )
+    for plain, decayed in zip(*found):
+        np.testing.assert_allclose(plain, decayed, atol=1e-6)
 
 
 def test_a_rate_that_falls_is_that_of_the_step():

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
+from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import step as step_lib
 from mtssl_tf.training import step_in_parts
@@ -71,12 +73,34 @@ def test_examples_are_compared_within_a_part():
     halves = [{k: v[p : p + 4] for k, v in batch.items()} for p in (0, 4)]
     of_halves = [step_lib.compute_gradients(state, h, 8, 2) for h in halves]
     _, outcome = _take(state, 2)
-    expected = sum(float(values["loss"]) for values, _ in of_halves)
+    losses = [step_lib.means(values)["loss"] for values, _ in of_halves]
+    expected = np.mean(losses)
     assert float(outcome.numbers[0]) == pytest.approx(expected, rel=1e-5)
     for gradient, one, two in zip(
         outcome.gradients, *(gradients for _, gradients in of_halves)
     ):
         np.testing.assert_allclose(gradient, one + two, atol=1e-5)
+
+
+def test_a_batch_is_judged_in_the_parts_that_it_is_trained_in():
+    # A kind of fault: one chance and one judgement for the whole batch, where
+    # the loss compares the examples of a part.
+    config = task_cases.small_config("contrastive", accumulate=4)
+    (task,) = config.build_tasks().values()
+    assert task.chance()["loss"] == pytest.approx(np.log(1 + 2 * (2 - 1)))
+    state = task_cases.build_state(config)
+    state.task.num_parts = 4
+    batch = task_cases.batch(state.task)
+    judge = judge_lib.Judge(state, None, 0, 1, skipped_lib.SkippedExamples())
+    judge._batches = [batch]
+    found = judge.judge(lambda: None)
+    losses = []
+    for first in range(0, 8, 2):
+        part = {key: value[first : first + 2] for key, value in batch.items()}
+        inputs = state.task.color(part)
+        prediction = step_lib.predict_without_update(state, inputs["views"])
+        losses.append(state.task.loss(prediction, inputs["target"]))
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 @pytest.mark.long
