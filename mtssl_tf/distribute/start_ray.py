@@ -112,6 +112,9 @@ def _own(num_cpus: int, has_dashboard: bool) -> Iterator[None]:
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # One host of one user: who is short of memory is this run's own business.
     os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+    # By default 15: beside any other work of the machine training would get a
+    # few hundredths of it.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # By default objects that nobody needs are kept up to a second: a trunk
     # each, and so many more pages to be touched for the first time.
     os.environ.setdefault("RAY_free_objects_batch_size", "1")

@@ -30,6 +30,7 @@ def two_raylets(tmp_path_factory):
         "RAY_USAGE_STATS_ENABLED": "0",
         # Who else uses this machine's memory is not these tests' business.
         "RAY_memory_monitor_refresh_ms": "0",
+        "RAY_worker_niceness": "0",
     }
     errors = folder / "errors"
     with socket.create_server(("", 0)) as probe:
