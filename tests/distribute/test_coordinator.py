@@ -155,7 +155,7 @@ def test_in_turns_all_go_back_for_a_head_that_is_lost(
     # A run in turns is to end as one that nothing happened to, to the bit. The
     # steps that a dead group's head had and its last deposit has not are what
     # no other part has.
-    coordinator, _ = build(monkeypatch, mode, save_every=1)
+    coordinator, _ = build(monkeypatch, mode, save_every=1, away_timeout_s=0.3)
     for task in (A, B):
         coordinator.admit(task, 1)
         coordinator.leave(task)  # at the start: nothing is lost
@@ -301,7 +301,10 @@ def test_a_failure_is_told_to_everybody(monkeypatch):
 
 def test_a_snapshot_is_due_where_the_cost_crosses_a_multiple(monkeypatch):
     coordinator, _ = build(
-        monkeypatch, snapshot_every=2.0, seconds={A: 3600.0, B: 3600.0}
+        monkeypatch,
+        snapshot_every=2.0,
+        seconds={A: 3600.0, B: 3600.0},
+        away_timeout_s=0.3,
     )
     coordinator.admit(A, 1)
     assert commit(coordinator, A, 0) == "ok"

@@ -39,7 +39,10 @@ class _StopsWhileLabelling(never_stops.NeverStops):
 
     def tell(self, listener):
         def request():
-            while not atomic_file.find(self._cache_dir, "*.partial"):
+            deadline = time.monotonic() + 60
+            while not atomic_file.find(self._cache_dir, "**/*.partial"):
+                if time.monotonic() > deadline:
+                    break  # and the test fails, if it took that long
                 time.sleep(0.01)
             self.is_requested = True
             self.requested_s = time.monotonic()
