@@ -30,6 +30,9 @@ _FIRST = 50
 # the slowest task after 100 steps, by 0.016 of a blind guess's.
 _STILL_SPREAD = 2.0
 _NO_SPREAD = 0.002
+# ours: of a blind guess's loss. One that jumps about as much by itself, as
+# colorization's does with the pictures (0.2), says nothing by it.
+_RESTLESS = 0.05
 _SURE = 3.0  # ours: standard errors
 
 
@@ -124,6 +127,8 @@ class TaskRecord:
     def _is_still(self) -> bool:
         """Returns whether the loss is and varies as in the first steps."""
         now, first = list(self._losses), self._first_losses
+        if statistics.stdev(first) > _RESTLESS * self.chance:
+            return False
         moved = abs(statistics.fmean(now) - statistics.fmean(first))
         error = math.hypot(_standard_error(first), _standard_error(now))
         spread = max(

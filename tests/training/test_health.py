@@ -203,6 +203,25 @@ def test_a_task_stuck_at_chance_is_named_and_a_slow_one_is_not(
         assert "2.079" in trouble.message
 
 
+@pytest.mark.parametrize("num_steps, is_named", [(900, False), (1300, True)])
+def test_a_loss_that_jumps_with_the_pictures_is_given_time(num_steps, is_named):
+    # A kind of false alarm: a task that learns after 250 steps, and whose loss
+    # is another by a fifth of a guess's for each batch from the start.
+    watch = _watch(("colorization",))
+    task = tasks.TASKS["colorization"]
+    chance = task(task.presets["tiny"]).chance()
+
+    def feed(step):
+        values = {
+            "loss": chance["loss"] * (1.02 + _noise(step, 0.2)),
+            "cross_entropy": chance["cross_entropy"] * (1.02 + _noise(step)),
+        }
+        watch.add_steps("colorization", values)
+
+    trouble, _ = _first(watch, feed, health.STUCK_AT_CHANCE, num_steps)
+    assert (trouble is not None) == is_named
+
+
 @pytest.mark.parametrize("spread, is_named", [(0.007, True), (0.05, False)])
 def test_predictions_that_come_apart_are_a_start(spread, is_named):
     # A kind of false alarm: a task that was about to learn, after 219 steps
