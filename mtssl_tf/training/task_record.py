@@ -30,8 +30,8 @@ _FIRST = 50
 # the slowest task after 100 steps, by 0.016 of a blind guess's.
 _STILL_SPREAD = 2.0
 _NO_SPREAD = 0.002
-# ours: of a blind guess's loss. One that jumps about as much by itself, as
-# colorization's does with the pictures (0.2), says nothing by it.
+# ours: of a blind guess's loss. One that jumps about as much by itself, with
+# the pictures of a batch (seen: 0.2), says nothing by it.
 _RESTLESS = 0.05
 _SURE = 3.0  # ours: standard errors
 
