@@ -14,7 +14,6 @@ from absl import flags
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import lock
-from mtssl_tf.training import run_directory
 
 _PRESET_OF_THE_REST = "tiny"  # ours: of a trunk that has none, or another
 
@@ -81,12 +80,17 @@ def _preset_of(trunk: str | None, presets: Iterable[str]) -> str:
     Raises:
         ValueError: the trunk's settings cannot be read.
     """
+    from mtssl_tf.training import run_directory  # no help waits for it
+
     folder = pathlib.Path(trunk or "")
     if trunk and (folder / run_directory.CONFIG_FILE).is_file():
-        own = run_directory.load_config(folder).preset
-        if own in presets:
-            return own
+        return preset_among(run_directory.load_config(folder).preset, presets)
     return _PRESET_OF_THE_REST
+
+
+def preset_among(trained_at: str, presets: Iterable[str]) -> str:
+    """Returns which of an evaluation's presets judges a trunk of another's."""
+    return trained_at if trained_at in presets else _PRESET_OF_THE_REST
 
 
 def run(

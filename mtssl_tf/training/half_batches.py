@@ -97,12 +97,7 @@ class HalfBatches:
     ) -> list[tf.Tensor | None]:
         _, gradients = step.compute_gradients(
             self._state,
-            {
-                name: tf.reshape(
-                    value, [self._num_parts, -1, *value.shape[1:]]
-                )[part]
-                for name, value in batch.items()
-            },
+            step.part_of(batch, part, self._num_parts),
             self._batch_size,
             self._num_parts,
             # On what is the same for both they would agree.

@@ -88,10 +88,7 @@ class Judge:
         """Yields what a batch is computed in."""
         num_parts = self._state.task.num_parts
         for number in range(num_parts):
-            yield {
-                name: tf.split(value, num_parts)[number]
-                for name, value in batch.items()
-            }
+            yield step.part_of(batch, number, num_parts)
 
     def _predict_and_score(
         self, batch: dict[str, tf.Tensor]

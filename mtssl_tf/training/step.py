@@ -115,6 +115,22 @@ def compute_bare_gradients(
     return values, gradients
 
 
+def part_of(
+    batch: dict[str, tf.Tensor], part: int | tf.Tensor, num_parts: int
+) -> dict[str, tf.Tensor]:
+    """Returns one of the equal parts that a batch is cut into.
+
+    Args:
+        batch: of `build_batches`.
+        part: which, from 0.
+        num_parts: into how many.
+    """
+    return {
+        name: tf.reshape(value, [num_parts, -1, *value.shape[1:]])[part]
+        for name, value in batch.items()
+    }
+
+
 def means(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Divides the sums of `compute_gradients` by their numbers of examples.
 

@@ -79,10 +79,7 @@ class _StepInParts(step.StepFunction):
         num_parts = len(self._parts)
         values, gradients = step.compute_gradients(
             self._state,
-            {
-                name: tf.reshape(value, [num_parts, -1, *value.shape[1:]])[part]
-                for name, value in batch.items()
-            },
+            step.part_of(batch, part, num_parts),
             self._state.task.config.batch_size,
             num_parts,
         )

@@ -4,7 +4,6 @@ import json
 import logging
 import multiprocessing
 import os
-import pathlib
 import signal
 import time
 
@@ -21,18 +20,11 @@ from mtssl_tf.training import before_trouble
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import checkpoint_folder
 from mtssl_tf.training import health
-from mtssl_tf.training import loop
 from mtssl_tf.training import out_of_memory
-from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import stall_watch
 from mtssl_tf.training import trunk_gradients
-
-
-def _trainer(config, workdir: pathlib.Path) -> loop.Trainer:
-    run_directory.prepare(workdir, config)
-    return loop.Trainer(run_lib.build_run(config, workdir), workdir)
 
 
 def _health_lines(workdir):
@@ -73,7 +65,7 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     assert -1 <= cosine <= 1
     more = ("train.steps=110", "train.save_every=10", "train.log_every=10")
     config = tiny_run.config(samples, names, *more)
-    trainer = _trainer(config, workdir)
+    trainer = tiny_run.trainer(config, workdir)
     state = trainer._run.states["relative_position"]
     state.optimizer.learning_rate.assign(1e6)
     with caplog.at_level(logging.WARNING):
@@ -94,7 +86,9 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     latest = _trunk_of(checkpoint.latest(workdir))
     assert max(np.abs(w).max() for w in latest.values()) > 1e6
     # The advice works: a run directory like any other.
-    again = _trainer(tiny_run.config(samples, names, "train.steps=32"), kept)
+    again = tiny_run.trainer(
+        tiny_run.config(samples, names, "train.steps=32"), kept
+    )
     assert again.step == 30
     for name, value in _trunk_of(checkpoint.latest(kept)).items():
         np.testing.assert_array_equal(value, good[name], err_msg=name)
@@ -175,7 +169,7 @@ def _die():
 
 def test_data_that_die_are_said(samples, tmp_path):
     config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
-    trainer = _trainer(config, tmp_path)
+    trainer = tiny_run.trainer(config, tmp_path)
     check = trainer._health
 
     def fail(position):
@@ -247,7 +241,7 @@ def test_want_of_memory_is_one_line(samples, use_memory):
 
 def test_a_step_without_memory_ends_the_run_in_one_line(samples, tmp_path):
     config = tiny_run.config(samples, ["exemplar"], "train.steps=2")
-    trainer = _trainer(config, tmp_path)
+    trainer = tiny_run.trainer(config, tmp_path)
     step = trainer._step_functions["exemplar"]
     step.take = lambda batch: tf.fill([1 << 46], 1.0)
     with pytest.raises(OSError, match="at a step of exemplar with batches"):

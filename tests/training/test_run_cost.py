@@ -17,9 +17,7 @@ from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import gpu_hours
-from mtssl_tf.training import loop
 from mtssl_tf.training import pipelines
-from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_cost
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import step as step_lib
@@ -117,8 +115,7 @@ def test_a_step_is_not_charged_with_what_another_left_under_way(
     config = tiny_run.config(
         samples, list(takes_s), "train.steps=130", "relative_position.weight=3"
     )
-    run_directory.prepare(tmp_path, config)
-    trainer = loop.Trainer(run_lib.build_run(config, tmp_path), tmp_path)
+    trainer = tiny_run.trainer(config, tmp_path)
     free_at = [0.0]
 
     class Queued:

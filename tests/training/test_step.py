@@ -130,9 +130,9 @@ def test_a_metric_is_the_mean_over_all_replicas_examples_with_a_say(
     @tf.function
     def mean(parts):
         def on_replica(part):
-            values = {"auc": metrics_window.sum_and_count(part)}
-            values = step_lib.sum_over_replicas([values["auc"]])
-            return step_lib.means({"auc": values[0]})["auc"]
+            sums = [metrics_window.sum_and_count(part)]
+            (total,) = step_lib.sum_over_replicas(sums)
+            return step_lib.means({"auc": total})["auc"]
 
         return two_replicas.run(on_replica, (parts,))
 

@@ -8,6 +8,7 @@ import pathlib
 import shlex
 import sys
 
+from evaluation import command as evaluation_command_lib
 from evaluation.classification import protocol as linear_protocol
 from evaluation.detection import protocol as detection_protocol
 from mtssl_tf import tasks as tasks_lib
@@ -307,9 +308,9 @@ def _evaluation_command(
             command.append(f"--output_stride={each.output_stride}")
         return _python("evaluation.imagenet_linear", *command, *flags)
     # These have no protocol for a scale between.
-    preset = options.preset
-    if preset not in detection_protocol.PRESETS:
-        preset = "tiny"
+    preset = evaluation_command_lib.preset_among(
+        options.preset, detection_protocol.PRESETS
+    )
     command.append(f"--preset={preset}")
     if each.kind == tables_lib.DETECTION:
         command.append(f"--data={sources.voc}")
