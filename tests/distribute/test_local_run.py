@@ -79,16 +79,19 @@ def test_a_run_outlives_a_worker_and_one_machine_goes_on(arguments, tmp_path):
         assert {"store/0", "coordinator", "exemplar/1"} <= roles.keys()
         os.kill(roles["exemplar/1"]["pid"], signal.SIGKILL)
         before = status["steps"]
-        # The group goes on with other processes, and so did the other
-        # meanwhile.
-        status = _wait_for(
+        # The group goes on with other processes, and so does the other
+        # meanwhile. All of it is awaited: steps that were under way when the
+        # worker was killed are counted before it is missed.
+        lost = roles["exemplar/1"]
+        _wait_for(
             path,
             process,
             said,
-            lambda s: s["steps"]["exemplar"] >= before["exemplar"] + 5,
+            lambda s: (
+                all(s["steps"][task] > before[task] + 5 for task in _TASKS)
+                and s["roles"].get("exemplar/1", lost) != lost
+            ),
         )
-        assert status["steps"]["colorization"] > before["colorization"]
-        assert status["roles"]["exemplar/1"] != roles["exemplar/1"]
         # The whole process group, as schedulers do; Ray must not hear it.
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=_PATIENCE_S)
