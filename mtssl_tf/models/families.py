@@ -12,6 +12,7 @@ DEFAULT = "resnet_v2"
 FAMILIES: dict[str, family_lib.Family] = {
     DEFAULT: resnet_v2.FAMILY,
     "vgg16": vgg16.FAMILY,
+    "vgg16_bn": vgg16.FAMILY_BN,
     "densenet121": densenet121.FAMILY,
 }
 

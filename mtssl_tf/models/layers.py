@@ -114,9 +114,13 @@ class TrunkLayers(abc.ABC):
         )
         return self.norm_relu(x, f"{name}_BatchNorm")
 
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        """Batch norm by itself."""
+        return self._norm_layer(name)(x)
+
     def norm_relu(self, x: Tensor, name: str) -> Tensor:
         """Batch norm and ReLU."""
-        x = self._norm_layer(name)(x)
+        x = self.norm(x, name)
         return keras.layers.ReLU(name=f"{name}_relu", dtype=self._dtype)(x)
 
     def relu(self, x: Tensor, name: str) -> Tensor:

@@ -13,12 +13,18 @@ divides by 32. And output strides below 32 are `output_stride`'s, as in
 DeepLab (Chen et al. 2015): a pool that may not stride moves by one place, and
 what follows dilates.
 
-There is no batch norm: `bn_decay` and `bn_epsilon` are not read.
+There is no batch norm in `vgg16`: `bn_decay` and `bn_epsilon` are not read.
+`vgg16_bn` has one behind every convolution, in place of its bias, and its
+units are what that gives. Its size is torchvision's of this name, less the
+biases. It is the one to train from random weights: tasks read the trunk
+through batch norm, so nothing holds the size of an unnormalised trunk's sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+import dataclasses
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -36,7 +42,9 @@ _BLOCK4_STRIDES = (16, 32)
 
 
 def _build_units(
-    shape: family_lib.Shape, layers: layers_lib.TrunkLayers
+    shape: family_lib.Shape,
+    layers: layers_lib.TrunkLayers,
+    batch_norm: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Builds five stages; returns the convolutions of the last two.
 
@@ -52,7 +60,8 @@ def _build_units(
         is_last_stage = stage == len(_STAGE_CHANNELS)
         for number in range(1, count + 1):
             name = f"conv{stage}_{number}"
-            x = layers.conv(x, name, int(channels * shape.width), 3, rate=rate)
+            filters = int(channels * shape.width)
+            x = _build_conv(layers, x, name, filters, 3, rate, batch_norm)
             is_last = number == count
             if stage >= _FIRST_STAGE_OF_UNITS:
                 unit = x
@@ -75,6 +84,7 @@ def _build_block4(
     features: Tensor,
     first_stride: int,
     layers: layers_lib.TrunkLayers,
+    batch_norm: bool = False,
 ) -> Tensor:
     """Builds fc6 and fc7 as convolutions, [B, h, w, C] to [B, h', w', 2 * C].
 
@@ -93,8 +103,26 @@ def _build_block4(
         x = layers.max_pool(x, "pool5", 2, first_stride)
         rate = 2 // first_stride
     x = layers.relu(x, "pool5_relu")
-    x = layers.relu(layers.conv(x, "fc6", channels, 3, rate=rate), "fc6_relu")
-    return layers.relu(layers.conv(x, "fc7", channels, 1), "fc7_relu")
+    x = _build_conv(layers, x, "fc6", channels, 3, rate, batch_norm)
+    x = layers.relu(x, "fc6_relu")
+    x = _build_conv(layers, x, "fc7", channels, 1, 1, batch_norm)
+    return layers.relu(x, "fc7_relu")
+
+
+def _build_conv(
+    layers: layers_lib.TrunkLayers,
+    x: Tensor,
+    name: str,
+    filters: int,
+    kernel_size: int,
+    rate: int,
+    batch_norm: bool,
+) -> Tensor:
+    """A convolution with its bias, or with batch norm in place of it."""
+    x = layers.conv(
+        x, name, filters, kernel_size, rate=rate, use_bias=not batch_norm
+    )
+    return layers.norm(x, f"{name}_BatchNorm") if batch_norm else x
 
 
 _SLIM_KERNEL = re.compile(r"conv(\d)/conv\1_\d+/weights")
@@ -132,4 +160,17 @@ FAMILY = family_lib.Family(
     slim=family_lib.SlimForm(
         "vgg_16", "conv1/conv1_1/weights", _slim_layer, _slim_num_units
     ),
+)
+
+FAMILY_BN = dataclasses.replace(
+    FAMILY,
+    title="VGG-16 with batch norm",
+    units_are=(
+        "the batch-normalised convolutions of stages 4 and 5, shallowest "
+        "first,\nthose of stage 4 behind its pool. The last one is the "
+        "representation. ReLU is\nnot in it"
+    ),
+    build_units=functools.partial(_build_units, batch_norm=True),
+    build_block4=functools.partial(_build_block4, batch_norm=True),
+    slim=None,
 )

@@ -193,7 +193,7 @@ class TestMistakes:
         [
             (
                 {"family": "alexnet"},
-                "'alexnet'. Known: resnet_v2, vgg16, dense",
+                "'alexnet'. Known: resnet_v2, vgg16, vgg16_bn, dense",
             ),
             ({"family": "vgg16", "depth": 19}, r"\[16\] for vgg16, got 19"),
             ({"family": "densenet121", "depth": 50}, r"\[121\].*got 50"),
@@ -267,13 +267,19 @@ def test_a_depth_is_the_familys_own_where_none_is_named():
         name: model_config.TrunkConfig(family=name).depth
         for name in families.FAMILIES
     }
-    assert depths == {"resnet_v2": 101, "vgg16": 16, "densenet121": 121}
+    assert depths == {
+        "resnet_v2": 101,
+        "vgg16": 16,
+        "vgg16_bn": 16,
+        "densenet121": 121,
+    }
 
 
 def test_the_stride_of_a_preset_is_one_that_the_family_has():
     for name, strides in (
         ("resnet_v2", (8, 16, 32)),
         ("vgg16", (8, 16, 32)),
+        ("vgg16_bn", (8, 16, 32)),
         ("densenet121", (8, 16, 16)),
     ):
         config = model_config.TrunkConfig(family=name)

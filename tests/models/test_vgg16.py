@@ -62,6 +62,43 @@ def test_units_are_kerass_convolutions(theirs, ours, number):
     assert trunk_comparison.relative_error(np.maximum(unit, 0), expected) < 1e-5
 
 
+class TestWithBatchNorm:
+    def test_size(self):
+        config = dataclasses.replace(_FULL, family="vgg16_bn")
+        trunk = trunk_lib.build_trunk(config)
+        # torchvision's features of vgg16_bn, less the 4,224 biases.
+        trained = sum(v.shape.num_elements() for v in trunk.trainable_weights)
+        assert trained == 14_723_136 - 4_224
+        block4 = trunk_lib.build_block4(config)
+        trained = sum(v.shape.num_elements() for v in block4.trainable_weights)
+        # Scale and offset where there was a bias.
+        assert trained == 4_719_616 + 1_049_600 + 2 * 1024
+
+    def test_it_is_vgg16_with_the_norms_folded_into_its_convolutions(self):
+        config = model_config.TrunkConfig(family="vgg16_bn", width=1 / 8)
+        trunk = trunk_lib.build_trunk(config)
+        plain = trunk_lib.build_trunk(
+            dataclasses.replace(config, family="vgg16")
+        )
+        rng = np.random.default_rng(0)
+        for layer in plain.layers:
+            if not layer.weights:
+                continue
+            norm = trunk.get_layer(f"{layer.name}_BatchNorm")
+            gamma, beta, mean, variance = (
+                rng.uniform(0.5, 2, size=v.shape) for v in norm.weights
+            )
+            norm.set_weights([gamma, beta, mean, variance])
+            kernel = np.asarray(trunk.get_layer(layer.name).kernel)
+            scale = gamma / np.sqrt(variance + config.bn_epsilon)
+            layer.set_weights([kernel * scale, beta - mean * scale])
+        image = slim_reference.random_image(_PX, _PX)
+        found, expected = trunk(image, training=False), plain(image)
+        for name in expected:
+            error = trunk_comparison.relative_error(found[name], expected[name])
+            assert error < 1e-5
+
+
 def test_block_4_is_one_function_at_every_stride():
     config = model_config.TrunkConfig(family="vgg16", width=1 / 8)
     trunk = trunk_lib.build_trunk(config)
