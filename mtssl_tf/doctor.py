@@ -25,7 +25,7 @@ from absl import flags
 from absl import logging
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import pretraining
+from mtssl_tf import run_settings
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.process import atomic_file
@@ -91,13 +91,13 @@ def _work(values: flags.FlagValues) -> None:
         raise FileNotFoundError(
             f"--json={out}: there is no folder {out.absolute().parent}."
         )
-    pretraining.check_paths(config)
+    run_settings.check_paths(config)
     # What is skipped is told by what this prints, once.
     logging.set_verbosity(logging.ERROR)
     from mtssl_tf.checkup import checkup
     from mtssl_tf.checkup import findings
 
-    found = checkup.check(config, values.share, pretraining.default_tasks())
+    found = checkup.check(config, values.share, run_settings.default_tasks())
     print(findings.as_text(found))
     if out is not None:
         text = json.dumps(findings.as_json(found), indent=1)
@@ -114,7 +114,7 @@ def _config(values: flags.FlagValues) -> config_lib.RunConfig:
         raise ValueError(
             "Neither --images nor --videos is named: name what to look at."
         )
-    return pretraining.build_config(
+    return run_settings.build_config(
         values.tasks,
         values.preset,
         **named,

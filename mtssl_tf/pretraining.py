@@ -6,17 +6,13 @@ TensorFlow is imported only when there is work: the command shares this.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 import os
 import pathlib
 from typing import Any, TYPE_CHECKING
 
-from absl import logging
-
 from mtssl_tf import config as config_lib
-from mtssl_tf import config_checks
 from mtssl_tf import recipes
-from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import run_settings
 from mtssl_tf import weighting as weighting_lib
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.lazy_imports import keras
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
     from mtssl_tf import pretrained as pretrained_lib
     from mtssl_tf.training import loop
 
-_MAX_HOURS = 1e9  # ours: a hundred thousand years
 _THREADS = "train.intra_op_threads"
 
 
@@ -116,7 +111,7 @@ def pretrain(
             f"{_THREADS} is the command's alone: it is one for the whole "
             "process. Use tf.config.threading before TensorFlow's first use."
         )
-    config = build_config(
+    config = run_settings.build_config(
         tasks,
         preset,
         recipe=recipe,
@@ -141,7 +136,7 @@ def pretrain(
             f"{name}={value}" for name, value in (settings or {}).items()
         ],
     )
-    check_paths(config)
+    run_settings.check_paths(config)
     cost_table.check(config)
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -150,9 +145,9 @@ def pretrain(
             "imported, or train with python -m mtssl_tf.train."
         )
     if tasks is None:
-        tell_left_out(config)
+        run_settings.tell_left_out(config)
     folder = pathlib.Path(paths.expand(os.fspath(workdir)))
-    config = use_sample_set(config)
+    config = run_settings.use_sample_set(config)
     with run_directory.hold(folder):
         trainer = build_trainer(config, folder)
         stop = stop_signal.StopSignal()
@@ -163,260 +158,6 @@ def pretrain(
     from mtssl_tf import pretrained
 
     return pretrained.load_trunk(folder)
-
-
-def default_tasks(images: str = "", videos: str = "") -> list[str]:
-    """Returns the tasks that are trained where none is named.
-
-    They are the paper's pretext tasks, those that need no labels and that its
-    tables have an abbreviation for: all of them where neither source is named,
-    as on the sample set, and else those whose source is.
-
-    Args:
-        images: source.
-        videos: source.
-    """
-    named = {"images": images, "videos": videos}
-    return [
-        name
-        for name, task in tasks_lib.TASKS.items()
-        if task.is_pretext
-        and task.abbreviation
-        and (named[task.source] or not any(named.values()))
-    ]
-
-
-def tell_left_out(config: config_lib.RunConfig) -> None:
-    """Says which of the usual tasks there is no data for."""
-    for name in default_tasks():
-        if name not in config.tasks:
-            source = tasks_lib.find_task(name).source
-            logging.info("Without --%s, %s is left out.", source, name)
-
-
-def build_config(
-    tasks: Sequence[str] | None,
-    preset: str,
-    *,
-    recipe: str = recipes.OURS,
-    images: str,
-    videos: str,
-    lasso: bool,
-    harmonize: bool,
-    weighting: str = weighting_lib.FIXED,
-    steps: int | None,
-    hours: float | None = None,
-    gpu_hours: float | None = None,
-    costs: str = "",
-    snapshot_every: float = 0.0,
-    value_range: str = value_range_lib.AUTO,
-    precision: str,
-    remat: bool = False,
-    probe: str,
-    keep_best: str = "",
-    track: str = "",
-    from_weights: str = "",
-    profile: tuple[int, ...] = (),
-    assignments: Sequence[str] = (),
-) -> config_lib.RunConfig:
-    """Returns the settings of a run.
-
-    Args:
-        tasks: as `pretrain` takes them, as are the next ones.
-        preset: scale.
-        recipe: whose method.
-        images: source.
-        videos: source.
-        lasso: whether tasks mix units.
-        harmonize: whether inputs are harmonized.
-        weighting: of the steps, as `pretrain` takes it.
-        steps: in all, or None.
-        hours: to train for in place of steps, or None.
-        gpu_hours: to train for in place of either, or None.
-        costs: a file of seconds per step, or "".
-        snapshot_every: GPU hours, or 0.
-        value_range: of deep pictures.
-        precision: of activations.
-        remat: whether units are computed again.
-        probe: a labelled folder or "".
-        keep_best: as `pretrain` takes it.
-        track: likewise.
-        from_weights: where the trunk begins, or "".
-        profile: first and last step to trace, or ().
-        assignments: 'section.key=value' each, after all else.
-
-    Raises:
-        ValueError: something is unknown or does not fit together.
-    """
-    _check_length(steps, hours, gpu_hours)
-    if tasks is None:
-        tasks = default_tasks(images, videos)
-    config = config_lib.preset_config(preset, tasks)
-    if harmonize:
-        config = config_lib.harmonize(config)
-    config = dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data, images=images, videos=videos, value_range=value_range
-        ),
-        train=dataclasses.replace(
-            config.train,
-            precision=precision,
-            remat=remat,
-            use_lasso=lasso,
-            weighting=weighting,
-            probe=probe,
-            keep_best=keep_best,
-            track=track,
-            from_weights=from_weights,
-            profile=profile,
-            steps=config.train.steps if steps is None else steps,
-            hours=hours or 0.0,
-            costs=costs,
-            snapshot_every=snapshot_every,
-        ),
-    )
-    config = config_lib.override(
-        config, *recipes.assignments(recipe, tasks), *assignments
-    )
-    config = _with_paths_in_full(config)
-    if gpu_hours is not None:
-        config = _buy_steps(config, gpu_hours)
-    config_checks.check(config)
-    return config
-
-
-def _with_paths_in_full(config: config_lib.RunConfig) -> config_lib.RunConfig:
-    """Replaces `~`, however the paths were set."""
-    data, train = config.data, config.train
-    return dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            data,
-            images=paths.join(paths.split(data.images)),
-            videos=paths.expand(data.videos),
-        ),
-        train=dataclasses.replace(
-            train,
-            costs=paths.expand(train.costs),
-            probe=paths.expand(train.probe),
-            from_weights=paths.expand(train.from_weights),
-        ),
-    )
-
-
-def _check_length(
-    steps: int | None, hours: float | None, gpu_hours: float | None
-) -> None:
-    """Raises ValueError where it is not one way to say how long to train."""
-    for name, value in (("hours", hours), ("gpu_hours", gpu_hours)):
-        if value is not None and not 0 < value <= _MAX_HOURS:
-            raise ValueError(
-                f"--{name}={value} must be over 0 and up to {_MAX_HOURS:g}, as "
-                "0.5 or 8."
-            )
-    given = [
-        f"--{name}={value}"
-        for name, value in (
-            ("steps", steps),
-            ("hours", hours),
-            ("gpu_hours", gpu_hours),
-        )
-        if value is not None
-    ]
-    if len(given) > 1:
-        raise ValueError(
-            f"{' and '.join(given)} all say how long to train. Give one of "
-            "them."
-        )
-
-
-def _buy_steps(
-    config: config_lib.RunConfig, gpu_hours: float
-) -> config_lib.RunConfig:
-    """Returns the settings with the steps that so many GPU hours buy."""
-    if not config.train.costs:
-        raise ValueError(
-            f"--gpu_hours={gpu_hours:g} needs --costs=FILE, a table of seconds "
-            "per step. Measure it: the same command with --calibrate too."
-        )
-    weighting = config.train.weighting
-    if weighting != weighting_lib.FIXED:
-        raise ValueError(
-            f"--gpu_hours={gpu_hours:g} has to know how many steps of each "
-            f"task there will be, which --weighting={weighting} decides as it "
-            "goes. Give --steps or --hours."
-        )
-    prices = cost_table.load(pathlib.Path(config.train.costs), config)
-    weights = {name: task.weight for name, task in config.tasks.items()}
-    steps = prices.steps_for(gpu_hours, weights)
-    return config_lib.override(config, f"train.steps={steps}")
-
-
-def check_paths(config: config_lib.RunConfig) -> None:
-    """Finds missing folders before TensorFlow is imported.
-
-    Raises:
-        ValueError: a task's source is not named.
-        FileNotFoundError: a folder is not there.
-    """
-    named = {"images": config.data.images, "videos": config.data.videos}
-    if not any(named.values()) or named["videos"]:
-        _check_cache(config.data.cache_dir)
-    if not any(named.values()):
-        return  # The sample set.
-    for kind in sorted(config.sources()):
-        path = named[kind]
-        if not path:
-            raise ValueError(
-                f"The tasks {', '.join(config.tasks)} need --{kind}. Name a "
-                "folder, or choose --tasks that do without."
-            )
-        folders = paths.local_folders(path) if kind == "images" else [path]
-        for folder in folders:
-            if not os.path.isdir(folder):
-                raise FileNotFoundError(
-                    f"--{kind}={folder} is no folder that can be read."
-                )
-
-
-def _check_cache(folder: str) -> None:
-    """Checks that labels and the sample set can be kept somewhere.
-
-    Raises:
-        OSError: they cannot; names the setting.
-    """
-    remedy = "Name another folder: --set data.cache_dir=DIR."
-    try:
-        path = pathlib.Path(paths.expand(folder)).absolute()
-    except ValueError as error:
-        raise ValueError(f"data.cache_dir: {error} {remedy}") from error
-    # The first part of it that is there decides.
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        raise OSError(
-            f"data.cache_dir={folder} cannot be written: {path} is no folder "
-            f"that you may write to. {remedy}"
-        )
-
-
-def use_sample_set(config: config_lib.RunConfig) -> config_lib.RunConfig:
-    """Fills in the built-in sample set where no data was named."""
-    if config.data.images or config.data.videos:
-        return config
-    from mtssl_tf.data import sample_set
-
-    logging.info("No --images and no --videos: using the sample set.")
-    samples = sample_set.build_sample_set(config.data.cache_dir)
-    return dataclasses.replace(
-        config,
-        data=dataclasses.replace(
-            config.data,
-            images=str(samples.images),
-            videos=str(samples.videos),
-        ),
-    )
 
 
 def begin(

@@ -21,6 +21,7 @@ from absl import logging
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
+from mtssl_tf import run_settings
 from mtssl_tf import train_flags
 from mtssl_tf.data import remote
 from mtssl_tf.distribute import launch
@@ -58,7 +59,7 @@ def _work(values: flags.FlagValues) -> int:
     is_run = not (train_flags.DRY_RUN.value or calibrates_here)
     if is_run and not train_flags.WORKDIR.value:
         raise ValueError("--workdir is missing: name a run directory.")
-    pretraining.check_paths(config)
+    run_settings.check_paths(config)
     if not train_flags.CALIBRATE.value:
         cost_table.check(config)
     upload = train_flags.UPLOAD.value
@@ -67,8 +68,8 @@ def _work(values: flags.FlagValues) -> int:
     cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
     if train_flags.TASKS.value is None:
-        pretraining.tell_left_out(config)
-    config = pretraining.use_sample_set(config)
+        run_settings.tell_left_out(config)
+    config = run_settings.use_sample_set(config)
     if train_flags.DRY_RUN.value:
         return _tell(config)
     if calibrates_here:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from absl import flags
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import pretraining
 from mtssl_tf import recipes
+from mtssl_tf import run_settings
 from mtssl_tf import tasks
 from mtssl_tf import train_settings
 from mtssl_tf import weighting
@@ -262,7 +262,7 @@ def config_from_flags() -> config_lib.RunConfig:
     Raises:
         ValueError: something is unknown or does not fit together.
     """
-    return pretraining.build_config(
+    return run_settings.build_config(
         TASKS.value,
         PRESET.value,
         recipe=RECIPE.value,

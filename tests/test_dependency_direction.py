@@ -25,7 +25,7 @@ _FLOORS = (
     ("config", "export_record", "recipes"),
     ("config_checks",),
     ("training",),
-    ("checkup", "distribute", "pages", "pretrained"),
+    ("checkup", "distribute", "pages", "pretrained", "run_settings"),
     ("embedding", "formats", "old_weights", "slim_checkpoint"),
     ("model_card", "pretraining"),
     ("doctor", "embed", "export", "masks", "report", "train_flags"),
@@ -188,7 +188,8 @@ def test_no_file_compares_the_name_of_a_family_of_trunks(module):
 
 @pytest.mark.parametrize("name", list(families.FAMILIES)[1:])
 def test_only_a_familys_own_file_and_the_table_speak_its_name(name):
-    own = {f"mtssl_tf.models.{name}", "mtssl_tf.models.families"}
+    # A variant, as one with batch norm, lies in the file of what it varies.
+    own = f"mtssl_tf.models.{name.partition('_')[0]}"
     for module, path in _FILES.items():
-        if module not in own:
+        if module not in (own, "mtssl_tf.models.families"):
             assert name not in path.read_text(), module

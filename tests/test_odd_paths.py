@@ -14,7 +14,7 @@ import tiny_run
 from evaluation import imagenet_linear
 import mtssl_tf
 from mtssl_tf import export
-from mtssl_tf import pretraining
+from mtssl_tf import run_settings
 from mtssl_tf import slim_checkpoint
 from mtssl_tf import train_flags
 from mtssl_tf.training import checkpoint_folder
@@ -81,7 +81,7 @@ def test_other_files_under_a_new_path_are_another_run(tmp_path):
 def _check(*arguments):
     train_flags.FLAGS.unparse_flags()
     train_flags.FLAGS(["train", *arguments])
-    pretraining.check_paths(train_flags.config_from_flags())
+    run_settings.check_paths(train_flags.config_from_flags())
 
 
 def test_a_cache_that_cannot_be_written_names_the_setting(

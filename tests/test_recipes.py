@@ -3,13 +3,13 @@
 import pytest
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import pretraining
 from mtssl_tf import recipes
+from mtssl_tf import run_settings
 from mtssl_tf import tasks
 
 
 def _config(names, recipe, *assignments):
-    return pretraining.build_config(
+    return run_settings.build_config(
         names,
         "tiny",
         recipe=recipe,

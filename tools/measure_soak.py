@@ -28,6 +28,7 @@ from absl import flags
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
+from mtssl_tf import run_settings
 from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
 
@@ -92,7 +93,7 @@ def measure(
         every: steps between two looks.
         assignments: further settings, 'section.key=value'.
     """
-    names = pretraining.default_tasks()
+    names = run_settings.default_tasks()
     config = config_lib.override(
         config_lib.preset_config("tiny", names),
         f"train.steps={num_steps}",
@@ -101,7 +102,7 @@ def measure(
         f"data.cache_dir={workdir / 'cache'}",
         *assignments,
     )
-    config = pretraining.use_sample_set(config)
+    config = run_settings.use_sample_set(config)
     trainer = pretraining.build_trainer(config, workdir / "run")
     looks: list[Look] = []
     is_over = threading.Event()
