@@ -62,6 +62,16 @@ def define_shared_flags(
     return values
 
 
+def define_set(values: flags.FlagValues) -> None:
+    """Defines --set, whose values `settings.replace_all` takes."""
+    flags.DEFINE_multi_string(
+        "set",
+        [],
+        "NAME=VALUE: changes a setting of the protocol; may be repeated.",
+        flag_values=values,
+    )
+
+
 def check_given(values: flags.FlagValues, names: Iterable[str]) -> None:
     """Checks that flags without a default were given.
 

@@ -23,6 +23,7 @@ from absl import flags
 from evaluation import command
 from evaluation.depth import config as depth_config
 from evaluation.depth import data as data_lib
+from mtssl_tf import settings
 from mtssl_tf.models import config as model_config
 from mtssl_tf.process import command as process_command
 
@@ -65,6 +66,7 @@ def define_flags() -> flags.FlagValues:
         0.0,
         flag_values=values,
     )
+    command.define_set(values)
     return values
 
 
@@ -81,6 +83,7 @@ def _evaluate(values: flags.FlagValues) -> None:
         if values[name].value is not None
     }
     config = dataclasses.replace(depth_config.PRESETS[values.preset], **changes)
+    config = settings.replace_all(config, values.set)
     data = data_lib.load_depth_data(
         values.data,
         pathlib.Path(values.split) if values.split else None,

@@ -31,6 +31,7 @@ from evaluation.detection import files
 from evaluation.detection import metrics
 from evaluation.detection import protocol as protocol_lib
 from evaluation.detection import voc_data
+from mtssl_tf import settings
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command as process_command
 
@@ -66,12 +67,7 @@ def define_flags() -> flags.FlagValues:
         "entries are skipped and counted.",
         flag_values=values,
     )
-    flags.DEFINE_multi_string(
-        "set",
-        [],
-        "NAME=VALUE: changes a setting of the protocol; may be repeated.",
-        flag_values=values,
-    )
+    command.define_set(values)
     return values
 
 
@@ -85,7 +81,9 @@ def main(argv: list[str]) -> int:
 def _evaluate(values: flags.FlagValues) -> None:
     needed = ("data",) if values.score else ("trunk", "data", "out")
     command.check_given(values, needed)
-    protocol = protocol_lib.PRESETS[values.preset].with_overrides(values.set)
+    protocol = settings.replace_all(
+        protocol_lib.PRESETS[values.preset], values.set
+    )
     if values.lasso:
         protocol = dataclasses.replace(protocol, use_lasso=True)
     if values.score:

@@ -9,6 +9,7 @@ Plain Python, so that a mistake is answered at once.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 import dataclasses
 import math
 import types
@@ -173,17 +174,48 @@ def replace(settings: Any, key: str, text: str) -> Any:
         ValueError: there is no such field, the value is of another type, or
             the dataclass refuses it.
     """
-    kind = field_type(type(settings), key)
-    value = read(text, kind)
-    known = _plain_types(kind)
-    if type(value) not in known:
-        names = " or ".join(option.__name__ for option in known)
-        raise ValueError(f"expected a value of type {names}, got {text!r:.80}.")
+    value = _read_field(type(settings), key, text)
     changed = dataclasses.replace(
         settings, **_undecided(settings, key, value), **{key: value}
     )
     check(changed)
     return changed
+
+
+def replace_all(settings: Any, assignments: Sequence[str]) -> Any:
+    """Returns a dataclass with some fields changed, all at once.
+
+    Some values only fit together.
+
+    Args:
+        settings: the dataclass, with annotated types.
+        assignments: 'key=value' each, with values as `read` takes them.
+
+    Raises:
+        ValueError: as `replace`, with the assignment where it is one's own.
+    """
+    changes = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set {assignment!r} is not NAME=VALUE.")
+        try:
+            changes[key] = _read_field(type(settings), key, text)
+        except ValueError as error:
+            raise ValueError(f"--set {assignment!r}: {error}") from error
+    changed = dataclasses.replace(settings, **changes)
+    check(changed)
+    return changed
+
+
+def _read_field(settings_type: type, key: str, text: str) -> Any:
+    kind = field_type(settings_type, key)
+    value = read(text, kind)
+    known = _plain_types(kind)
+    if type(value) not in known:
+        names = " or ".join(option.__name__ for option in known)
+        raise ValueError(f"expected a value of type {names}, got {text!r:.80}.")
+    return value
 
 
 def _undecided(settings: Any, key: str, value: Any) -> dict[str, Any]:

@@ -7,15 +7,26 @@ trains with; "tf-models" is official.vision's default.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import dataclasses
-import json
 from typing import Any, ClassVar
 
 from evaluation import result
 from mtssl_tf import settings as settings_lib
 
 STRIDE_PX = 16  # paper: block 3, stride 16
+_NEVER_EMPTY = ("train_short_sides_px", "anchor_sides_px", "anchor_ratios")
+
+
+def _positive(default: Any) -> Any:
+    return settings_lib.ranged(default, above=0)
+
+
+def _at_least_0(default: Any) -> Any:
+    return settings_lib.ranged(default, at_least=0)
+
+
+def _share(default: float) -> Any:
+    return settings_lib.ranged(default, above=0, at_most=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,59 +79,63 @@ class VocDetectionProtocol(result.Protocol):
     name: ClassVar[str] = "voc_detection"
     version: ClassVar[int] = 1
 
-    train_short_sides_px: tuple[int, ...] = (  # SPP-net
-        480,
-        576,
-        688,
-        864,
-        1200,
-    )
-    train_long_side_px: int = 2000  # SPP-net
-    test_short_side_px: int = 600  # Faster R-CNN
-    test_long_side_px: int = 1000  # Faster R-CNN
-    canvas_multiple_px: int = 64  # ours
+    train_short_sides_px: tuple[int, ...] = _positive(
+        (480, 576, 688, 864, 1200)
+    )  # SPP-net
+    train_long_side_px: int = _positive(2000)  # SPP-net
+    test_short_side_px: int = _positive(600)  # Faster R-CNN
+    test_long_side_px: int = _positive(1000)  # Faster R-CNN
+    canvas_multiple_px: int = _positive(64)  # ours
     use_flips: bool = True  # Faster R-CNN
-    anchor_sides_px: tuple[int, ...] = (128, 256, 512)  # Faster R-CNN
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # Faster R-CNN
-    rpn_channels: int = 512  # Faster R-CNN
-    rpn_samples: int = 256  # Faster R-CNN
-    rpn_foreground: float = 0.5  # Faster R-CNN
-    proposal_nms_iou: float = 0.7  # Faster R-CNN
-    proposal_min_side_px: float = 16.0  # Faster R-CNN
-    train_proposals: tuple[int, int] = (12000, 2000)  # Faster R-CNN
-    test_proposals: tuple[int, int] = (6000, 300)  # Faster R-CNN
-    roi_samples: int = 128  # Faster R-CNN
-    roi_foreground: float = 0.25  # Faster R-CNN
-    roi_foreground_iou: float = 0.5  # Faster R-CNN
-    roi_crop: int = 14  # He et al. 2016: block 4 strides it to 7
-    score_threshold: float = 0.01  # ours
-    nms_iou: float = 0.3  # Faster R-CNN
-    max_detections: int = 100  # tf-models
+    anchor_sides_px: tuple[int, ...] = _positive(
+        (128, 256, 512)
+    )  # Faster R-CNN
+    anchor_ratios: tuple[float, ...] = _positive(
+        (0.5, 1.0, 2.0)
+    )  # Faster R-CNN
+    rpn_channels: int = _positive(512)  # Faster R-CNN
+    rpn_samples: int = _positive(256)  # Faster R-CNN
+    rpn_foreground: float = _share(0.5)  # Faster R-CNN
+    proposal_nms_iou: float = _share(0.7)  # Faster R-CNN
+    proposal_min_side_px: float = _at_least_0(16.0)  # Faster R-CNN
+    train_proposals: tuple[int, int] = _positive((12000, 2000))  # Faster R-CNN
+    test_proposals: tuple[int, int] = _positive((6000, 300))  # Faster R-CNN
+    roi_samples: int = _positive(128)  # Faster R-CNN
+    roi_foreground: float = _share(0.25)  # Faster R-CNN
+    roi_foreground_iou: float = _share(0.5)  # Faster R-CNN
+    roi_crop: int = _positive(14)  # He et al. 2016: block 4 strides it to 7
+    score_threshold: float = settings_lib.ranged(
+        0.01, at_least=0, at_most=1
+    )  # ours
+    nms_iou: float = _share(0.3)  # Faster R-CNN
+    max_detections: int = _positive(100)  # tf-models
     freeze_batch_norm: bool = True  # He et al. 2016
-    batch_norm_batches: int = 16  # ours
-    batch_size: int = 1  # Faster R-CNN
-    steps: int = 70000  # Faster R-CNN
-    learning_rate: float = 1e-3  # Faster R-CNN
-    decay_steps: tuple[int, ...] = (50000,)  # Faster R-CNN
-    warmup_steps: int = 500  # ours
-    momentum: float = 0.9  # Faster R-CNN
-    weight_decay: float = 5e-4  # Faster R-CNN
-    gradient_clip_norm: float = 10.0  # ours
+    batch_norm_batches: int = _positive(16)  # ours
+    batch_size: int = _positive(1)  # Faster R-CNN
+    steps: int = _positive(70000)  # Faster R-CNN
+    learning_rate: float = _positive(1e-3)  # Faster R-CNN
+    decay_steps: tuple[int, ...] = _at_least_0((50000,))  # Faster R-CNN
+    warmup_steps: int = _at_least_0(500)  # ours
+    momentum: float = settings_lib.ranged(
+        0.9, at_least=0, at_most=1
+    )  # Faster R-CNN
+    weight_decay: float = _at_least_0(5e-4)  # Faster R-CNN
+    gradient_clip_norm: float = _positive(10.0)  # ours
     use_lasso: bool = False  # paper: both are reported
-    lasso_l1: float = 1e-2  # ours: LassoConfig
+    lasso_l1: float = _at_least_0(1e-2)  # ours: LassoConfig
 
     def __post_init__(self):
+        settings_lib.check(self)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            _check_type(field.name, value, field.default)
+            if field.name in _NEVER_EMPTY and not value:
+                raise ValueError(f"{field.name} must hold a number or more.")
             # One id for 4 and 4.0; official.vision also wants floats.
             if isinstance(field.default, float):
                 object.__setattr__(self, field.name, float(value))
             elif field.name == "anchor_ratios":
                 ratios = tuple(float(ratio) for ratio in value)
                 object.__setattr__(self, field.name, ratios)
-        self._check_counts()
-        self._check_shares()
         if self.canvas_multiple_px % STRIDE_PX:
             raise ValueError(
                 f"canvas_multiple_px must be a multiple of {STRIDE_PX}, the "
@@ -137,98 +152,11 @@ class VocDetectionProtocol(result.Protocol):
                 f"{self.roi_samples} proposals, got {self.train_proposals}."
             )
 
-    def _check_counts(self) -> None:
-        """Sizes and counts must be positive."""
-        zero_allowed = {
-            "proposal_min_side_px",
-            "warmup_steps",
-            "weight_decay",
-            "momentum",
-            "lasso_l1",
-            "score_threshold",
-            "decay_steps",
-        }
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            numbers = value if isinstance(value, tuple) else (value,)
-            low = 0 if field.name in zero_allowed else None
-            for number in numbers:
-                if isinstance(number, bool):
-                    continue
-                if number < 0 or (low is None and number == 0):
-                    raise ValueError(
-                        f"{field.name} must be positive, got {value}."
-                    )
-
-    def _check_shares(self) -> None:
-        """Shares, overlaps and scores must lie in [0, 1]."""
-        for name in (
-            "rpn_foreground",
-            "proposal_nms_iou",
-            "roi_foreground",
-            "roi_foreground_iou",
-            "score_threshold",
-            "nms_iou",
-            "momentum",
-        ):
-            value = getattr(self, name)
-            if value > 1:
-                raise ValueError(f"{name} must be at most 1, got {value}.")
-
     def settings(self) -> dict[str, Any]:
         settings = super().settings()
         if self.use_lasso:
             settings |= result.PROXIMAL_STEP
         return settings
-
-    def with_overrides(
-        self, assignments: Sequence[str]
-    ) -> VocDetectionProtocol:
-        """Applies `NAME=VALUE` texts; tuples are written `480,576`.
-
-        Raises:
-            ValueError: unknown name, or a value of another type.
-        """
-        changes = {}
-        for assignment in assignments:
-            name, equals, text = assignment.partition("=")
-            if not equals:
-                raise ValueError(f"--set={assignment}: expected NAME=VALUE.")
-            try:
-                kind = settings_lib.field_type(type(self), name)
-            except ValueError as error:
-                raise ValueError(f"--set={assignment}: {error}") from error
-            # The protocol itself refuses another type, as it must anyhow.
-            changes[name] = settings_lib.read(text, kind)
-        # All at once: some values only fit together.
-        return dataclasses.replace(self, **changes)
-
-
-def _as_text(value: Any) -> str:
-    return json.dumps(value).strip("[]")
-
-
-def _check_type(name: str, value: Any, default: Any) -> None:
-    """A value has its default's type; a whole number may stand for a float."""
-    if isinstance(default, tuple):
-        is_pair = name.endswith("_proposals")
-        right = isinstance(value, tuple) and all(
-            _is_like(one, default[0]) for one in value
-        )
-        right = right and (len(value) == 2 if is_pair else True)
-        right = right and (len(value) > 0 or name == "decay_steps")
-    else:
-        right = _is_like(value, default)
-    if not right:
-        raise ValueError(
-            f"{name} takes a value like {_as_text(default)}, got {value!r}."
-        )
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    if isinstance(default, float) and not isinstance(value, bool):
-        return isinstance(value, (int, float))
-    return type(value) is type(default)
 
 
 PRESETS = {

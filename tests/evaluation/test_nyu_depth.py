@@ -59,6 +59,11 @@ def folder(tmp_path):
         (["--presett=tiny"], 2, "presett"),
         (["--preset=huge"], 2, "huge"),
         (["--steps=0"], 2, "--steps=0"),
+        (
+            ["--trunk=random", "--data=x", "--out=y", "--set=momentum=1.5"],
+            2,
+            "momentum must be >= 0 and < 1, got 1.5",
+        ),
         (["--trunk=random", "--out=y", "--data=/no/such"], 2, "/no/such"),
     ],
 )
