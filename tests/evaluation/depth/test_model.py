@@ -1,5 +1,8 @@
 """The depth model: shapes, parameters, and gradients to every weight."""
 
+import itertools
+
+import each_change
 import keras
 import numpy as np
 import pytest
@@ -106,8 +109,16 @@ def test_paper_s_size_takes_a_training_step():
     assert np.any(trunk.get_layer("conv1").kernel.numpy() != before)
 
 
-@pytest.mark.parametrize("lasso", [None, model_config.LassoConfig()])
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize(
+    "name, lasso",
+    each_change.only_together(
+        ("vgg16", None),
+        ("densenet121", model_config.LassoConfig()),
+        of=itertools.product(
+            families.FAMILIES, [None, model_config.LassoConfig()]
+        ),
+    ),
+)
 def test_every_family_of_trunks_predicts_depth(name, lasso):
     trunk = trunk_lib.build_trunk(tiny_families.CONFIGS[name])
     model = model_lib.build_depth_model(trunk, (8, 6, 4), 0.95, 2.5, lasso)
