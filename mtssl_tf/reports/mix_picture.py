@@ -113,7 +113,7 @@ def _label_axes(
     axes.set_xticks(np.arange(1, num_units + 1))
     axes.tick_params(length=0)
     axes.tick_params(axis="x", labelsize="small")
-    axes.set_xlabel("unit of block 3")
+    axes.set_xlabel("unit, shallowest first")
     # Thin lines in the page's white part the squares.
     axes.set_xticks(np.arange(1.5, num_units), minor=True)
     axes.grid(which="minor", axis="x", color="white", linewidth=1)
