@@ -13,6 +13,7 @@ import imports
 import pytest
 import tiny_run
 
+from mtssl_tf import train
 from mtssl_tf.data import sample_set
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -26,6 +27,23 @@ def _train(*arguments, **options):
         text=True,
         **options,
     )
+
+
+@pytest.fixture
+def train_here(threads_as_they_are, signal_handlers, capfd, caplog):
+    """Runs the command in this process; returns its code and what it said.
+
+    To import TensorFlow takes longer than most of what is looked at here.
+    """
+
+    def run(*arguments):
+        capfd.readouterr()
+        caplog.clear()
+        code = train.main(["train", *arguments])
+        out, err = capfd.readouterr()
+        return code, out, caplog.text + err
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +115,14 @@ def test_mistakes_answer_at_once_with_exit_code_2(arguments, message, tmp_path):
     ],
 )
 def test_without_a_source_its_tasks_are_left_out_and_it_is_said(
-    samples, source, tasks, left_out
+    samples, source, tasks, left_out, train_here
 ):
     given = f"--{source}={getattr(samples, source)}"
-    done = _train(given, "--dry_run", *tiny_run.FLAGS)
-    assert done.returncode == 0
-    settings, _ = json.JSONDecoder().raw_decode(done.stdout)
+    code, out, said = train_here(given, "--dry_run", *tiny_run.FLAGS)
+    assert code == 0
+    settings, _ = json.JSONDecoder().raw_decode(out)
     assert list(settings["tasks"]) == tasks
-    assert len(re.findall("is left out", done.stderr)) == left_out
+    assert len(re.findall("is left out", said)) == left_out
 
 
 def test_help_imports_no_tensorflow():
@@ -128,7 +146,9 @@ def test_an_unwritable_workdir_is_named(samples, tmp_path):
     assert f"{tmp_path}/file/run" in done.stderr
 
 
-def test_a_run_stops_on_sigterm_resumes_and_refuses_changes(samples, tmp_path):
+def test_a_run_stops_on_sigterm_resumes_and_refuses_changes(
+    samples, tmp_path, train_here
+):
     workdir = tmp_path / "run"
     arguments = [
         "--tasks=exemplar",
@@ -160,26 +180,26 @@ def test_a_run_stops_on_sigterm_resumes_and_refuses_changes(samples, tmp_path):
     settings = json.loads((workdir / "config.json").read_text())
     assert settings["command"] and settings["version"]
 
-    changed = _train(*arguments, "--set=train.momentum=0.5")
-    assert changed.returncode == 2
-    assert "momentum: 0.9 -> 0.5" in changed.stderr
+    code, _, said = train_here(*arguments, "--set=train.momentum=0.5")
+    assert code == 2
+    assert "momentum: 0.9 -> 0.5" in said
 
     arguments[3] = f"--steps={saved + 2}"
-    resumed = _train(*arguments)
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"Going on from step {saved}" in resumed.stderr
-    assert f"step {saved + 2}: saved, done" in resumed.stderr
+    code, _, said = train_here(*arguments)
+    assert code == 0, said
+    assert f"Going on from step {saved}" in said
+    assert f"step {saved + 2}: saved, done" in said
 
 
-def test_another_folder_is_not_taken_for_a_run(samples, tmp_path):
+def test_another_folder_is_not_taken_for_a_run(samples, tmp_path, train_here):
     (tmp_path / "thesis.txt").write_text("important")
-    done = _train(
+    code, _, said = train_here(
         "--tasks=exemplar",
         f"--images={samples.images}",
         f"--workdir={tmp_path}",
     )
-    assert done.returncode == 2
-    assert "not empty" in done.stderr
+    assert code == 2
+    assert "not empty" in said
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
@@ -191,20 +211,19 @@ def test_another_folder_is_not_taken_for_a_run(samples, tmp_path):
     ],
 )
 def test_a_source_that_cannot_be_used_is_one_clear_error(
-    task, flag, name, tmp_path
+    task, flag, name, tmp_path, train_here
 ):
     broken = tmp_path / "source" / name
     broken.parent.mkdir()
     broken.write_bytes(b"\xff\xd8 no more")
-    done = _train(
+    code, _, said = train_here(
         f"--tasks={task}",
         f"--{flag}={broken.parent}",
         f"--workdir={tmp_path}/run",
         f"--set=data.cache_dir={tmp_path}/cache",
         *tiny_run.FLAGS,
-        timeout=200,
     )
-    assert done.returncode == 2
-    last = done.stderr.strip().splitlines()[-1]
+    assert code == 2
+    last = said.strip().splitlines()[-1]
     assert str(broken.parent) in last
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in said
