@@ -1,6 +1,6 @@
 """Fixtures that several test files share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import os
 import pathlib
 import signal
@@ -13,6 +13,8 @@ keras_settings.fix()
 from absl import logging  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
+
+from mtssl_tf import train  # noqa: E402
 
 # Two replicas on one CPU; must come before the first operation.
 tf.config.set_logical_device_configuration(
@@ -65,6 +67,30 @@ def signal_handlers() -> Iterator[None]:
     yield
     for number, handler in zip(numbers, before):
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def train_here(
+    threads_as_they_are: None,
+    signal_handlers: None,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the training command in this process.
+
+    To import TensorFlow takes longer than most of what is looked at. Returns a
+    function of flags to the exit code, what went to standard output, and the
+    log with what went to standard error.
+    """
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        caplog.clear()
+        code = train.main(["train", *arguments])
+        out, err = capfd.readouterr()
+        return code, out, caplog.text + err
+
+    return run
 
 
 @pytest.fixture(scope="session")

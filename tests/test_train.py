@@ -13,7 +13,6 @@ import imports
 import pytest
 import tiny_run
 
-from mtssl_tf import train
 from mtssl_tf.data import sample_set
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -27,23 +26,6 @@ def _train(*arguments, **options):
         text=True,
         **options,
     )
-
-
-@pytest.fixture
-def train_here(threads_as_they_are, signal_handlers, capfd, caplog):
-    """Runs the command in this process; returns its code and what it said.
-
-    To import TensorFlow takes longer than most of what is looked at here.
-    """
-
-    def run(*arguments):
-        capfd.readouterr()
-        caplog.clear()
-        code = train.main(["train", *arguments])
-        out, err = capfd.readouterr()
-        return code, out, caplog.text + err
-
-    return run
 
 
 @pytest.fixture(scope="module")
