@@ -42,7 +42,8 @@ class DataConfig:
             `contract.value_range`.
         held_out_images: share of the pictures never trained on.
         held_out_videos: share of the clips never trained on.
-        num_fit: examples that each task's `fit` looks at.
+        num_fit: examples that each task's `fit` looks at: of few pictures
+            several views each, of clips one frame each at most.
         labelled_short_side_px: size at which motion is looked for in clips,
             at least: in smaller frames slow motion is under a pixel. Where a
             task scales frames to more, it is looked for at that size.

@@ -256,8 +256,13 @@ def _load_or_fit_facts(
         return facts
 
     def examples() -> Iterator[dict[str, tf.Tensor]]:
+        # Of few pictures several views each: what one view of each shows is
+        # not what is trained on. Of a clip one: others may not be labelled.
+        num_fit = config.data.num_fit
+        if task.source == "videos":
+            num_fit = min(num_fit, len(source))
         # Only once the first one is asked for: some tasks ask for none.
-        positions = tf.data.Dataset.range(min(config.data.num_fit, len(source)))
+        positions = tf.data.Dataset.range(num_fit)
         stream = source.stream(
             positions,
             config.train.seed,

@@ -1,0 +1,51 @@
+"""What a run is put together of."""
+
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from mtssl_tf import config as config_lib
+from mtssl_tf.data import skipped
+from mtssl_tf.training import run
+
+
+def test_facts_of_few_pictures_hold_for_views_that_were_not_looked_at(
+    samples, tmp_path
+):
+    """The kind: what is fitted on other data than what is trained on.
+
+    One view of each of a dozen pictures has a fraction of their colours: those
+    it lacked weighed far too much, and a blind guess got half as much again as
+    its loss, or four times as much.
+    """
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for path in sorted(samples.images.iterdir())[::9]:
+        shutil.copy(path, pictures)
+    config = config_lib.override(
+        config_lib.preset_config("tiny", ["colorization"]),
+        f"data.images={pictures}",
+        "data.num_fit=128",
+    )
+    source = run.open_sources(config)["images"].training
+    assert len(source) < 20
+    (state,) = run.build_run(config, tmp_path / "run").states.values()
+    task = state.task
+    blind = tf.constant(
+        np.log(task._weighted_prior / task._weighted_prior.sum() + 1e-6),
+        tf.float32,
+    )
+    views = source.stream(
+        tf.data.Dataset.range(1000, 1100),
+        config.train.seed,
+        skipped.SkippedExamples(),
+        task.smallest_side_px,
+        task.num_frames,
+    )
+    losses = []
+    for made in task.preprocessed(iter(views)):
+        target = made["target"][None]
+        prediction = tf.broadcast_to(blind, [1, *target.shape[1:3], 313])
+        losses.append(float(task.loss(prediction, target)[0]))
+    assert np.mean(losses) < 1.3 * task.chance()["loss"]
