@@ -18,13 +18,12 @@ from mtssl_tf.data import sample_set
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def _train(*arguments, **options):
+def _train(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "mtssl_tf.train", *arguments],
         cwd=_ROOT,
         capture_output=True,
         text=True,
-        **options,
     )
 
 
