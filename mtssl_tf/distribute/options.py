@@ -96,6 +96,17 @@ class ClusterOptions:
                 f"--mode={self.mode} forbids that. Leave one of them out."
             )
 
+    def num_parts(self, task: str, num_pictures: int) -> int:
+        """Returns in how many parts a task's batch is compared.
+
+        Args:
+            task: its name.
+            num_pictures: that a batch is cut from.
+        """
+        if self.mode != "asynchronous":
+            return 1
+        return self.workers[task].sizes(num_pictures)[0]
+
 
 def check_address(address: str) -> None:
     """Raises ValueError where `--cluster` names no cluster."""

@@ -84,6 +84,11 @@ class ClusterRun:
         self._run = run_lib.build_run(
             config, workdir, tf.distribute.get_strategy()
         )
+        for name, state in self._run.states.items():
+            # Of a blind guess among a batch: what it is told apart from.
+            state.task.num_parts = options.num_parts(
+                name, state.task.config.pictures_per_batch
+            )
         self._joint = joint_checkpoint.JointCheckpoint(
             self._run,
             workdir,

@@ -44,6 +44,15 @@ def test_a_picture_is_not_cut_in_two():
         options.check_fits(options.ClusterOptions("local", four), config)
 
 
+@pytest.mark.parametrize("mode, parts", [("hybrid", 1), ("asynchronous", 3)])
+def test_a_blind_guess_is_among_what_is_compared(mode, parts):
+    # Kind: a loss beside the blind guess of another batch than its own.
+    chosen = options.ClusterOptions(
+        "local", {"contrastive": options.WorkerRange(1, 4)}, mode=mode
+    )
+    assert chosen.num_parts("contrastive", 30) == parts
+
+
 def test_sizes_divide_the_batch_the_largest_first():
     assert options.WorkerRange(1, 5).sizes(12) == [4, 3, 2, 1]
     assert options.WorkerRange(5, 5).sizes(12) == []
