@@ -20,6 +20,7 @@ from mtssl_tf.training import task_record
 
 LOSS_GROWS = "loss_grows"
 WEIGHTS_GROW = "weights_grow"
+FEATURES_GROW = "features_grow"
 GRADIENTS_VANISH = "gradients_vanish"
 EMBEDDING_COLLAPSES = "embedding_collapses"
 STUCK_AT_CHANCE = "stuck_at_chance"
@@ -27,7 +28,7 @@ TASKS_OPPOSE = "tasks_oppose"
 WORKER_DIED = "worker_died"
 KILLED = "killed"
 
-_DAMAGE = (LOSS_GROWS, WEIGHTS_GROW, EMBEDDING_COLLAPSES)
+_DAMAGE = (LOSS_GROWS, WEIGHTS_GROW, FEATURES_GROW, EMBEDDING_COLLAPSES)
 
 TRUNK = "the trunk"
 
@@ -40,6 +41,9 @@ COMPARE_EVERY = 25  # ours: eight make an opinion, in 200 steps
 _LOSS_LIMIT = 3.0
 # ours: in 200 steps. Weights that grow so fast grow exponentially.
 _WEIGHTS_LIMIT = 2.0
+# ours: in 200 steps too. A trunk with batch norm takes 4000 to grow by 2.4; a
+# VGG without grows by 6 in 200.
+_FEATURES_LIMIT = 3.0
 _NORMS_KEPT = 1 + 200 // NORM_EVERY
 # ours: of the gradient at the start of this training. It falls by a factor of
 # some ten while a task is learned.
@@ -100,6 +104,7 @@ class HealthWatch:
             for name, task in tasks.items()
         }
         self._norms: dict[str, collections.deque[float]] = {}
+        self._sizes: dict[str, collections.deque[float]] = {}
         self._cosines: dict[tuple[str, str], collections.deque[float]] = {}
         self._num_steps = 0
         self._said: dict[tuple[str, str], int] = {}
@@ -150,6 +155,30 @@ class HealthWatch:
                     f"{_lower_rate(self._blame(part))}"
                 )
             self._tell(WEIGHTS_GROW, part, message)
+
+    def add_feature_sizes(self, sizes: Mapping[str, float]) -> None:
+        """Adds how large features are, every `NORM_EVERY` steps.
+
+        Args:
+            sizes: a task's name -> standard deviation of what its head reads.
+        """
+        message = None
+        for task, size in sizes.items():
+            kept = self._sizes.setdefault(
+                task, collections.deque(maxlen=_NORMS_KEPT)
+            )
+            kept.append(size)
+            if size > _FEATURES_LIMIT * min(kept):
+                message = (
+                    "The trunk's features grow without end: the standard "
+                    f"deviation of those that {task} reads went from "
+                    f"{min(kept):.4g} to {size:.4g} within "
+                    f"{NORM_EVERY * (len(kept) - 1)} steps. Heads normalise "
+                    "them, so that no loss shows it. Train a trunk with batch "
+                    "norm, in a new --workdir (--set trunk.family=vgg16_bn in "
+                    f"place of vgg16). Or: {_lower_rate(self._blame(TRUNK))}"
+                )
+        self._tell(FEATURES_GROW, TRUNK, message)
 
     def add_cosines(self, cosines: Mapping[tuple[str, str], float]) -> None:
         """Adds cosines of tasks' gradients, every `COMPARE_EVERY` steps.

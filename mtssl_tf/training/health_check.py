@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
+import math
 import multiprocessing
 import pathlib
 from typing import Any
 
 from absl import logging
+import keras
 import tensorflow as tf
 
 from mtssl_tf.data import source as source_lib
@@ -51,6 +53,11 @@ class HealthCheck:
         )
         self._weights = _weights_by_part(run)
         self._norms = tf.function(self._measure_norms, autograph=False)
+        self._first_norms = {
+            name: norm
+            for name, state in run.states.items()
+            if (norm := _first_norm(state)) is not None
+        }
         self._add_weight_norms()
         self._workers: list[Any] = []
         self._stall = stall_watch.StallWatch(
@@ -77,6 +84,7 @@ class HealthCheck:
         self._watch.add_steps(task, values, gradient_norm)
         if step % health.NORM_EVERY == 0:
             self._add_weight_norms()
+            self._add_feature_sizes()
             self._look_for_dead_workers()
         self._say_new(step)
 
@@ -180,6 +188,18 @@ class HealthCheck:
             {part: float(norm) for part, norm in norms.items()}
         )
 
+    def _add_feature_sizes(self) -> None:
+        """Adds the standard deviations that heads normalise features by."""
+        sizes = {}
+        for name, norm in self._first_norms.items():
+            num_steps = int(self._run.states[name].optimizer.iterations)
+            if num_steps:
+                # Averages begin at 1, of which so much is left.
+                rest = norm.momentum**num_steps
+                mean = float(tf.reduce_mean(norm.moving_variance.value))
+                sizes[name] = math.sqrt(max(0.0, mean - rest) / (1 - rest))
+        self._watch.add_feature_sizes(sizes)
+
     def _measure_norms(self) -> dict[str, tf.Tensor]:
         return {
             part: tf.linalg.global_norm([each.value for each in variables])
@@ -209,6 +229,15 @@ def _weights_by_part(run: run_lib.Run) -> dict[str, list[Any]]:
         for name, state in run.states.items()
     }
     return {health.TRUNK: list(run.trunk.trainable_variables), **parts}
+
+
+def _first_norm(
+    state: step_lib.TaskState,
+) -> keras.layers.BatchNormalization | None:
+    """Returns what a head reads features through, if it does as ours do."""
+    layers = state.model.head.layers
+    norms = (x for x in layers if isinstance(x, keras.layers.BatchNormalization))
+    return next(norms, None)
 
 
 def _first_line(error: Exception) -> str:

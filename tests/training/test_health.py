@@ -100,6 +100,28 @@ def test_weights_that_grow_slowly_are_no_trouble():
     assert _first(watch, feed, health.WEIGHTS_GROW, 5000)[0] is None
 
 
+@pytest.mark.parametrize("growth, is_named", [(1.01, True), (1.001, False)])
+def test_features_that_grow_behind_batch_norm_are_named(growth, is_named):
+    # A kind of fault: what normalises a number hides that it has no bound.
+    # Features of a VGG without batch norm grew from 300 to 50 million in 1200
+    # steps, a percent a step, and no loss told.
+    watch = _watch()
+
+    def feed(step):
+        watch.add_steps("relative_position", _metrics(1.9))
+        if step % health.NORM_EVERY == 0:
+            watch.add_feature_sizes(
+                {"relative_position": 2.0, "exemplar": 300 * growth**step}
+            )
+
+    trouble, _ = _first(watch, feed, health.FEATURES_GROW, 200)
+    assert (trouble is not None) == is_named
+    if trouble:
+        assert trouble.subject == health.TRUNK and trouble.is_damage
+        assert "that exemplar reads went from 300 to" in trouble.message
+        assert "vgg16_bn" in trouble.message
+
+
 @pytest.mark.parametrize("shrink", [0.9, 0.0])
 def test_gradients_that_vanish_are_named(shrink):
     watch = _watch()

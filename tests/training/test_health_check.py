@@ -1,5 +1,6 @@
 """The health watch in a run: what is written, kept and gone on from."""
 
+import dataclasses
 import json
 import logging
 import multiprocessing
@@ -15,6 +16,7 @@ import tiny_run
 
 from mtssl_tf import report
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.models import config as model_config
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import before_trouble
 from mtssl_tf.training import checkpoint
@@ -96,6 +98,35 @@ def test_what_diverges_is_said_and_can_be_gone_on_from_before(
     assert not _health_lines(kept)
     # Readers of metrics do not stumble.
     assert line["message"] in report.write_report(workdir)
+
+
+def test_features_that_grow_in_a_run_are_said(samples, tmp_path):
+    config = tiny_run.config(
+        samples,
+        ["exemplar"],
+        "exemplar.learning_rate=0.01",
+        "train.steps=100",
+    )
+    vgg = model_config.TrunkConfig(
+        family="vgg16", depth=16, num_units=(1, 1, 1, 2, 2), width=1 / 16
+    )
+    config = dataclasses.replace(config, trunk=vgg)
+    trainer = tiny_run.trainer(config, tmp_path / "run")
+    sizes = []
+    watch = trainer._health._watch
+    add = watch.add_feature_sizes
+    watch.add_feature_sizes = lambda found: (sizes.append(found), add(found))
+    trainer.train(never_stops.OnlyTrains())
+    norm = trainer._run.states["exemplar"].model.head.get_layer(
+        "head_features_norm"
+    )
+    # Of 100 steps with a decay of 0.95 not much is left of where it began.
+    deviation = np.sqrt(np.mean(norm.moving_variance))
+    assert sizes[-1]["exemplar"] == pytest.approx(deviation, rel=0.01)
+    # Sizes are comparable from the start.
+    assert sizes[0]["exemplar"] > deviation / 1000
+    kinds = {line["kind"] for line in _health_lines(tmp_path / "run")}
+    assert health.FEATURES_GROW in kinds
 
 
 def test_of_old_checkpoints_one_is_held(tmp_path):
