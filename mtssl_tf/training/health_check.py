@@ -56,7 +56,7 @@ class HealthCheck:
         self._first_norms = {
             name: norm
             for name, state in run.states.items()
-            if (norm := _first_norm(state)) is not None
+            if (norm := _first_norm(state))
         }
         self._add_weight_norms()
         self._workers: list[Any] = []
@@ -235,9 +235,10 @@ def _first_norm(
     state: step_lib.TaskState,
 ) -> keras.layers.BatchNormalization | None:
     """Returns what a head reads features through, if it does as ours do."""
-    layers = state.model.head.layers
-    norms = (x for x in layers if isinstance(x, keras.layers.BatchNormalization))
-    return next(norms, None)
+    for layer in state.model.head.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return layer
+    return None
 
 
 def _first_line(error: Exception) -> str:
