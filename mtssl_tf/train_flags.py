@@ -315,14 +315,16 @@ def cluster_from_flags(
                     "too, or leave it out."
                 )
         return None
+    # Steps are measured one task at a time, so that nobody is in another's way.
+    in_turns = CALIBRATE.value
     cluster = options.ClusterOptions(
         address=CLUSTER.value,
         workers=options.parse_workers(WORKERS.value, list(config.tasks)),
         store_shards=STORE_SHARDS.value,
-        mode=MODE.value,
+        mode="turns" if in_turns else MODE.value,
         batch_norm=BATCH_NORM.value,
         wire=WIRE.value,
-        use_overlap=OVERLAP.value,
+        use_overlap=OVERLAP.value and not in_turns,
         is_calibration=CALIBRATE.value,
         has_dashboard=DASHBOARD.value,
         allows_open=ALLOW_OPEN.value,

@@ -48,7 +48,7 @@ def start_store(
     """Starts a store on this host; trunk and slots are all ones."""
     workers = {task: options_lib.WorkerRange(1, 1) for task in tasks}
     options = options_lib.ClusterOptions(options_lib.LOCAL, workers, num_shards)
-    shards = actors.start_shards(options, _RMSPROP, len(tasks))
+    shards = actors.start_shards(options, _RMSPROP)
     names = [f"{task}/{slot}" for task in tasks for slot in shard_lib.SLOTS]
     loads = []
     for shard, (start, stop) in zip(
@@ -58,13 +58,8 @@ def start_store(
         keys = [(shard_lib.TRUNK, n) for n in [shard_lib.VALUES, *names]]
         loads.append(shard.load.remote(dict.fromkeys(keys, ones)))
     ray.get(loads)
-    coordinator_actor: Any = actors.CoordinatorActor
-    coordinator = coordinator_actor.options(
-        num_cpus=0,
-        max_restarts=0,
-        max_concurrency=3 * len(tasks) + 16,
-        scheduling_strategy=_on_node(ray.get_runtime_context().get_node_id()),
-    ).remote(
+    coordinator = actors.start_coordinator(
+        options,
         coordinator_lib.Plan(
             _FOR_EVER,
             _FOR_EVER,
@@ -73,7 +68,7 @@ def start_store(
             num_shards,
             _PATIENCE_S,
         ),
-        actors.RayShards(shards),
+        shards,
         dict.fromkeys(tasks, 0),
         dict.fromkeys(tasks, np.zeros(0, np.float32)),
     )

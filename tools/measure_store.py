@@ -91,11 +91,15 @@ def soak(store: Any, num_exchanges: int) -> dict[str, Any]:
     """
     import ray
 
+    from mtssl_tf.distribute import actors
     from tools import exchange_worker
 
     pids = {
-        "shard": ray.get(store.shards[0].where.remote())["pid"],
-        "coordinator": ray.get(store.coordinator.where.remote())["pid"],
+        name: ray.get(actor.__ray_call__.remote(actors.where))["pid"]
+        for name, actor in (
+            ("shard", store.shards[0]),
+            ("coordinator", store.coordinator),
+        )
     }
     here = ray.get_runtime_context().get_node_id()
     workers = [

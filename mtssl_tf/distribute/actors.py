@@ -6,7 +6,8 @@ Everything that needs Ray to be installed is here and in `group.py`, `run.py`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import functools
 import os
 import socket
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import ray
 from ray import exceptions
+from ray.util import scheduling_strategies
 
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import options as options_lib
@@ -23,23 +25,9 @@ from mtssl_tf.distribute import shard as shard_lib
 _PAUSE_S = 0.5
 
 
-def where() -> dict[str, Any]:
-    """Returns the host and process id that this runs on."""
+def where(_: object = None) -> dict[str, Any]:
+    """Returns the host and process id of an actor, by its `__ray_call__`."""
     return {"host": socket.gethostname(), "pid": os.getpid()}
-
-
-class _Shard(shard_lib.Shard):
-    """A shard in a process of its own."""
-
-    def where(self) -> dict[str, Any]:
-        return where()
-
-
-class _Coordinator(coordinator_lib.Coordinator):
-    """The coordinator in a process of its own."""
-
-    def where(self) -> dict[str, Any]:
-        return where()
 
 
 class _Worker:
@@ -56,7 +44,9 @@ class _Worker:
         host = ray.util.get_node_ip_address()
         return f"{host}:{peers.find_free_port()}"
 
-    def train(self, job: Any, addresses: Sequence[str], store: RayStore) -> str:
+    def train(
+        self, job: Any, addresses: Sequence[str], store: RayStore
+    ) -> None:
         """Trains to the end; arguments as `worker.Worker` takes them."""
         from absl import logging
 
@@ -68,31 +58,26 @@ class _Worker:
         logging.set_verbosity(logging.INFO)
         peers.log_listening(job, addresses[job.rank])
         strategy, options = peers.connect(job, addresses)
-        return worker.Worker(job, store, strategy, options).train()
+        worker.Worker(job, store, strategy, options).train()
 
 
 # What Ray makes of a class has methods that no type checker knows.
-ShardActor: Any = ray.remote(_Shard)
-CoordinatorActor: Any = ray.remote(_Coordinator)
+ShardActor: Any = ray.remote(shard_lib.Shard)
+CoordinatorActor: Any = ray.remote(coordinator_lib.Coordinator)
 WorkerActor: Any = ray.remote(concurrency_groups={"control": 2})(  # type: ignore[call-overload]
     _Worker
 )
 
 
-class RayShards:
+def call_all(shards: Sequence[Any], method: str, *arguments: Any) -> list[Any]:
     """Calls a method of every shard, and waits for all."""
-
-    def __init__(self, shards: Sequence[Any]) -> None:
-        self._shards = list(shards)
-
-    def __call__(self, method: str, *arguments: Any) -> list[Any]:
-        return ray.get(
-            [getattr(each, method).remote(*arguments) for each in self._shards]
-        )
+    return ray.get(
+        [getattr(each, method).remote(*arguments) for each in shards]
+    )
 
 
 class RayStore:
-    """The store as a worker reaches it: `worker.Store`."""
+    """The store as a worker reaches it."""
 
     def __init__(
         self, coordinator: Any, shards: Sequence[Any], patience_s: float
@@ -140,22 +125,41 @@ class RayStore:
                 time.sleep(_PAUSE_S)
 
 
+def ask_where(asked: Sequence[Any]) -> list[Any]:
+    """Asks actors for their host and process id; returns references."""
+    return [each.__ray_call__.remote(where) for each in asked]
+
+
 def start_shards(
-    options: options_lib.ClusterOptions,
-    rmsprop: shard_lib.Rmsprop,
-    num_clients: int,
+    options: options_lib.ClusterOptions, rmsprop: shard_lib.Rmsprop
 ) -> list[Any]:
     """Starts the store's shards, on hosts apart where there are enough."""
-    shards = [
+    return [
         ShardActor.options(
             num_cpus=1,
-            max_restarts=0,
-            max_task_retries=0,
-            max_concurrency=num_clients + 4,
+            max_concurrency=options.most_workers() + 4,
             scheduling_strategy="SPREAD" if index else None,
             # Ray hides GPUs from those that ask for none only if told.
             runtime_env={"env_vars": {"CUDA_VISIBLE_DEVICES": ""}},
         ).remote(rmsprop, ray.put)
         for index in range(options.store_shards)
     ]
-    return shards
+
+
+def start_coordinator(
+    options: options_lib.ClusterOptions,
+    plan: coordinator_lib.Plan,
+    shards: Sequence[Any],
+    steps: Mapping[str, int],
+    deposits: Mapping[str, np.ndarray],
+) -> Any:
+    """Starts the coordinator of these shards, on this host."""
+    here = scheduling_strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    return CoordinatorActor.options(
+        num_cpus=0,
+        # Of each worker two threads wait, and a third may come meanwhile.
+        max_concurrency=3 * options.most_workers() + 16,
+        scheduling_strategy=here,
+    ).remote(plan, functools.partial(call_all, shards), steps, deposits)

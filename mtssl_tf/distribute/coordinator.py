@@ -71,12 +71,10 @@ class Reply:
     Attributes:
         status: one of the words above.
         trunk: with OK to `begin`: what each shard's `version` gave.
-        message: why the run ends.
     """
 
     status: str
     trunk: Any = None
-    message: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,21 +105,12 @@ class _Group:
     """What is known of one task's workers."""
 
     generation: int = 0
-    size: int = 1
     is_away: bool = True
     deposit: tuple[int, Any] = (0, None)
     # Of each task, as they were when this one had done its last.
     all_steps: dict[str, int] = dataclasses.field(default_factory=dict)
     # Step -> the trunk it was given; two where groups overlap.
     begun: dict[int, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass
-class _Pending:
-    """A gradient on its way into the shards."""
-
-    commit: shard_lib.Commit
-    shards: set[int]
 
 
 class Coordinator:
@@ -153,21 +142,22 @@ class Coordinator:
         }
         self._committed: dict[str, int] = {}
         self._steps = dict(steps)
-        self._pending: dict[str, _Pending] = {}
+        # Pusher -> a commit, and the shards that its gradient has come to.
+        self._pending: dict[str, tuple[shard_lib.Commit, set[int]]] = {}
         self._number = 0
         self._trunk: tuple[int, Any] = (-1, None)  # commit number, versions
         self._due_since: float | None = None  # when a cut became due
         self._is_held = False  # no commit is made until it is taken
-        self._is_stopping = self._is_over = False
-        self._is_cut = False
+        self._held_since = 0.0
+        self._is_stopping = False
+        self._is_cut = self._is_torn = False
         self._behind = ""  # whose head has lost steps that the trunk has
-        self._snapshot_hours: float | None = None
+        self._is_snapshot = False  # the next cut is kept
         self._message = ""
         self._reports: list[Any] = []
         self._updates: list[weighing_lib.Update] = []
         self._changed = threading.Condition()
-        if self._must_end():
-            self._is_over = True
+        self._is_over = self._must_end()
 
     # From the command.
 
@@ -180,12 +170,13 @@ class Coordinator:
         with self._changed:
             group = self._groups[task]
             group.generation += 1
-            group.size = size
             group.begun = {}
             group.is_away = True  # until its first step
             self._note_if_behind(task)
             for pusher in [p for p in self._pending if _task(p) == task]:
                 del self._pending[pusher]
+            for pusher in [p for p in self._committed if _task(p) == task]:
+                del self._committed[pusher]  # there may be fewer now
             if self._plan.mode == "asynchronous":
                 for rank in range(size):
                     self._committed[f"{task}/{rank}"] = self._steps[task]
@@ -218,7 +209,8 @@ class Coordinator:
         """Returns where the run is, and what is new since the last call.
 
         That is: `steps`, `is_over`, `message`; `behind`, the task for whose
-        sake all must go back, or ''; `reports` and `updates` of shares.
+        sake all must go back, or ''; `is_torn`, whether they must since some
+        shards alone have a commit; `reports` and `updates` of shares.
         """
         with self._changed:
             reports, self._reports = self._reports, []
@@ -228,6 +220,7 @@ class Coordinator:
                 "is_over": self._is_over,
                 "message": self._message,
                 "behind": self._behind,
+                "is_torn": self._is_torn,
                 "reports": reports,
                 "updates": updates,
             }
@@ -249,16 +242,17 @@ class Coordinator:
             if late and not self._may_be_late(late):
                 return None
             self._is_cut = self._must_end()
+            prices = gpu_hours.GpuHours(self._plan.seconds)
             cut = Cut(
                 dict(self._steps),
                 {t: group.deposit[1] for t, group in self._groups.items()},
                 self._call_shards("dump"),
                 late,
                 self._is_cut,
-                self._snapshot_hours,
+                prices.of(self._steps) if self._is_snapshot else None,
                 self._plan.weighing.dump() if self._plan.weighing else "",
             )
-            self._snapshot_hours = None
+            self._is_snapshot = False
             if not self._is_cut:
                 self._due_since, self._is_held = None, False
             self._changed.notify_all()
@@ -276,17 +270,18 @@ class Coordinator:
         """Returns the trunk to compute a step with, the same to all ranks."""
         deadline = time.monotonic() + _WAIT_S
         with self._changed:
+            group = self._groups[task]
+            if generation == group.generation:
+                group.is_away = False
             while True:
-                group = self._groups[task]
                 if generation != group.generation:
                     return Reply(END if self._is_over else STALE)
-                group.is_away = False
                 if step in group.begun:
                     # At the run's end too: a rank that has begun waits for
                     # the others in their sum, and all are told at the commit.
                     return Reply(OK, group.begun[step])
                 if self._is_over:
-                    return Reply(END, message=self._message)
+                    return Reply(END)
                 reply = self._hold_up(task)
                 if reply is None:
                     trunk = self._newest_trunk()
@@ -312,19 +307,20 @@ class Coordinator:
             if refusal:
                 return refusal
             pending = self._pending.get(commit.pusher)
-            if pending is None or pending.commit != commit:
-                pending = _Pending(commit, set())
-                self._pending[commit.pusher] = pending
-            pending.shards.update(shards)
+            if pending is None or pending[0] != commit:
+                pending = self._pending[commit.pusher] = (commit, set())
+            pending[1].update(shards)
             while True:
                 refusal = self._refuse(commit)
                 if refusal:
                     return refusal
-                if not self._is_held:
+                owes = self._owes_deposit(commit.task)
+                # In turns no head is handed in from within a step.
+                if not self._is_held or (self._is_exact and owes):
                     self._apply_what_is_whole()
                     if self._committed[commit.pusher] > commit.step:
                         return Reply(OK)
-                elif rank == 0 and self._owes_deposit(commit.task):
+                elif rank == 0 and owes:
                     return Reply(DEPOSIT)
                 if not self._wait(deadline):
                     return Reply(WAIT)
@@ -335,6 +331,8 @@ class Coordinator:
         """Keeps what a group owns, as it was when the trunk had its step."""
         with self._changed:
             group = self._groups[task]
+            if self._plan.mode == "asynchronous":
+                step = self._steps[task]  # `step` is the worker's own
             if generation == group.generation and step <= self._steps[task]:
                 group.deposit = (step, vector)
                 self._changed.notify_all()
@@ -372,16 +370,16 @@ class Coordinator:
         return rest > 0 and bool(self._changed.wait(rest))
 
     def _refuse(self, commit: shard_lib.Commit) -> Reply | None:
-        if self._is_over:
-            return Reply(END, message=self._message)
         if commit.generation != self._groups[commit.task].generation:
-            return Reply(STALE)
+            return Reply(END if self._is_over else STALE)
         committed = self._committed[commit.pusher]
+        if commit.step < committed:
+            return Reply(OK)  # at the end too: other ranks were told so
+        if self._is_over:
+            return Reply(END)
         if commit.step > committed:
             return Reply(AHEAD)
-        if commit.step < committed:
-            return Reply(OK)
-        return None
+        return Reply(WAIT) if self._is_torn else None
 
     def _hold_up(self, task: str) -> Reply | None:
         """Returns None where a task may begin its step."""
@@ -393,9 +391,7 @@ class Coordinator:
         whose = schedule.next_turn(
             self._steps, plan.weights, plan.since, plan.weighing
         )
-        if whose != task:
-            return Reply(WAIT)
-        return None
+        return None if whose == task else Reply(WAIT)
 
     def _owes_deposit(self, task: str) -> bool:
         return self._groups[task].deposit[0] != self._steps[task]
@@ -408,9 +404,9 @@ class Coordinator:
 
     def _apply_what_is_whole(self) -> None:
         whole = [
-            pending.commit
-            for pending in self._pending.values()
-            if len(pending.shards) == self._plan.num_shards
+            commit
+            for commit, shards in self._pending.values()
+            if len(shards) == self._plan.num_shards
         ]
         if self._plan.mode == "synchronous":
             if {commit.task for commit in whole} != set(self._groups):
@@ -418,16 +414,20 @@ class Coordinator:
             # In the order in which the tasks are listed, whoever came first.
             order = list(self._groups)
             whole.sort(key=lambda commit: order.index(commit.task))
-        before = dict(self._steps)
+        before, weighing = dict(self._steps), self._plan.weighing
         for commit in whole:
             self._number += 1
+            self._is_torn = True  # until all shards have it
             self._call_shards("apply", self._number, self._scaled(commit))
+            self._is_torn = False
             del self._pending[commit.pusher]
             self._committed[commit.pusher] += 1
             self._count(commit.task)
-            self._add_to_weighing(commit)
+            if weighing:
+                weighing.add_step(commit.task, commit.loss, commit.consistency)
         if whole:
-            self._weigh()
+            update = weighing.update(self._steps) if weighing else None
+            self._updates += [update] if update else []
             self._hold_if_due(before)
             self._changed.notify_all()
 
@@ -442,18 +442,6 @@ class Coordinator:
         scale = weighing.scale(commit.task)
         return dataclasses.replace(commit, trunk_scale=scale)
 
-    def _add_to_weighing(self, commit: shard_lib.Commit) -> None:
-        if self._plan.weighing:
-            self._plan.weighing.add_step(
-                commit.task, commit.loss, commit.consistency
-            )
-
-    def _weigh(self) -> None:
-        """Sets shares anew where that is due."""
-        if self._plan.weighing:
-            update = self._plan.weighing.update(self._steps)
-            self._updates += [update] if update else []
-
     def _count(self, task: str) -> None:
         # Asynchronous workers commit parts of a batch each.
         counts = [n for p, n in self._committed.items() if _task(p) == task]
@@ -467,8 +455,7 @@ class Coordinator:
         if self._plan.snapshot_every:
             prices = gpu_hours.GpuHours(self._plan.seconds)
             if prices.crosses(before, self._steps, self._plan.snapshot_every):
-                self._snapshot_hours = prices.of(self._steps)
-                is_due = True
+                self._is_snapshot = is_due = True
         if is_due or self._must_end():
             self._hold()
 
@@ -488,7 +475,7 @@ class Coordinator:
             return
         are_there = not any(group.is_away for group in self._groups.values())
         if are_there or self._must_end() or self._is_overdue():
-            self._is_held = True
+            self._is_held, self._held_since = True, time.monotonic()
             self._changed.notify_all()
 
     def _is_overdue(self) -> bool:
@@ -510,8 +497,11 @@ class Coordinator:
         """Returns whether a cut may have older heads of some tasks."""
         if self._is_exact:
             return False
-        return self._is_overdue() or (
-            self._is_stopping and self._are_away(late)
+        limit_s = self._plan.away_timeout_s
+        if time.monotonic() - self._held_since >= limit_s:
+            return True
+        return (self._is_overdue() or self._is_stopping) and self._are_away(
+            late
         )
 
     def _are_away(self, tasks: Mapping[str, int]) -> bool:

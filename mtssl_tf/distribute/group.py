@@ -8,7 +8,6 @@ room, while the other groups go on.
 from __future__ import annotations
 
 from collections.abc import Callable
-import dataclasses
 import threading
 from typing import Any
 
@@ -30,18 +29,6 @@ _ASK_TIMEOUT_S = 30.0
 _START_TIMEOUT_S = 300.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Resources:
-    """What each worker asks for."""
-
-    num_cpus: float
-    num_gpus: float
-
-    def bundle(self) -> dict[str, float]:
-        gpus = {"GPU": self.num_gpus} if self.num_gpus else {}
-        return {"CPU": self.num_cpus, **gpus}
-
-
 class GroupSupervisor:
     """Keeps one task's group alive, in a thread of its own."""
 
@@ -50,7 +37,6 @@ class GroupSupervisor:
         task: str,
         pictures_per_batch: int,
         options: options_lib.ClusterOptions,
-        resources: Resources,
         coordinator: Any,
         store: actors.RayStore,
         make_job: Callable[..., Any],
@@ -61,7 +47,6 @@ class GroupSupervisor:
             task: whose group this is.
             pictures_per_batch: which sizes of the group must divide.
             options: of the cluster.
-            resources: of each worker.
             coordinator: the actor.
             store: for the workers.
             make_job: (task, rank, size, generation, step, deposit) -> a
@@ -70,12 +55,13 @@ class GroupSupervisor:
         self._task = task
         self._sizes = options.workers[task].sizes(pictures_per_batch)
         self._options = options
-        self._resources = resources
+        self._bundle = _bundle()
         self._coordinator = coordinator
         self._store = store
         self._make_job = make_job
         self._is_closed = threading.Event()
         self._placement: Any = None
+        self._step = -1  # that the last generation began at
         self._workers: list[Any] = []
         self._places: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._supervise, daemon=True)
@@ -99,21 +85,32 @@ class GroupSupervisor:
         self._thread.join(_ASK_TIMEOUT_S)
 
     def _supervise(self) -> None:
+        try:
+            self._renew()
+        except Exception as error:  # a fault of ours: nobody would miss us
+            if self._is_closed.is_set():
+                return
+            logging.exception("The supervisor of %s has died.", self._task)
+            self._coordinator.fail.remote(
+                f"The supervisor of {self._task} has died: {error}."
+            )
+
+    def _renew(self) -> None:
+        """Runs one generation after the other, until the run is over."""
         failures, last_step = 0, -1
         while not self._is_closed.is_set():
             try:
-                step, is_done = self._run_generation()
+                is_done = self._run_generation()
                 if is_done or self._is_closed.is_set():
                     return
             except exceptions.RayError as error:
                 if self._is_closed.is_set():
                     return
-                step = last_step
                 logging.warning("%s: %s", self._task, _first_line(error))
             finally:
                 self._kill()
-            failures = 0 if step > last_step else failures + 1
-            last_step = max(step, last_step)
+            failures = 0 if self._step > last_step else failures + 1
+            last_step = max(self._step, last_step)
             if failures > _MAX_RESTARTS:
                 self._fail(
                     f"The group of {self._task} was started {failures} times "
@@ -124,22 +121,16 @@ class GroupSupervisor:
             pause_s = min(_FIRST_PAUSE_S * 2**failures, _LAST_PAUSE_S)
             self._is_closed.wait(pause_s)
 
-    def _run_generation(self) -> tuple[int, bool]:
-        """Runs one generation of the group.
-
-        Returns:
-            The step it began at, and whether the run is over for it.
-        """
+    def _run_generation(self) -> bool:
+        """Runs a generation; returns whether the run is over for it."""
         size = self._place()
         strategy = scheduling_strategies.PlacementGroupSchedulingStrategy(
             self._placement, placement_group_capture_child_tasks=False
         )
         self._workers = [
             actors.WorkerActor.options(
-                num_cpus=self._resources.num_cpus,
-                num_gpus=self._resources.num_gpus,
-                max_restarts=0,
-                max_task_retries=0,
+                num_cpus=self._bundle["CPU"],
+                num_gpus=self._bundle.get("GPU", 0),
                 scheduling_strategy=strategy,
             ).remote()
             for _ in range(size)
@@ -150,20 +141,20 @@ class GroupSupervisor:
         addresses = self._ask(
             [w.address.remote() for w in self._workers], _START_TIMEOUT_S
         )
-        generation, step, deposit = self._ask(
+        generation, self._step, deposit = self._ask(
             self._coordinator.admit.remote(self._task, size)
         )
         ends = [
             worker.train.remote(
                 self._make_job(
-                    self._task, rank, size, generation, step, deposit
+                    self._task, rank, size, generation, self._step, deposit
                 ),
                 addresses,
                 self._store,
             )
             for rank, worker in enumerate(self._workers)
         ]
-        return step, self._watch(ends)
+        return self._watch(ends)
 
     def _place(self) -> int:
         """Finds room for the largest group that fits; returns its size."""
@@ -171,7 +162,7 @@ class GroupSupervisor:
         while True:
             for size in self._sizes:
                 self._placement = ray.util.placement_group(
-                    [self._resources.bundle()] * size, strategy="PACK"
+                    [self._bundle] * size, strategy="PACK"
                 )
                 if self._placement.wait(_ROOM_TIMEOUT_S):
                     return size
@@ -186,7 +177,7 @@ class GroupSupervisor:
                     "(--workers=%s:1-%d takes what fits).",
                     self._sizes[-1],
                     self._task,
-                    self._resources.bundle(),
+                    self._bundle,
                     _free_resources(),
                     self._task,
                     self._sizes[0],
@@ -243,9 +234,10 @@ class GroupSupervisor:
             self._coordinator.leave.remote(self._task)
 
     def _remove_placement(self) -> None:
-        if self._placement is not None:
-            ray.util.remove_placement_group(self._placement)
-            self._placement = None
+        # The supervisor and who closes it come here.
+        placement, self._placement = self._placement, None
+        if placement is not None:
+            ray.util.remove_placement_group(placement)
 
 
 def _first_line(error: BaseException) -> str:
@@ -253,6 +245,12 @@ def _first_line(error: BaseException) -> str:
         return "No answer in time. The group starts again."
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def _bundle() -> dict[str, float]:
+    """Returns what a worker takes: a GPU too where the cluster has any."""
+    has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+    return {"CPU": 1.0, **({"GPU": 1.0} if has_gpus else {})}
 
 
 def _free_resources() -> dict[str, float]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import pathlib
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,13 +18,14 @@ from mtssl_tf.distribute import flat_variables
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run as run_lib
-from mtssl_tf.weighting import weighing as weighing_lib
-
-_OPTIMIZER_SLOTS = ("_velocities", "_momentums")  # Keras has no public name.
 
 
 class JointCheckpoint:
-    """Keras's variables of trunk, heads and optimizers."""
+    """Keras's variables of trunk, heads and optimizers.
+
+    Attributes:
+        weighing: the run's dynamic weights, as restored or saved last.
+    """
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class JointCheckpoint:
         self._run = run
         self._workdir = workdir
         self._num_shards = num_shards
-        self._weighing = run_lib.build_weighing(run)
+        self.weighing = run_lib.build_weighing(run)
         self._statistics = {
             name: [
                 tf.Variable(each.value, trainable=False)
@@ -55,12 +55,7 @@ class JointCheckpoint:
         }
         self._checkpoints = self._in_folder(workdir)
         self._num_trunk = len(run.trunk.trainable_variables)
-        self._segments = [shard_lib.TRUNK, *(run.states if has_heads else ())]
-
-    @property
-    def weighing(self) -> weighing_lib.Weighing | None:
-        """The run's dynamic weights as it was restored or saved last."""
-        return self._weighing
+        self._has_heads = has_heads
 
     def restore(self) -> dict[str, int]:
         """Goes to the last checkpoint, or stays at the start.
@@ -68,20 +63,20 @@ class JointCheckpoint:
         Returns:
             The steps that each task has done.
         """
-        return self._checkpoints.restore() or {name: 0 for name in self._tasks}
+        return self._checkpoints.restore() or {
+            name: 0 for name in self._run.states
+        }
 
     def deposits(self) -> dict[str, np.ndarray]:
         """Returns what each task's group owns, float32 [n]."""
-        return {name: self._own(name).read() for name in self._tasks}
+        return {name: self._own(name).read() for name in self._run.states}
 
     def shard_arrays(self, index: int) -> dict[tuple[str, str], np.ndarray]:
         """Returns what `Shard.load` takes."""
         arrays = {}
-        for key, variables in self._stored().items():
-            start, stop = shard_lib.bounds(variables.size, self._num_shards)[
-                index
-            ]
-            arrays[key] = variables.read()[start:stop]
+        for key, flat in self._stored().items():
+            edges = shard_lib.bounds(flat.size, self._num_shards)[index]
+            arrays[key] = flat.read()[slice(*edges)]
         return arrays
 
     def save(
@@ -112,21 +107,17 @@ class JointCheckpoint:
             variables.write(np.concatenate([part[key] for part in shards]))
         for name, state in self._run.states.items():
             state.optimizer.iterations.assign(steps[name])
-        if self._weighing is not None:
-            self._weighing.load(weighing)
+        if self.weighing is not None:
+            self.weighing.load(weighing)
         checkpoints = self._in_folder(folder) if folder else self._checkpoints
         return checkpoints.save(steps)
-
-    @property
-    def _tasks(self) -> list[str]:
-        return list(self._run.states)
 
     def _in_folder(self, workdir: pathlib.Path) -> checkpoint.Checkpoints:
         return checkpoint.Checkpoints(
             workdir,
             self._run.trunk,
             self._run.states,
-            self._weighing,
+            self.weighing,
             self._statistics,
         )
 
@@ -141,30 +132,24 @@ class JointCheckpoint:
 
     def _stored(self) -> dict[tuple[str, str], flat_variables.FlatVariables]:
         """Returns what the store keeps, by segment and name."""
-        stored = {}
-        for segment in self._segments:
-            is_trunk = segment == shard_lib.TRUNK
-            model = self._run.trunk
-            if not is_trunk:
-                model = self._run.states[segment].model.head
-            stored[segment, shard_lib.VALUES] = model.trainable_variables
-            # The trunk has slots of every task, a head those of its own.
-            for task in self._tasks if is_trunk else [segment]:
-                for name, slots in self._slots(task).items():
-                    part = slice(0, self._num_trunk)
-                    if not is_trunk:
-                        part = slice(self._num_trunk, None)
-                    stored[segment, f"{task}/{name}"] = slots[part]
+        trunk, num_trunk = shard_lib.TRUNK, self._num_trunk
+        stored = {
+            (trunk, shard_lib.VALUES): self._run.trunk.trainable_variables
+        }
+        for task, state in self._run.states.items():
+            rmsprop = state.optimizer  # Keras has no public names of slots.
+            of_both = (rmsprop._velocities, rmsprop._momentums)
+            for name, slots in zip(shard_lib.SLOTS, of_both):
+                # The trunk has slots of every task, a head those of its own.
+                stored[trunk, f"{task}/{name}"] = slots[:num_trunk]
+                if self._has_heads:
+                    stored[task, f"{task}/{name}"] = slots[num_trunk:]
+            if self._has_heads:
+                head = state.model.head
+                stored[task, shard_lib.VALUES] = head.trainable_variables
         return {
             key: flat_variables.FlatVariables(variables)
             for key, variables in stored.items()
-        }
-
-    def _slots(self, task: str) -> dict[str, list[Any]]:
-        optimizer = self._run.states[task].optimizer
-        return {
-            name: getattr(optimizer, attribute)
-            for name, attribute in zip(shard_lib.SLOTS, _OPTIMIZER_SLOTS)
         }
 
     def _average_statistics(self) -> None:

@@ -91,7 +91,7 @@ def _open_channel(address: str) -> grpc.Channel:
     if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
         return grpc.insecure_channel(address, arguments)
     authority, key, certificate = (
-        pathlib.Path(os.environ[f"RAY_TLS_{name}"]).read_bytes()
+        _read_certificate(f"RAY_TLS_{name}")
         for name in ("CA_CERT", "SERVER_KEY", "SERVER_CERT")
     )
     return grpc.secure_channel(
@@ -99,6 +99,18 @@ def _open_channel(address: str) -> grpc.Channel:
         grpc.ssl_channel_credentials(authority, key, certificate),
         arguments,
     )
+
+
+def _read_certificate(variable: str) -> bytes:
+    path = os.environ.get(variable, "")
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"RAY_USE_TLS is on, and {variable}={path!r} is no file that can "
+            f"be read ({error.strerror}). Name the certificates that the "
+            "cluster was started with, or leave RAY_USE_TLS out."
+        ) from error
 
 
 def _read_token() -> str:

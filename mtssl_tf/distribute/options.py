@@ -60,8 +60,8 @@ class ClusterOptions:
         wire: what gradients are sent as; the store computes in float32.
         use_overlap: whether a group computes its next batch while its
             gradient travels, on a trunk one step old.
-        is_calibration: whether to measure seconds per step and to save
-            nothing else.
+        is_calibration: whether to measure seconds per step, in turns, and to
+            save nothing else.
         has_dashboard: whether Ray's dashboard runs; for `local`.
         allows_open: whether a Ray that asks nobody for a token is joined.
         peer_timeout_s: after which a silent process counts as dead.
@@ -95,6 +95,10 @@ class ClusterOptions:
                 f"--overlap lets a group run ahead of its own gradient; "
                 f"--mode={self.mode} forbids that. Leave one of them out."
             )
+
+    def most_workers(self) -> int:
+        """Returns how many workers all groups together have at most."""
+        return sum(each.most for each in self.workers.values())
 
     def num_parts(self, task: str, num_pictures: int) -> int:
         """Returns in how many parts a task's batch is compared.
@@ -213,7 +217,7 @@ def _check_halves(
 def _check_parts(options: ClusterOptions, config: config_lib.RunConfig) -> None:
     """Refuses parts of a batch in which nothing can be compared."""
     for name, task in config.tasks.items():
-        most = options.workers[name].most
+        most = options.num_parts(name, task.pictures_per_batch)
         if (
             tasks.find_task(name).compares_examples
             and task.pictures_per_batch < 2 * most

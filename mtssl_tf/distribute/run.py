@@ -9,6 +9,7 @@ from the last checkpoint where a part of the store dies.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import pathlib
 import time
@@ -17,12 +18,10 @@ from typing import Any
 from absl import logging
 import ray
 from ray import exceptions
-from ray.util import scheduling_strategies
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf.distribute import actors
-from mtssl_tf.distribute import calibration
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import group
 from mtssl_tf.distribute import hosts
@@ -36,6 +35,7 @@ from mtssl_tf.process import stop_signal
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import cost_table
 from mtssl_tf.training import environment
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import health
@@ -47,6 +47,7 @@ STATUS_FILE = "status.json"
 STOP_FILE = "stop"
 _TICK_S = 0.1
 _STATUS_EVERY_S = 1.0
+_SAY_AFTER_S = 30.0  # ours: that shards have not started
 _MAX_EPOCHS = 10  # ours, in a row without a checkpoint
 _END_TIMEOUT_S = 60.0
 
@@ -95,7 +96,7 @@ class ClusterRun:
             options.store_shards,
             options.mode == "asynchronous",
         )
-        self._steps = self._joint.restore()
+        self._steps = self._restore()
         self._log: run_log.RunLog | None = None
         if not options.is_calibration:
             self._log = run_log.RunLog(workdir, sum(self._steps.values()))
@@ -111,8 +112,9 @@ class ClusterRun:
         self._seconds: dict[str, float] = {}
         self._prices: gpu_hours.GpuHours | None = None
         if not options.is_calibration:
-            self._prices = calibration.find(workdir, config)
+            self._prices = _find_prices(workdir, config)
         self._told: dict[str, Any] = {}
+        self._reached_at = 0.0  # when all shards answered last
         self._records: dict[str, metrics_record.MetricsRecord] = {}
         self._told_steps = dict(self._steps)
         self._progress = progress.ProgressLine(
@@ -148,7 +150,7 @@ class ClusterRun:
                     )
                     break
         if self._seconds and self._options.is_calibration:
-            calibration.save(self._workdir, self._config, self._seconds)
+            self._save_seconds()
         end = "done" if not stop.is_requested else f"stopped by {stop.name}"
         self._progress.finish(
             f"step {sum(self._steps.values())}: {message or f'saved, {end}'}."
@@ -159,8 +161,16 @@ class ClusterRun:
 
     def _run_epoch(self, stop: stop_signal.StopSignal) -> str:
         """Runs store and groups until the run's end."""
+        if sum(self._steps.values()) >= self._plan().num_steps:
+            return ""
         with contextlib.ExitStack() as stack:
-            shards, coordinator, roles = self._start_store(stack)
+            shards = self._start_shards(stack)
+            if not self._have_started(shards, stop):
+                return ""
+            coordinator = self._start_coordinator(stack, shards)
+            names = [f"store/{index}" for index in range(len(shards))]
+            places = ray.get(actors.ask_where([*shards, coordinator]))
+            roles = dict(zip([*names, "coordinator"], places))
             store = actors.RayStore(
                 coordinator, shards, self._options.peer_timeout_s
             )
@@ -169,10 +179,11 @@ class ClusterRun:
                     name,
                     self._config.tasks[name].pictures_per_batch,
                     self._options,
-                    _worker_resources(),
                     coordinator,
                     store,
-                    self._make_job,
+                    functools.partial(
+                        worker.Job, self._config, self._workdir, self._options
+                    ),
                 )
                 for name in self._config.tasks
             }
@@ -181,54 +192,69 @@ class ClusterRun:
                 each.start()
             return self._lead(coordinator, shards, roles, groups, stop)
 
-    def _start_store(
-        self, stack: contextlib.ExitStack
-    ) -> tuple[list[Any], Any, dict[str, Any]]:
-        """Starts an epoch of the store at the last joint checkpoint.
+    def _restore(self) -> dict[str, int]:
+        """Goes to the last joint checkpoint; returns the steps of each task."""
+        if self._options.is_calibration:
+            return dict.fromkeys(self._config.tasks, 0)
+        return self._joint.restore()
 
-        Returns:
-            Its shards, its coordinator, and where each of them is.
-        """
-        self._steps = self._joint.restore()
+    def _start_shards(self, stack: contextlib.ExitStack) -> list[Any]:
+        """Starts an epoch of the store at the last joint checkpoint."""
+        self._steps = self._restore()
         self._told_steps = dict(self._steps)
         # At the start the log has been opened at this step.
         if self._log and self._told:
             self._log.go_back(sum(self._steps.values()))
         train = self._config.train
-        num_workers = sum(w.most for w in self._options.workers.values())
         shards = actors.start_shards(
             self._options,
             shard_lib.Rmsprop(train.rms_decay, train.momentum, train.epsilon),
-            num_workers,
         )
         for shard in shards:
             stack.callback(ray.kill, shard)
+        return shards
+
+    def _have_started(
+        self, shards: list[Any], stop: stop_signal.StopSignal
+    ) -> bool:
+        """Waits for shards, however long; returns false where it is to stop."""
+        waiting = actors.ask_where(shards)
+        say_at = time.monotonic() + _SAY_AFTER_S
+        while waiting and not stop.is_requested:
+            _, waiting = ray.wait(
+                waiting, num_returns=len(waiting), timeout=_TICK_S
+            )
+            if waiting and time.monotonic() > say_at:
+                say_at = float("inf")
+                logging.warning(
+                    "%d of the store's %d shards have not started. Each takes "
+                    "a CPU, and %g are free. Waiting. Add hosts, or give a "
+                    "smaller --store_shards.",
+                    len(waiting),
+                    len(shards),
+                    ray.available_resources().get("CPU", 0),
+                )
+        return not waiting
+
+    def _start_coordinator(
+        self, stack: contextlib.ExitStack, shards: list[Any]
+    ) -> Any:
+        """Loads the shards, and starts who tells them what to do."""
         ray.get(
             [
                 shard.load.remote(self._joint.shard_arrays(index))
                 for index, shard in enumerate(shards)
             ]
         )
-        here = scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        )
-        coordinator = actors.CoordinatorActor.options(
-            num_cpus=0,
-            max_restarts=0,
-            max_concurrency=3 * num_workers + 16,
-            scheduling_strategy=here,
-        ).remote(
+        coordinator = actors.start_coordinator(
+            self._options,
             self._plan(),
-            actors.RayShards(shards),
+            shards,
             self._steps,
             self._joint.deposits(),
         )
         stack.callback(ray.kill, coordinator)
-        names = [f"store/{index}" for index in range(len(shards))]
-        names.append("coordinator")
-        # Without a limit: they start as long as it takes.
-        places = ray.get([a.where.remote() for a in (*shards, coordinator)])
-        return shards, coordinator, dict(zip(names, places))
+        return coordinator
 
     def _plan(self) -> coordinator_lib.Plan:
         options, train = self._options, self._config.train
@@ -256,19 +282,6 @@ class ClusterRun:
             None if options.is_calibration else self._joint.weighing,
         )
 
-    def _make_job(self, task, rank, size, generation, step, deposit):
-        return worker.Job(
-            self._config,
-            self._workdir,
-            self._options,
-            task,
-            rank,
-            size,
-            generation,
-            step,
-            deposit,
-        )
-
     def _lead(
         self,
         coordinator: Any,
@@ -279,6 +292,7 @@ class ClusterRun:
     ) -> str:
         was_told = False
         next_status = 0.0
+        self._reached_at = time.monotonic()
         while True:
             if stop.is_requested and not was_told:
                 was_told = True
@@ -287,6 +301,8 @@ class ClusterRun:
             self._write_reports(told)
             if told["is_over"]:
                 break
+            if told["is_torn"]:
+                raise GoBackError("A part of the store is gone within a step.")
             if told["behind"]:
                 raise GoBackError(
                     f"The group of {told['behind']} died, and its head's last "
@@ -296,7 +312,7 @@ class ClusterRun:
             if time.monotonic() > next_status:
                 next_status = time.monotonic() + _STATUS_EVERY_S
                 self._write_status(told, roles, groups)
-                self._ask([each.where.remote() for each in shards])
+                self._ping(shards)
             self._show(told)
             time.sleep(_TICK_S)
         self._wait_for(groups)
@@ -350,6 +366,18 @@ class ClusterRun:
             )
         self._joint.save(cut.steps, cut.deposits, dumps, cut.weighing)
         self._steps = dict(cut.steps)
+
+    def _save_seconds(self) -> None:
+        """Writes what `--calibrate` has measured."""
+        resources = ray.cluster_resources()
+        kind = "GPU" if resources.get("GPU") else "CPU"
+        own = self._workdir / run_directory.SECONDS_FILE
+        cost_table.save(
+            pathlib.Path(self._config.train.costs or own),
+            self._config,
+            f"a Ray cluster of {resources[kind]:g} {kind}s",
+            self._seconds,
+        )
 
     def _write_reports(self, told: dict[str, Any]) -> None:
         if self._log:
@@ -412,6 +440,24 @@ class ClusterRun:
         )
         self._progress.update(sum(told["steps"].values()), tasks)
 
+    def _ping(self, shards: list[Any]) -> None:
+        """Finds out whether shards live, by calls that may be repeated.
+
+        Raises:
+            GoBackError: one is gone, or out of reach for too long.
+        """
+        try:
+            self._ask(actors.ask_where(shards))
+        except GoBackError as error:
+            away_s = time.monotonic() - self._reached_at
+            is_out_of_reach = isinstance(
+                error.__cause__, exceptions.ActorUnavailableError
+            )
+            if is_out_of_reach and away_s < self._options.peer_timeout_s:
+                return
+            raise
+        self._reached_at = time.monotonic()
+
     def _ask(self, calls: Any) -> Any:
         """Waits for answers of the store.
 
@@ -430,7 +476,16 @@ class ClusterRun:
             ) from error
 
 
-def _worker_resources() -> group.Resources:
-    """Returns a GPU for each worker where the cluster has any."""
-    has_gpus = ray.cluster_resources().get("GPU", 0) > 0
-    return group.Resources(1.0, 1.0 if has_gpus else 0.0)
+def _find_prices(
+    workdir: pathlib.Path, config: config_lib.RunConfig
+) -> gpu_hours.GpuHours | None:
+    """Returns as `cost_table.find` does, but what snapshots need is there."""
+    prices = cost_table.find(workdir, config)
+    if prices is None and config.train.snapshot_every:
+        raise ValueError(
+            f"--snapshot_every={config.train.snapshot_every:g} counts with "
+            "seconds per step, and a cluster does not measure them as it "
+            "trains. Run the same command with --calibrate first, while "
+            "nothing else runs, or name a table by --costs."
+        )
+    return prices

@@ -108,6 +108,7 @@ def _own(num_cpus: int, has_dashboard: bool) -> Iterator[None]:
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32))
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ.pop("RAY_AUTH_TOKEN", None)  # which Ray would take before it
     # Keeps gcs_server and raylet on loopback.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # One host of one user: who is short of memory is this run's own business.
@@ -168,18 +169,11 @@ def _join(address: str) -> None:
     _warn_of_public_addresses()
     try:
         ray.init(address=address, configure_logging=False)
-    except ConnectionError as error:
+    except Exception as error:  # who answers and takes the token is known
         reason = error_text.first_line(error)
         raise ValueError(
-            f"--cluster={address}: no Ray answers there ({reason}). "
-            "Start one with `ray start --head`, or use --cluster=local."
-        ) from error
-    except Exception as error:
-        reason = error_text.first_line(error)
-        raise ValueError(
-            f"--cluster={address}: Ray refused this command: {reason}. "
-            "Give the cluster's token by RAY_AUTH_TOKEN_PATH, and the same "
-            "version of Ray."
+            f"--cluster={address}: Ray refused this command: {reason}. It "
+            "takes the same version of Ray."
         ) from error
 
 

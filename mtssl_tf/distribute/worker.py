@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 import pathlib
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,7 @@ from mtssl_tf.distribute import coordinator
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.distribute import step as step_lib
+from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
@@ -34,26 +35,6 @@ _PAUSE_S = 0.02
 
 class GroupError(RuntimeError):
     """The whole group must start again from what the store has."""
-
-
-class Store(Protocol):
-    """The store as a worker sees it; `actors.RayStore` is the real one."""
-
-    def begin(self, *arguments: Any) -> coordinator.Reply: ...
-
-    def commit(self, *arguments: Any) -> coordinator.Reply: ...
-
-    def deposit(self, *arguments: Any) -> None: ...
-
-    def report(self, *arguments: Any) -> None: ...
-
-    def stage(
-        self, gradients: dict[int, dict[str, np.ndarray]], *arguments: Any
-    ) -> None:
-        """Stages gradients, by shard and segment."""
-
-    def fetch(self, trunk: Any) -> list[dict[str, np.ndarray]]:
-        """Returns what each shard has, by segment."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +80,7 @@ class Worker:
     def __init__(
         self,
         job: Job,
-        store: Store,
+        store: Any,  # actors.RayStore, or what stands for it in a test
         strategy: tf.distribute.Strategy,
         options: tf.distribute.experimental.CommunicationOptions,
     ) -> None:
@@ -136,12 +117,12 @@ class Worker:
             sum(self._step_function.stored_sizes()), np.float32
         )
         self._step = job.step
+        self._admitted_s = 0.0
         self._window = metrics_window.MetricsWindow()
         self._threads = concurrent.futures.ThreadPoolExecutor(2)
-        self._end: coordinator.Reply | None = None
 
-    def train(self) -> str:
-        """Trains until the store ends the run; returns its word for it.
+    def train(self) -> None:
+        """Trains until the store ends the run.
 
         Raises:
             NonFiniteLossError: a loss is not a number.
@@ -159,7 +140,6 @@ class Worker:
                 f"A worker of {self._job.task} is gone or frozen "
                 f"({type(error).__name__})."
             ) from None
-        return self._end.message if self._end else ""
 
     def _train(self) -> None:
         batches = self._start_pipeline()
@@ -169,9 +149,13 @@ class Worker:
         while True:
             start = time.monotonic()
             batch = next(batches)
-            waited = time.monotonic() - start
-            if travelling is None and not self._take_over(coming):
-                return
+            came = time.monotonic()
+            if travelling is None:
+                if not self._take_over(coming):
+                    return
+                # Others' turns are no part of a step.
+                start = max(start, self._admitted_s)
+            waited = max(0.0, came - start)
             consistency = self._compare_halves(batch)
             values, gradient, head_gradients = self._compute(batch)
             if travelling:
@@ -244,7 +228,12 @@ class Worker:
             )
         if not is_finite:
             path = self._job.workdir / loop.LAST_BATCH_FILE
-            np.savez(path, **{k: v.numpy() for k, v in batch.items()})
+            # All workers of a group come here at once.
+            path = path.with_stem(
+                f"{path.stem}_{self._job.task}_{self._job.rank}"
+            )
+            with atomic_file.open_new(path) as file:
+                np.savez(file, **{k: v.numpy() for k, v in batch.items()})
             raise loop.NonFiniteLossError(
                 f"The loss of {self._job.task} at its step {self._step} is "
                 f"{float(values['loss'])}, or its gradient is not finite. A "
@@ -265,6 +254,7 @@ class Worker:
                 self._job.task, self._job.generation, step
             )
             if reply.status == coordinator.OK:
+                self._admitted_s = time.monotonic()
                 parts = self._store.fetch(reply.trunk)
                 # Copied: what is fetched may be memory that others share. And
                 # always into the same memory: new pages take longer.
@@ -358,7 +348,6 @@ class Worker:
             GroupError: the group is not what the store takes it for.
         """
         if reply.status == coordinator.END:
-            self._end = reply
             return False
         if reply.status in (coordinator.STALE, coordinator.AHEAD):
             raise GroupError(

@@ -92,3 +92,13 @@ def test_nobody_there_is_named_at_once():
 
 def test_an_address_is_taken_as_it_is():
     assert knock.find_address("head:6379") == "head:6379"
+
+
+def test_tls_without_its_certificates_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    monkeypatch.delenv("RAY_TLS_CA_CERT", raising=False)
+    with pytest.raises(ValueError, match="RAY_TLS_CA_CERT='' is no file"):
+        knock.asks_for_token("127.0.0.1:1")
+    monkeypatch.setenv("RAY_TLS_CA_CERT", str(tmp_path))
+    with pytest.raises(ValueError, match="RAY_TLS_CA_CERT=.*directory"):
+        knock.asks_for_token("127.0.0.1:1")

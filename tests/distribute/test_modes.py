@@ -165,12 +165,16 @@ def test_two_workers_compute_what_one_does(train):
 
 
 def test_calibration_prices_the_snapshots(train):
-    workdir = train("priced", "--cluster=local", "--calibrate")
+    # Whatever the mode, and in a run that has steps already.
+    how = ("--cluster=local", "--mode=asynchronous", "--overlap")
+    workdir = train("priced", "--cluster=local", "--steps=2")
+    train("priced", *how, "--calibrate")
     config = run_directory.load_config(workdir)
     path = workdir / run_directory.SECONDS_FILE
     seconds = cost_table.load(path, config).seconds
     assert seconds.keys() == set(_TASKS) and min(seconds.values()) > 0
-    assert not list(workdir.glob("checkpoints/ckpt-*"))
+    (saved,) = workdir.glob("checkpoints/ckpt-*.index")
+    assert saved.name == "ckpt-2.index"
     hours = sum(seconds.values()) / 3600
     train("priced", "--cluster=local", f"--snapshot_every={hours}")
     snapshots = sorted((workdir / "snapshots").iterdir())

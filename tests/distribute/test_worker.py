@@ -1,5 +1,7 @@
 """A worker between a store and its data, in this process."""
 
+import time
+
 import tensorflow as tf
 import tiny_run
 
@@ -12,6 +14,7 @@ from mtssl_tf.distribute import worker as worker_lib
 from mtssl_tf.training import run as run_lib
 
 _TASK = "exemplar"
+_OTHERS_S = 2.0  # for which others have their turn, before one of its steps
 
 
 class _Store:
@@ -22,9 +25,12 @@ class _Store:
         self._deposit_at = deposit_at
         self._end_at = end_at
         self.calls = []
+        self.rates = []
 
     def begin(self, task, generation, step):
         is_over = step == self._end_at
+        if step == self._deposit_at:
+            time.sleep(_OTHERS_S)
         status = coordinator_lib.END if is_over else coordinator_lib.OK
         return coordinator_lib.Reply(status)
 
@@ -45,11 +51,13 @@ class _Store:
 
     def report(self, record, seconds_per_step):
         self.calls.append(("report", record.task_step))
+        self.rates.append(record.rates["images_per_s"])
 
 
-def test_what_goes_into_a_checkpoint_has_been_told_of(tmp_path):
+def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(tmp_path):
     # Who goes on from it tells of the steps after it alone: what was not told
-    # before was lost.
+    # before was lost. What a step took is its own: with the others' turns in
+    # it, each task's price was the sum of all.
     samples = sample_set.build_sample_set(tmp_path)
     config = tiny_run.config(samples, [_TASK], "train.log_every=4")
     options = options_lib.ClusterOptions("local", {}, mode="turns")
@@ -79,3 +87,4 @@ def test_what_goes_into_a_checkpoint_has_been_told_of(tmp_path):
         tf.distribute.experimental.CommunicationOptions(),
     ).train()
     assert store.calls == [("report", 3), ("deposit", 3), ("report", 4)]
+    assert store.rates[-1] > config.tasks[_TASK].batch_size / _OTHERS_S
