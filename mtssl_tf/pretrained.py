@@ -157,14 +157,24 @@ def _check_strangers(folder: pathlib.Path, source: str) -> None:
 
 
 def at_stride(loaded: Pretrained, output_stride: int) -> Pretrained:
-    """Returns the same weights, to be read at an output stride."""
+    """Returns the same weights, to be read at an output stride.
+
+    Without block 4 where that does not go with the stride.
+
+    Raises:
+        ValueError: the trunk has no such stride, or other layers at it.
+    """
     if output_stride == loaded.config.output_stride:
         return loaded
     config = dataclasses.replace(loaded.config, output_stride=output_stride)
-    block4 = loaded.block4
-    if block4 is not None:
-        block4 = _rebuilt(block4, trunk_lib.build_block4(config))
+    family = families.find_family(config.family)
+    if families.is_own(config.family):
+        # Whether its layers are the same at both strides, nobody else knows.
+        trunk_lib.build_trunk(config, share=loaded.trunk)
     trunk = _rebuilt(loaded.trunk, trunk_lib.build_trunk(config))
+    block4 = None
+    if loaded.block4 and output_stride in family.block4_strides:
+        block4 = _rebuilt(loaded.block4, _build_block4(config, trunk))
     return dataclasses.replace(
         loaded, trunk=trunk, block4=block4, config=config
     )
@@ -188,8 +198,14 @@ def _build_random(
         )
     family = source.partition(":")[2]
     if family:
+        # The preset's stride is its own trunk's; nobody has asked for it.
+        stride = families.find_family(family).stride_up_to(config.output_stride)
         config = dataclasses.replace(
-            config, family=family, depth=None, num_units=None
+            config,
+            family=family,
+            depth=None,
+            num_units=None,
+            output_stride=stride,
         )
     keras.utils.set_random_seed(seed)
     trunk = trunk_lib.build_trunk(config)
@@ -210,7 +226,7 @@ def _load_run(folder: pathlib.Path) -> Pretrained:
     checkpoint.restore_trunk(path, trunk)
     block4 = None
     if checkpoint.has_block4(path):
-        block4 = trunk_lib.build_block4(config.trunk)
+        block4 = _build_block4(config.trunk, trunk)
         checkpoint.restore_block4(path, block4)
     return Pretrained(
         trunk,
@@ -247,7 +263,7 @@ def _load_export(folder: pathlib.Path) -> Pretrained:
     block4 = None
     if (folder / BLOCK4_FILE).is_file():
         block4 = _load_keras(folder / BLOCK4_FILE)
-        block4 = _rebuilt(block4, trunk_lib.build_block4(config.trunk))
+        block4 = _rebuilt(block4, _build_block4(config.trunk, trunk))
     statistics = {}
     if (folder / export_record.STATISTICS_FILE).is_file():
         statistics = statistics_lib.load(folder / export_record.STATISTICS_FILE)
@@ -284,6 +300,13 @@ def _load_slim(source: str) -> Pretrained:
             f"can't be read as a TF-Slim checkpoint: {error}"
         ) from error
     return Pretrained(slim.trunk, slim.block4, slim.contract, slim.config)
+
+
+def _build_block4(
+    config: model_config.TrunkConfig, trunk: keras.Model
+) -> keras.Model:
+    channels = trunk.output[max(trunk.output)].shape[-1]
+    return trunk_lib.build_block4(config, channels=channels)
 
 
 def _rebuilt(model: keras.Model, other: keras.Model) -> keras.Model:

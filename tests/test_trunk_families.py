@@ -17,7 +17,28 @@ from mtssl_tf import export
 from mtssl_tf import pretrained
 from mtssl_tf.files import hub
 from mtssl_tf.models import families
+from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run_directory
+
+_OWN = """
+import keras
+
+
+def build(config):
+    return _build(config, 8)
+
+
+def of_two_widths(config):
+    return _build(config, 16)
+
+
+def _build(config, channels):
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, config.output_stride, "same")(image)
+    y = keras.layers.Conv2D(channels, 3, 1, "same", activation="relu")(x)
+    return keras.Model(image, {"a": x, "b": y})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +145,61 @@ def test_a_random_one_is_the_floor(name):
     again = pretrained.load_pretrained(source, 16, shape, seed=1)
     other = pretrained.load_pretrained(source, 16, shape, seed=2)
     assert loaded.digest == again.digest != other.digest
+
+
+@pytest.mark.parametrize("family", ["own_trunks:build", "vgg16_bn"])
+def test_what_labels_were_put_on_is_read_at_another_stride(
+    family, tmp_path, monkeypatch
+):
+    # Kind: one part of what was trained keeps the rest from being read.
+    (tmp_path / "own_trunks.py").write_text(_OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = config_lib.override(
+        config_lib.preset_config("tiny", ["image_labels"]),
+        f"trunk.family={family}",
+        "trunk.width=0.125",
+    )
+    trunk = trunk_lib.build_trunk(config.trunk)
+    block4 = trunk_lib.build_block4(
+        config.trunk, channels=trunk.output[max(trunk.output)].shape[-1]
+    )
+    checkpoint.save_imported(tmp_path, trunk, block4)
+    text = config_lib.to_json(config, version="", command="")
+    (tmp_path / run_directory.CONFIG_FILE).write_text(text)
+    loaded = pretrained.load_pretrained(str(tmp_path))
+    assert loaded.block4 is not None
+    at_8 = pretrained.load_pretrained(str(tmp_path), 8)
+    assert at_8.digest == loaded.digest
+    assert (at_8.block4 is None) == (family == "vgg16_bn")
+
+
+def test_a_presets_stride_that_a_family_has_not(data, tmp_path, capsys):
+    # Kind: a default of ours, refused as if it had been asked for.
+    arguments = [
+        "--preset=paper",
+        "--trunk=random:densenet121",
+        f"--train={data / 'train'}",
+        f"--test={data / 'test'}",
+        f"--out={tmp_path}",
+    ]
+    assert imagenet_linear.main(["imagenet_linear", *arguments]) == 2
+    assert "Give --output_stride=16." in capsys.readouterr().err
+
+
+def test_units_of_two_sizes_are_not_mixed(data, tmp_path, monkeypatch, capsys):
+    # Kind: TensorFlow's words for what a user has chosen.
+    (tmp_path / "own_trunks.py").write_text(_OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = [
+        "--lasso",
+        "--trunk=random:own_trunks:of_two_widths",
+        f"--train={data / 'train'}",
+        f"--test={data / 'test'}",
+        f"--out={tmp_path / 'out'}",
+    ]
+    assert imagenet_linear.main(["imagenet_linear", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "units of one shape" in said and "Leave --lasso out" in said
 
 
 def test_a_random_one_of_no_family():

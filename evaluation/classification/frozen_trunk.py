@@ -17,6 +17,7 @@ from mtssl_tf import pretrained
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import lasso_mix
 
 PIXELS = "pixels"
 
@@ -71,14 +72,25 @@ def build_frozen_trunk(
         value_range = data.in_range(None).train.value_range
         return FrozenTrunk(pixels, (PIXELS,), pixels.extract, None, value_range)
     loaded = pretrained.load_pretrained(
-        source, protocol.output_stride, random_config, seed
+        source, random_config=random_config, seed=seed
     )
+    stride = loaded.config.stride_up_to(protocol.output_stride)
+    if stride != protocol.output_stride:
+        raise ValueError(
+            f"--trunk={source} cannot be read at output stride "
+            f"{protocol.output_stride}: {loaded.config.title} has none. Give "
+            f"--output_stride={stride}."
+        )
+    loaded = pretrained.at_stride(loaded, stride)
     data = data.in_range(loaded.contract.value_range)
     if protocol.batch_norm == "reestimated":
         _reestimate(loaded, protocol, data, seed)
     names = tuple(sorted(loaded.trunk.output))
     if protocol.lasso is None:
         names = names[-1:]
+    else:
+        size = (1, protocol.image_px, protocol.image_px, 3)
+        lasso_mix.check_shapes(loaded.trunk.compute_output_shape(size))
 
     @tf.function(jit_compile=False, reduce_retracing=True)
     def read_units(images: tf.Tensor) -> list[tf.Tensor]:

@@ -22,6 +22,7 @@ import numpy as np
 from mtssl_tf import motion
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import visits
 from mtssl_tf.data import work_ahead
 from mtssl_tf.lazy_imports import tf
@@ -314,15 +315,15 @@ class _FrameReader:
                 pair = self._read_clip(place, self._clip_at(place), fraction)
                 if pair is not None:
                     return pair
-        usable = (
-            "usable frame"
-            if self._finder.num_frames == 1
-            else f"part with {self._finder.num_frames} usable frames"
-        )
-        raise ValueError(
-            f"No {usable} in {_MAX_ATTEMPTS} clips of "
-            f"{self._finder.source.description} in a row; the log names each."
-        )
+            num_frames = self._finder.num_frames
+            usable = "usable frame"
+            if num_frames > 1:
+                usable = f"part with {num_frames} usable frames"
+            raise source_lib.SourceError(
+                f"No {usable} in {_MAX_ATTEMPTS} clips of "
+                f"{self._finder.source.description} in a row; the log names "
+                "each. Add clips that have some, or leave the task out."
+            )
 
     def _read_clip(
         self, position: int, index: int, fraction: np.float32

@@ -36,7 +36,7 @@ class TrunkConfig:
     width: float = settings.ranged(1.0, above=0, at_most=64)
     output_stride: int = 16  # ours; the released weights fit all three
     bn_decay: float = settings.ranged(
-        0.997, at_least=0, below=1
+        0.997, above=0, below=1
     )  # release: resnet_arg_scope
     bn_epsilon: float = settings.ranged(
         1e-5, above=0
@@ -52,14 +52,6 @@ class TrunkConfig:
             # A list is what a JSON file gives.
             object.__setattr__(self, "num_units", tuple(self.num_units))
         family_lib.check_shape(family, self)
-        if not 0 < self.bn_decay < 1:
-            raise ValueError(
-                f"bn_decay must lie between 0 and 1, got {self.bn_decay}."
-            )
-        if not self.bn_epsilon > 0:
-            raise ValueError(
-                f"bn_epsilon must be positive, got {self.bn_epsilon}."
-            )
 
     @property
     def units_per_block(self) -> tuple[int, ...]:
@@ -83,8 +75,7 @@ class TrunkConfig:
 
         For what is read at a preset's stride, which no user has asked for.
         """
-        strides = families.find_family(self.family).output_strides
-        return max(s for s in strides if s <= max(wanted, min(strides)))
+        return families.find_family(self.family).stride_up_to(wanted)
 
 
 @dataclasses.dataclass(frozen=True)

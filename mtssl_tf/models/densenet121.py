@@ -117,12 +117,6 @@ def _build_block4(
 
     D is C at full width: 1024. `first_stride` 2 is DenseNet's own.
     """
-    if shape.output_stride != _STRIDES[-1]:
-        raise ValueError(
-            "What follows DenseNet-121's dense block 3 (for labels and "
-            f"detection) reads output stride {_STRIDES[-1]}, got "
-            f"output_stride={shape.output_stride}."
-        )
     x = _build_transition(features, "transition3", first_stride, layers)
     rate = 2 // first_stride
     x = _build_dense_block(shape, x, "block4", rate, layers)[-1]
@@ -139,6 +133,7 @@ FAMILY = family_lib.Family(
     output_strides=(8, 16),
     build_units=_build_units,
     build_block4=_build_block4,
+    block4_strides=(16,),
     num_units={121: (6, 12, 24, 16)},  # Huang et al., table 1
     default_depth=121,
     width_parts=_GROWTH,

@@ -83,6 +83,7 @@ class Family:
             and labels put on the last unit: [B, h, w, C] to [B, h', w', D].
             With `first_stride` 2 on a trunk of output stride 16 it strides;
             with 1 it keeps the size.
+        block4_strides: output strides of the trunk that block 4 can read.
         num_units: depth -> units of each block that `TrunkConfig.num_units`
             may change; empty where the shape is not known beforehand.
         default_depth: the depth of a trunk that names none.
@@ -102,6 +103,7 @@ class Family:
         [Shape, layers_lib.TrunkLayers], tuple[Tensor, dict[str, Tensor]]
     ]
     build_block4: Callable[[Shape, Tensor, int, layers_lib.TrunkLayers], Tensor]
+    block4_strides: tuple[int, ...] = (8, 16, 32)
     num_units: Mapping[int, tuple[int, ...]] = dataclasses.field(
         default_factory=dict
     )
@@ -110,6 +112,14 @@ class Family:
     unit_channels: Callable[[Shape], int] | None = None
     slim: SlimForm | None = None
     is_chain: bool = False
+
+    def stride_up_to(self, wanted: int) -> int:
+        """Returns the coarsest output stride up to `wanted`, if there is one.
+
+        Otherwise the finest.
+        """
+        strides = self.output_strides
+        return max(s for s in strides if s <= max(wanted, min(strides)))
 
 
 def check_shape(family: Family, shape: Shape) -> None:

@@ -63,6 +63,32 @@ class _UnitNorm(keras.constraints.Constraint):
         return _unit_norm(ops.convert_to_tensor(w))
 
 
+def check_shapes(input_shape: Any) -> dict[str, tuple]:
+    """Checks that units can be mixed; returns their shapes by name.
+
+    Args:
+        input_shape: of each unit, as a Keras layer's `build` gets it.
+
+    Raises:
+        ValueError: there are less than two, or they differ in shape.
+    """
+    shapes = _shapes_by_unit(input_shape)
+    if len(shapes) < 2:
+        raise ValueError(
+            f"LassoMix needs two units of one shape or more, got {shapes}. "
+            "Leave --lasso out, or choose a trunk of more units "
+            "(trunk.num_units)."
+        )
+    if len(set(shapes.values())) != 1:
+        raise ValueError(
+            "LassoMix needs units of one shape so that they can be summed. "
+            f"Got {shapes}. Leave --lasso out, or choose another trunk.family "
+            "or output stride: at 32 the last unit of a ResNet is half the "
+            "others' size."
+        )
+    return shapes
+
+
 @keras.saving.register_keras_serializable(package="mtssl_tf")
 class LassoMix(keras.layers.Layer):
     """Sums units of one shape, weighted by a learned vector of norm 1.
@@ -105,18 +131,7 @@ class LassoMix(keras.layers.Layer):
         Raises:
             ValueError: there are less than two, or they differ in shape.
         """
-        shapes = _shapes_by_unit(input_shape)
-        if len(shapes) < 2:
-            raise ValueError(
-                f"LassoMix needs two units of one shape or more, got {shapes}. "
-                "Leave the lasso out, or take a trunk of more units."
-            )
-        if len(set(shapes.values())) != 1:
-            raise ValueError(
-                "LassoMix needs units of one shape so that they can be "
-                f"summed. Got {shapes}. Build the trunk with output_stride "
-                "16 or 8: at 32 the last unit is half the others' size."
-            )
+        shapes = check_shapes(input_shape)
         self.unit_names = tuple(shapes)
         settings = self.lasso
         penalty = _MixPenalty(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 import importlib
+import pathlib
 import traceback
 from typing import Any, TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SEPARATOR = ":"
 # Whatever another's code trips on; it may also end the process.
 _ANY_ERROR = (Exception, SystemExit)
+_LIBRARIES = {"keras", "tensorflow"}
 _STRIDES = (8, 16, 32)
 _PROBE_PX = 128  # any multiple of the largest stride, of several places
 
@@ -64,14 +66,19 @@ def load_function(name: str) -> Callable[[Any], Any]:
     try:
         module = importlib.import_module(path)
     except _ANY_ERROR as error:
+        is_absent = isinstance(error, ModuleNotFoundError) and (
+            path == error.name or path.startswith(f"{error.name}.")
+        )
+        remedy = " Is its folder on PYTHONPATH?" if is_absent else ""
         raise ValueError(
             f"trunk.family={name}: {path} does not import: "
-            f"{type(error).__name__}: {error}. Is its folder on PYTHONPATH?"
+            f"{_one_line(error)}.{remedy}"
         ) from error
     found = getattr(module, function, None)
     if not callable(found):
         raise ValueError(
-            f"trunk.family={name}: {path} has no function {function!r}."
+            f"trunk.family={name}: {path} has no function {function!r}. Name "
+            "one that takes a TrunkConfig and returns a Keras model."
         )
     return found
 
@@ -82,8 +89,9 @@ def _build_units(
     """Calls the function; returns its input and units under our names."""
     function = load_function(name)
     with layers.as_default_dtype():
-        model = _call(name, function, shape)
-    image, outputs = layers.take_in(_checked(name, model))
+        model = _checked(name, _call(name, function, shape))
+        _check_can_be_saved(name, model)
+    image, outputs = layers.take_in(model)
     units = {
         f"unit_{number:02d}": outputs[key]
         for number, key in enumerate(sorted(outputs), start=1)
@@ -96,13 +104,19 @@ def _build_units(
 def _call(name: str, function: Callable[[Any], Any], shape: Any) -> Any:
     try:
         return function(shape)
-    except ValueError:
-        raise  # it says what it cannot have
     except _ANY_ERROR as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        # Behind our own call, and before what Keras does.
+        frames = [
+            each
+            for each in traceback.extract_tb(error.__traceback__)[1:]
+            if not _LIBRARIES.intersection(pathlib.Path(each.filename).parts)
+        ]
+        where = "failed"
+        if frames:
+            where += f" in {frames[-1].filename}:{frames[-1].lineno}"
         raise ValueError(
-            f"trunk.family={name}, called with a TrunkConfig, failed in "
-            f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}."
+            f"trunk.family={name}, called with a TrunkConfig of output_stride="
+            f"{shape.output_stride}, {where}: {_one_line(error)}."
         ) from error
 
 
@@ -121,13 +135,42 @@ def _checked(name: str, model: Any) -> keras.Model:
     if not isinstance(model.output, dict) or not model.output:
         kind = type(model.output).__name__
         raise ValueError(f"{wanted}; its output is of type {kind}.")
+    for key, unit in model.output.items():
+        if not isinstance(key, str) or not hasattr(unit, "shape"):
+            raise ValueError(
+                f"{wanted}; its output {key!r} is of type "
+                f"{type(unit).__name__}, and names are text."
+            )
     inputs = [tuple(each.shape) for each in model.inputs]
     if inputs != [(None, None, None, 3)]:
         raise ValueError(f"{wanted}; its inputs are {inputs}.")
     shapes = {key: tuple(each.shape) for key, each in model.output.items()}
     if any(len(shape) != 4 or shape[-1] is None for shape in shapes.values()):
         raise ValueError(f"{wanted}; its outputs are {shapes}.")
+    if not model.trainable_weights:
+        raise ValueError(
+            f"trunk.family={name} has nothing to train. Leave its layers "
+            "trainable; --set train.freeze_trunk=true trains heads alone."
+        )
     return model
+
+
+def _check_can_be_saved(name: str, model: keras.Model) -> None:
+    """Raises ValueError where an export could not be loaded again."""
+    try:
+        keras.saving.deserialize_keras_object(
+            keras.saving.serialize_keras_object(model)
+        )
+    except _ANY_ERROR as error:
+        raise ValueError(
+            f"trunk.family={name} could be saved, but not loaded again: "
+            f"{_one_line(error)}. Use keras.ops in place of a Lambda, and "
+            "keras.saving.register_keras_serializable for layers of your own."
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
 
 
 def _check_depths(name: str, image: Tensor, outputs: dict[str, Tensor]) -> None:

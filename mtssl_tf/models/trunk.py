@@ -59,16 +59,25 @@ def build_block4(
             strides and dilates nowhere: the box head on features of stride 16.
         share: a block 4 whose variables the new one uses.
         dtype: as in `build_trunk`.
-        channels: C of the trunk's last unit; None takes it from `config`.
+        channels: C of the trunk's last unit; None takes it from `config`,
+            which does not know it of a family of one's own.
 
     Returns:
         A model from float [B, h, w, C] to [B, h', w', D], ending in ReLU. A
         ResNet's D is 2 * C, and batch norm stands before its ReLU.
 
     Raises:
-        ValueError: `first_stride` does not fit the trunk's output stride, or
-            `share` has other layers than `config` asks for.
+        ValueError: block 4 does not fit the trunk's output stride, or `share`
+            has other layers than `config` asks for.
     """
+    family = families.find_family(config.family)
+    if config.output_stride not in family.block4_strides:
+        strides = " or ".join(map(str, family.block4_strides))
+        raise ValueError(
+            f"What follows {config.title} (for labels and detection) reads "
+            f"output stride {strides}, got "
+            f"output_stride={config.output_stride}."
+        )
     if first_stride not in (1, 2):
         raise ValueError(f"first_stride must be 1 or 2, got {first_stride}.")
     if first_stride == 2 and config.output_stride != 16:
@@ -82,7 +91,6 @@ def build_block4(
         name="features",
         dtype="float32",
     )
-    family = families.find_family(config.family)
     x = family.build_block4(config, features, first_stride, layers)
     layers.check_complete()
     return keras.Model(features, x, name=_name("block4", config, share))

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _STAGE_CHANNELS = (64, 128, 256, 512, 512)  # paper's table 1, D
 _FIRST_STAGE_OF_UNITS = 4
-_BLOCK4_STRIDES = (16, 32)
 
 
 def _build_units(
@@ -91,12 +90,6 @@ def _build_block4(
     Not VGG's own, which take 120 million weights and one size of picture, but
     DeepLab's (Chen et al. 2015): 3 x 3 and 1 x 1, with 1024 channels.
     """
-    if shape.output_stride not in _BLOCK4_STRIDES:
-        raise ValueError(
-            "What follows VGG-16 (for labels and detection) reads output "
-            f"stride {' or '.join(map(str, _BLOCK4_STRIDES))}, got "
-            f"output_stride={shape.output_stride}."
-        )
     channels = 2 * features.shape[-1]
     x, rate = features, 1
     if shape.output_stride == 16:
@@ -152,6 +145,7 @@ FAMILY = family_lib.Family(
     output_strides=(8, 16, 32),
     build_units=_build_units,
     build_block4=_build_block4,
+    block4_strides=(16, 32),
     num_units={16: (2, 2, 3, 3, 3)},  # paper's table 1, D
     default_depth=16,
     width_parts=_STAGE_CHANNELS[0],

@@ -65,7 +65,7 @@ class Labeller:
         """
         try:
             yield
-        except (ClosedError, OSError) as error:
+        except (ClosedError, OSError, ValueError) as error:
             self._failure = error
             raise
 

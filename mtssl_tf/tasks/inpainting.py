@@ -138,7 +138,10 @@ class Inpainting(base.Task):
         """Takes mean, deviation and spread."""
         self._mean = np.asarray(facts["mean"], np.float32)
         self._spread = float(facts["spread"])
-        self._deviation = max(float(facts["deviation"]), _MIN_DEVIATION)
+        measured = float(facts["deviation"])
+        self._deviation = max(measured, _MIN_DEVIATION)
+        # Less than 1 where all pictures are nearly of one colour.
+        self._guess_loss = (measured / self._deviation) ** 2
 
     def cut(
         self, example: dict[str, tf.Tensor], seed: tf.Tensor
@@ -167,9 +170,9 @@ class Inpainting(base.Task):
         colors = ops.average_pool(rgb, STRIDE, STRIDE, "valid", "channels_last")
         is_hidden = self._hidden_places(batch["seed"])  # [B, h, w, 1]
         hides = ops.repeat(ops.repeat(is_hidden, STRIDE, 1), STRIDE, 2)
-        means = ops.convert_to_tensor(
-            np.asarray(self.contract.means_rgb, np.float32)
-        )
+        means = np.asarray(self.contract.means_rgb, np.float32)
+        if self.config.grey_input:
+            means = color.to_grey(means)
         seen = ops.where(hides > 0.5, means, rgb)
         return {
             "views": self.contract.apply(seen[:, None]),
@@ -233,7 +236,7 @@ class Inpainting(base.Task):
 
     def chance(self) -> dict[str, float]:
         """The mean colour of all pictures, for every hidden place."""
-        return {"loss": 1.0, "error": self._spread}
+        return {"loss": self._guess_loss, "error": self._spread}
 
     def draw(
         self, views: np.ndarray, target: np.ndarray, prediction: np.ndarray

@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtssl_tf.training import compiled
 from mtssl_tf.training import step
 
 
@@ -53,7 +54,7 @@ class HalfBatches:
                 f"{num_replicas * self._num_parts}, got {batch_size}."
             )
         self._num_trunk = step.num_trunk_variables(state)
-        self._measure = tf.function(self._on_replicas, autograph=False)
+        self._measure = compiled.compile_own(self._on_replicas)
 
     def measure(self, batch: Any) -> float:
         """Returns the cosine of two half batches' gradients of the trunk.

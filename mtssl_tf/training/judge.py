@@ -12,6 +12,7 @@ from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.training import batches
+from mtssl_tf.training import compiled
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step
 
@@ -39,7 +40,7 @@ class Judge:
         self._seed = seed
         self._num_batches = num_batches
         self._skipped = skipped
-        self._predict = tf.function(self._predict_and_score, autograph=False)
+        self._predict = compiled.compile_own(self._predict_and_score)
 
     @functools.cached_property
     def _batches(self) -> tf.data.Dataset:

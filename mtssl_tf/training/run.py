@@ -190,6 +190,7 @@ def build_run(
         )
     keras.utils.set_random_seed(config.train.seed)
     strategy = strategy or choose_strategy()
+    _check_parts_are_equal(tasks, strategy.num_replicas_in_sync)
     with strategy.scope():
         trunk, states = build_states(config, tasks)
     return Run(config, strategy, sources, trunk, states, skipped)
@@ -231,6 +232,21 @@ def build_states(
             task, model, rmsprop, variables, config.train.weight_decay
         )
     return shared.trunk, states
+
+
+def _check_parts_are_equal(
+    tasks: Mapping[str, base.Task], num_replicas: int
+) -> None:
+    """Raises ValueError where replicas could not compare their examples."""
+    for name, task in tasks.items():
+        batch_size = task.config.batch_size
+        if task.compares_examples and batch_size % num_replicas:
+            raise ValueError(
+                f"{name} compares the examples of a batch, and "
+                f"{name}.batch_size={batch_size} cannot be divided over "
+                f"{num_replicas} devices. Set it to a multiple of "
+                f"{num_replicas}, or hide some (CUDA_VISIBLE_DEVICES)."
+            )
 
 
 def choose_strategy() -> tf.distribute.Strategy:

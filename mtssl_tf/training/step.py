@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mtssl_tf.reports import metrics_window
 from mtssl_tf.tasks import base
+from mtssl_tf.training import compiled
 from mtssl_tf.training import proximal
 from mtssl_tf.training import rmsprop
 from mtssl_tf.training import task_model
@@ -282,7 +283,7 @@ class StepFunction:
         self._state = state
         self._num_trunk = num_trunk_variables(state)
         self._names: list[str] = []
-        self._take = tf.function(self._take_on_replicas, autograph=False)
+        self._take = compiled.compile_own(self._take_on_replicas)
 
     @property
     def names(self) -> list[str]:

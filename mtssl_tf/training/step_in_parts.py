@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtssl_tf.training import compiled
 from mtssl_tf.training import step
 
 
@@ -47,9 +48,9 @@ class _StepInParts(step.StepFunction):
         _check_size(state, strategy.num_replicas_in_sync, num_parts)
         # Not Python numbers: a function is traced for each of those.
         self._parts = [tf.constant(part) for part in range(num_parts)]
-        self._zeros = tf.function(self._zeros_on_replicas, autograph=False)
-        self._add = tf.function(self._add_on_replicas, autograph=False)
-        self._end = tf.function(self._end_on_replicas, autograph=False)
+        self._zeros = compiled.compile_own(self._zeros_on_replicas)
+        self._add = compiled.compile_own(self._add_on_replicas)
+        self._end = compiled.compile_own(self._end_on_replicas)
 
     def take(self, batch: Any) -> step.Outcome:
         """Takes a step on a batch of `build_batches`."""

@@ -251,7 +251,7 @@ class TestMistakes:
         "code, said",
         [
             ("import sys; sys.exit('usage: x')", "import: SystemExit: usage"),
-            ("def build(): pass", "failed in .*: TypeError"),
+            ("def build(): pass", "failed: TypeError: .*takes 0"),
             ("def build(shape): return {}['a']", "odd_trunk.py:1: KeyError"),
             ("def build(shape): raise SystemExit(3)", "SystemExit: 3"),
         ],

@@ -54,7 +54,7 @@ def test_starts_equal_with_norm_one():
 def test_units_of_two_sizes_are_refused_with_the_remedy():
     units = _units()
     units["unit_03"] = units["unit_03"][:, ::2, ::2]
-    with pytest.raises(ValueError, match=r"(?s)\(2, 2, 3, 6\).*output_stride"):
+    with pytest.raises(ValueError, match=r"(?s)\(2, 2, 3, 6\).*output stride"):
         lasso_mix.LassoMix()(units)
 
 

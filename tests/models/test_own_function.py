@@ -12,7 +12,9 @@ import trunk_comparison
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import config_checks
+from mtssl_tf import pretrained
 from mtssl_tf.models import config as model_config
+from mtssl_tf.models import input_contract
 from mtssl_tf.models import trunk as trunk_lib
 from mtssl_tf.training import step
 
@@ -85,6 +87,65 @@ def of_wider_strides(config):
         image,
         {"a": keras.layers.Conv2D(stride, 3, stride, "same", name="x")(image)},
     )
+
+
+def _of(unit_of_image):
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, unit_of_image(image))
+
+
+def a_mistake_of_keras(config):
+    return keras.layers.Dense(3)(keras.layers.Conv2D(4, 3)(3))
+
+
+def an_empty_error(config):
+    raise ValueError()
+
+
+def of_several_lines(config):
+    raise RuntimeError("one\\ntwo")
+
+
+def no_arguments():
+    pass
+
+
+def nested(config):
+    x = keras.layers.Conv2D(4, 3, 16, "same")
+    return _of(lambda image: {"a": {"b": x(image)}})
+
+
+def of_numbers(config):
+    x = keras.layers.Conv2D(4, 3, 16, "same")
+    y = keras.layers.Conv2D(4, 3, 1, "same")
+    return _of(lambda image: {"a": x(image), 1: y(x(image))})
+
+
+def without_weights(config):
+    return _of(lambda image: {"a": keras.layers.AveragePooling2D(16)(image)})
+
+
+def frozen(config):
+    model = build(config)
+    model.trainable = False
+    return model
+
+
+def with_lambda(config):
+    x = keras.layers.Conv2D(4, 3, 16, "same")
+    halve = keras.layers.Lambda(lambda value: value / 2)
+    return _of(lambda image: {"a": x(halve(image))})
+
+
+def of_another_activation(config):
+    x = keras.layers.Conv2D(
+        4,
+        3,
+        config.output_stride,
+        "same",
+        activation="relu" if config.output_stride == 16 else "tanh",
+    )
+    return _of(lambda image: {"a": x(image)})
 
 
 not_callable = 3
@@ -168,10 +229,24 @@ def test_tasks_train_on_it(task):
         ("always_32", "output_stride=16, 8 places of 128.*has 4"),
         ("unsorted", "'conv10': 3, 'conv2': 2.*unit_01"),
         ("nothing", "plain_trunks has no function 'nothing'"),
-        ("not_callable", "has no function 'not_callable'"),
+        ("not_callable", "has no function 'not_callable'.*takes a TrunkConfig"),
+        (
+            "a_mistake_of_keras",
+            r"stride=16, failed in .*trunks.py:\d+: ",
+        ),
+        ("an_empty_error", r"failed in .*trunks.py:\d+: ValueError.$"),
+        ("of_several_lines", "RuntimeError: one two"),
+        ("no_arguments", "called with a TrunkConfig .*TypeError: .*takes 0"),
+        ("nested", "output 'a' is of type dict"),
+        ("of_numbers", "output 1 is of type KerasTensor, and names are text"),
+        ("without_weights", "has nothing to train"),
+        ("frozen", "has nothing to train.*train.freeze_trunk"),
+        ("with_lambda", "not loaded again: .*Lambda.*keras.ops in place"),
     ],
 )
 def test_what_cannot_be_a_trunk_is_one_line(function, said):
+    # Kind: what another's code does wrong is said in its own words alone, or
+    # only when the trained trunk is to be saved.
     with pytest.raises(ValueError, match=said) as error:
         trunk_lib.build_trunk(_config(function))
     assert "\n" not in str(error.value)
@@ -188,12 +263,20 @@ def test_strides_whose_layers_differ_in_more():
     trunk = trunk_lib.build_trunk(_config("of_wider_strides"))
     with pytest.raises(ValueError, match="'x' has other settings.*filters"):
         trunk_lib.build_trunk(_config("of_wider_strides", 8), share=trunk)
+    # Kind: a way to the same trunk that leaves out the other's checks.
+    config = _config("of_another_activation")
+    contract = input_contract.InputContract()
+    loaded = pretrained.Pretrained(
+        trunk_lib.build_trunk(config), None, contract, config
+    )
+    with pytest.raises(ValueError, match="other settings.*activation"):
+        pretrained.at_stride(loaded, 8)
 
 
 def test_what_does_not_import_is_said_before_any_work():
     run = config_lib.preset_config("tiny", ["exemplar"])
     for family, said in (
-        ("no_such_module_at_all:build", "does not import: ModuleNotFound"),
+        ("no_such_module_at_all:build", "does not import: .*on PYTHONPATH"),
         ("plain_trunks:nothing", "no function 'nothing'"),
     ):
         config = config_lib.override(run, f"trunk.family={family}")

@@ -77,6 +77,8 @@ def test_grey_input_has_grey_targets():
     is_seen = np.kron(1 - target[..., 3], np.ones((1, 8, 8))) > 0
     seen = rgb[:, 0][is_seen]
     np.testing.assert_allclose(seen[..., 0], seen[..., 2], atol=1e-3)
+    hidden = rgb[:, 0][~is_seen]
+    np.testing.assert_allclose(hidden[..., 0], hidden[..., 2], atol=1e-3)
 
 
 def test_loss_and_errors_by_hand():
@@ -138,6 +140,8 @@ def test_pictures_of_one_colour_leave_a_finite_loss():
     target = task.preprocess(example, tf.constant([0, 1]))["target"][None]
     loss = task.loss(tf.zeros([1, 4, 4, 3]), target)
     np.testing.assert_allclose(loss, [0], atol=1e-6)
+    # Kind: a blind guess that no longer is one, in data of a special sort.
+    assert task.chance()["loss"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_true_colours_are_drawn_where_they_are_hidden():

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
@@ -49,3 +50,15 @@ def test_facts_of_few_pictures_hold_for_views_that_were_not_looked_at(
         prediction = tf.broadcast_to(blind, [1, *target.shape[1:3], 313])
         losses.append(float(task.loss(prediction, target)[0]))
     assert np.mean(losses) < 1.3 * task.chance()["loss"]
+
+
+def test_examples_that_are_compared_are_divided_evenly():
+    # Kind: what one device takes, several stop at with a word of TensorFlow.
+    config = config_lib.override(
+        config_lib.preset_config("tiny", ["contrastive", "rotation"]),
+        "contrastive.batch_size=8",
+    )
+    tasks = config.build_tasks()
+    run._check_parts_are_equal(tasks, 4)
+    with pytest.raises(ValueError, match="contrastive.batch_size=8 .* 3 dev"):
+        run._check_parts_are_equal(tasks, 3)
