@@ -31,9 +31,9 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import per_place
 from mtssl_tf.tasks import words as words_lib
 
-STRIDE = 8  # paper, sec. 2
 _FITTED_AT_ONCE = 16  # ours: pictures; 16 MB of soft bins at the paper's size
 
 
@@ -50,7 +50,7 @@ class ColorizationConfig(base.TaskConfig):
     """
 
     learning_rate: float = settings.ranged(4e-4, above=0)
-    output_stride: int = STRIDE
+    output_stride: int = per_place.STRIDE
     short_side_px: int = settings.ranged(256, at_least=1)
     crop_px: int = settings.ranged(224, at_least=1)
     # release: Zhang et al., sec. 2.2
@@ -59,16 +59,7 @@ class ColorizationConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output_stride != STRIDE:
-            raise ValueError(
-                f"output_stride={self.output_stride}: colour is predicted at "
-                f"stride {STRIDE} (paper, sec. 2)."
-            )
-        if self.crop_px % STRIDE or self.crop_px > self.short_side_px:
-            raise ValueError(
-                f"crop_px={self.crop_px} must be a multiple of {STRIDE} and "
-                f"at most short_side_px={self.short_side_px}."
-            )
+        per_place.check(self, "short_side_px")
 
 
 class Colorization(base.Task):
@@ -183,9 +174,7 @@ class Colorization(base.Task):
         ops = keras.ops
         views = ops.cast(batch["views"], "float32")
         lab = color.to_lab(views / 255.0)
-        ab = ops.average_pool(
-            lab[:, 0, ..., 1:], STRIDE, STRIDE, "valid", "channels_last"
-        )
+        ab = per_place.average(lab[:, 0, ..., 1:])
         grey = color.grey_of_lab(lab)
         return {"views": self.contract.apply(grey), "target": ab}
 

@@ -67,10 +67,6 @@ class ExemplarConfig(base.TaskConfig):
                 f"patch_px={self.patch_px} is above "
                 f"short_side_px={self.short_side_px}: no patch fits."
             )
-        if not 0 <= self.color_strength <= 1:
-            raise ValueError(
-                f"color_strength={self.color_strength} must lie in 0..1."
-            )
         if self.negatives not in NEGATIVES:
             raise ValueError(
                 f"negatives={self.negatives!r} is not one of {NEGATIVES}."

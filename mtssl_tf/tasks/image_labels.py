@@ -62,10 +62,6 @@ class ImageLabelsConfig(base.TaskConfig):
                 f"crop_px={self.crop_px} is above resize_px={self.resize_px}: "
                 "no view fits."
             )
-        if not 0 <= self.color_strength <= 1:
-            raise ValueError(
-                f"color_strength={self.color_strength} must lie in 0..1."
-            )
 
 
 class ImageLabels(classification.Classification):

@@ -31,9 +31,9 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import per_place
 from mtssl_tf.tasks import words as words_lib
 
-STRIDE = 8  # as the paper's tasks that answer for each place, sec. 2
 _PLACE = 105  # a stream of `seeded`
 _MIN_DEVIATION = 1.0  # ours: in grey levels; keeps the loss of flat data finite
 
@@ -49,7 +49,7 @@ class InpaintingConfig(base.TaskConfig):
         hidden_channels: of the head's 3x3 convolution.
     """
 
-    output_stride: int = STRIDE
+    output_stride: int = per_place.STRIDE
     short_side_px: int = settings.ranged(256, at_least=1)
     crop_px: int = settings.ranged(224, at_least=1)
     # release: half of the side, a quarter of the picture
@@ -58,20 +58,11 @@ class InpaintingConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output_stride != STRIDE:
+        per_place.check(self, "short_side_px")
+        if self.hidden_px % per_place.STRIDE or self.hidden_px >= self.crop_px:
             raise ValueError(
-                f"output_stride={self.output_stride}: colours are predicted at "
-                f"stride {STRIDE}."
-            )
-        if self.crop_px % STRIDE or self.crop_px > self.short_side_px:
-            raise ValueError(
-                f"crop_px={self.crop_px} must be a multiple of {STRIDE} and "
-                f"at most short_side_px={self.short_side_px}."
-            )
-        if self.hidden_px % STRIDE or self.hidden_px >= self.crop_px:
-            raise ValueError(
-                f"hidden_px={self.hidden_px} must be a multiple of {STRIDE} "
-                f"and below crop_px={self.crop_px}."
+                f"hidden_px={self.hidden_px} must be a multiple of "
+                f"{per_place.STRIDE} and below crop_px={self.crop_px}."
             )
 
 
@@ -167,9 +158,10 @@ class Inpainting(base.Task):
         rgb = ops.cast(batch["views"], "float32")[:, 0]
         if self.config.grey_input:
             rgb = color.to_grey(rgb)
-        colors = ops.average_pool(rgb, STRIDE, STRIDE, "valid", "channels_last")
+        colors = per_place.average(rgb)
         is_hidden = self._hidden_places(batch["seed"])  # [B, h, w, 1]
-        hides = ops.repeat(ops.repeat(is_hidden, STRIDE, 1), STRIDE, 2)
+        side = per_place.STRIDE
+        hides = ops.repeat(ops.repeat(is_hidden, side, 1), side, 2)
         means = np.asarray(self.contract.means_rgb, np.float32)
         if self.config.grey_input:
             means = color.to_grey(means)
@@ -182,8 +174,8 @@ class Inpainting(base.Task):
     def _hidden_places(self, seeds: Any) -> Any:
         """Returns 1 where a place is hidden, else 0, float32 [B, h, w, 1]."""
         ops = keras.ops
-        num_places = self.config.crop_px // STRIDE
-        num_hidden = self.config.hidden_px // STRIDE
+        num_places = self.config.crop_px // per_place.STRIDE
+        num_hidden = self.config.hidden_px // per_place.STRIDE
         share = seeded.uniform(seeds, _PLACE, (2, 1))
         first = ops.floor(share * (num_places - num_hidden + 1.0))
         places = ops.convert_to_tensor(np.arange(num_places, dtype=np.float32))
@@ -278,6 +270,6 @@ def _filled(
         is_hidden: bool [h, w].
     """
     levels = np.rint(np.clip(colors[..., :3], 0, 255)).astype(np.uint8)
-    places = np.ones((STRIDE, STRIDE, 1), np.uint8)
+    places = np.ones((per_place.STRIDE, per_place.STRIDE, 1), np.uint8)
     hides = np.kron(is_hidden[..., None], places).astype(bool)
     return np.where(hides, np.kron(levels, places), view)

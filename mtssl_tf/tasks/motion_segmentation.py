@@ -27,9 +27,9 @@ from mtssl_tf.models import input_contract
 from mtssl_tf.tasks import base
 from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import per_place
 from mtssl_tf.tasks import words as words_lib
 
-STRIDE = 8  # paper, sec. 2
 # ours: until data says otherwise; keeps logits finite on still clips too.
 _MIN_SHARE = 1e-3
 
@@ -50,7 +50,7 @@ class MotionSegmentationConfig(base.TaskConfig):
         hidden_channels: of the head's 3x3 convolution.
     """
 
-    output_stride: int = STRIDE
+    output_stride: int = per_place.STRIDE
     min_short_side_px: int = settings.ranged(240, at_least=1)
     max_short_side_px: int = settings.ranged(360, at_least=1)
     crop_px: int = settings.ranged(224, at_least=1)
@@ -60,20 +60,7 @@ class MotionSegmentationConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output_stride != STRIDE:
-            raise ValueError(
-                f"output_stride={self.output_stride}: motion is predicted at "
-                f"stride {STRIDE} (paper, sec. 2)."
-            )
-        if self.crop_px % STRIDE or self.crop_px > self.min_short_side_px:
-            raise ValueError(
-                f"crop_px={self.crop_px} must be a multiple of {STRIDE} and "
-                f"at most min_short_side_px={self.min_short_side_px}."
-            )
-        if not 0 <= self.color_strength <= 1:
-            raise ValueError(
-                f"color_strength={self.color_strength} must lie in 0..1."
-            )
+        per_place.check(self, "min_short_side_px")
         if self.max_short_side_px < self.min_short_side_px:
             raise ValueError(
                 f"max_short_side_px={self.max_short_side_px} is under "
@@ -168,13 +155,7 @@ class MotionSegmentation(base.Task):
         views = distort.recolored(
             batch["views"], self.config.color_strength, batch["seed"]
         )
-        moving = ops.average_pool(
-            ops.cast(batch["target"], "float32") / 255.0,
-            STRIDE,
-            STRIDE,
-            "valid",
-            "channels_last",
-        )
+        moving = per_place.average(ops.cast(batch["target"], "float32") / 255.0)
         if self.config.hard_labels:
             moving = ops.cast(moving >= 0.5, "float32")
         return {
