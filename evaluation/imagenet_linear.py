@@ -14,6 +14,7 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 import dataclasses
+import functools
 import pathlib
 import sys
 import time
@@ -104,7 +105,13 @@ def protocols_from_flags(
         raise ValueError("--epochs is for --full: the fast fit has none.")
     if values.l1 is not None and not values.lasso:
         raise ValueError("--l1 is for --lasso: without it nothing is mixed.")
-    preset = protocol_lib.PRESETS[values.preset]
+    return command.with_preset(values, functools.partial(_protocols_of, values))
+
+
+def _protocols_of(
+    values: flags.FlagValues, preset_name: str
+) -> dict[str, LinearProtocol]:
+    preset = protocol_lib.PRESETS[preset_name]
     protocol: LinearProtocol = preset.full if values.full else preset.fast
     changes: dict[str, Any] = {}
     if values.epochs:
