@@ -156,9 +156,10 @@ def _evaluate(values: flags.FlagValues) -> None:
                 f"reads the last unit at {default_stride}: compare at one, by "
                 "--output_stride."
             )
+        recall = metrics["recall_at_5"]
         print(
-            f"batch norm {mode}: top-1 {metrics['top1']:.1f} %, recall@5 "
-            f"{metrics['recall_at_5']:.1f} %"
+            f"batch norm {mode}: top-1 {metrics['top1']:.1f} %"
+            + ("" if recall is None else f", recall@5 {recall:.1f} %")
         )
 
 
