@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 import pathlib
+from typing import TypeVar
 
 from absl import flags
 
+from mtssl_tf.embedding import request as request_lib
+from mtssl_tf.files import hub
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import lock
 
-_PRESET_OF_THE_REST = "tiny"  # ours: of a trunk that has none, or another
+# ours: of a trunk whose own is none of an evaluation's; of imported weights it
+# is the one that `mtssl_tf.embed` has too.
+_PRESET_OF_THE_REST = request_lib.RANDOM_PRESET
+_WITHOUT_WEIGHTS = ("random", "pixels")
+
+_T = TypeVar("_T")
 
 
 def define_shared_flags(
@@ -31,8 +39,8 @@ def define_shared_flags(
     command_lib.define_path(
         "trunk",
         None,
-        "A run directory, an export, a TF-Slim checkpoint, 'random', or "
-        f"'random:FAMILY'{other_trunks}.",
+        "A run directory, an export, hf://USER/NAME, a TF-Slim checkpoint, "
+        f"'random', or 'random:FAMILY'{other_trunks}.",
         values,
     )
     command_lib.define_path(
@@ -46,7 +54,8 @@ def define_shared_flags(
         None,
         list(presets),
         "Settings to start from, and the shape of a random trunk. By default "
-        "what the trunk was trained at where that is one of them, else "
+        "what the trunk was trained at where that is one of them, "
+        f"{request_lib.DEFAULT_PRESET} for imported weights, else "
         f"{_PRESET_OF_THE_REST}.",
         flag_values=values,
     )
@@ -84,18 +93,38 @@ def check_given(values: flags.FlagValues, names: Iterable[str]) -> None:
         raise ValueError(f"{', '.join(missing)} {verb} required. Try --help.")
 
 
-def _preset_of(trunk: str | None, presets: Iterable[str]) -> str:
-    """Returns the preset to judge a trunk by where none is named.
+def with_preset(values: flags.FlagValues, build: Callable[[str], _T]) -> _T:
+    """Returns what flags make of a preset, which is the trunk's by default.
+
+    Args:
+        values: gets its `preset`, where none is named.
+        build: takes the preset, and raises ValueError for flags that do not
+            fit. Nothing is downloaded before it has seen them.
 
     Raises:
-        ValueError: the trunk's settings cannot be read.
+        FileNotFoundError: a trunk on the hub is not there.
+        ValueError: as `build`, or the trunk's settings cannot be read.
     """
+    if values.preset is None:
+        if hub.is_on_hub(values.trunk or ""):
+            build(_PRESET_OF_THE_REST)
+        presets = values["preset"].parser.enum_values
+        values.preset = _preset_of(values.trunk, presets)
+    return build(values.preset)
+
+
+def _preset_of(trunk: str | None, presets: Iterable[str]) -> str:
+    """Returns the preset to judge a trunk by where none is named."""
     from mtssl_tf.training import run_directory  # no help waits for it
 
-    folder = pathlib.Path(trunk or "")
-    if trunk and (folder / run_directory.CONFIG_FILE).is_file():
-        return preset_among(run_directory.load_config(folder).preset, presets)
-    return _PRESET_OF_THE_REST
+    if not trunk or trunk.partition(":")[0] in _WITHOUT_WEIGHTS:
+        return _PRESET_OF_THE_REST
+    is_on_hub = hub.is_on_hub(trunk)
+    folder = hub.download(trunk) if is_on_hub else pathlib.Path(trunk)
+    own = ""
+    if (folder / run_directory.CONFIG_FILE).is_file():
+        own = run_directory.load_config(folder).preset
+    return preset_among(own or request_lib.DEFAULT_PRESET, presets)
 
 
 def preset_among(trained_at: str, presets: Iterable[str]) -> str:
@@ -122,9 +151,6 @@ def run(
     """
 
     def work_alone(values: flags.FlagValues) -> None:
-        if values.preset is None:
-            presets = values["preset"].parser.enum_values
-            values.preset = _preset_of(values.trunk, presets)
         if not values.out:
             work(values)
             return

@@ -14,6 +14,7 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 import dataclasses
+import functools
 import pathlib
 import sys
 import time
@@ -104,7 +105,13 @@ def protocols_from_flags(
         raise ValueError("--epochs is for --full: the fast fit has none.")
     if values.l1 is not None and not values.lasso:
         raise ValueError("--l1 is for --lasso: without it nothing is mixed.")
-    preset = protocol_lib.PRESETS[values.preset]
+    return command.with_preset(values, functools.partial(_protocols_of, values))
+
+
+def _protocols_of(
+    values: flags.FlagValues, preset_name: str
+) -> dict[str, LinearProtocol]:
+    preset = protocol_lib.PRESETS[preset_name]
     protocol: LinearProtocol = preset.full if values.full else preset.fast
     changes: dict[str, Any] = {}
     if values.epochs:
@@ -149,9 +156,10 @@ def _evaluate(values: flags.FlagValues) -> None:
                 f"reads the last unit at {default_stride}: compare at one, by "
                 "--output_stride."
             )
+        recall = metrics["recall_at_5"]
         print(
-            f"batch norm {mode}: top-1 {metrics['top1']:.1f} %, recall@5 "
-            f"{metrics['recall_at_5']:.1f} %"
+            f"batch norm {mode}: top-1 {metrics['top1']:.1f} %"
+            + ("" if recall is None else f", recall@5 {recall:.1f} %")
         )
 
 

@@ -82,8 +82,13 @@ def _evaluate(values: flags.FlagValues) -> None:
         for name in ("steps", "learning_rate")
         if values[name].value is not None
     }
-    config = dataclasses.replace(depth_config.PRESETS[values.preset], **changes)
-    config = settings.replace_all(config, values.set)
+    config = command.with_preset(
+        values,
+        lambda preset: settings.replace_all(
+            dataclasses.replace(depth_config.PRESETS[preset], **changes),
+            values.set,
+        ),
+    )
     data = data_lib.load_depth_data(
         values.data,
         pathlib.Path(values.split) if values.split else None,

@@ -81,8 +81,11 @@ def main(argv: list[str]) -> int:
 def _evaluate(values: flags.FlagValues) -> None:
     needed = ("data",) if values.score else ("trunk", "data", "out")
     command.check_given(values, needed)
-    protocol = settings.replace_all(
-        protocol_lib.PRESETS[values.preset], values.set
+    protocol = command.with_preset(
+        values,
+        lambda preset: settings.replace_all(
+            protocol_lib.PRESETS[preset], values.set
+        ),
     )
     if values.lasso:
         protocol = dataclasses.replace(protocol, use_lasso=True)

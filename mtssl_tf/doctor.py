@@ -47,8 +47,8 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "tasks",
         None,
-        "Tasks to train; by default all that the data is for. Known: "
-        f"{', '.join(tasks_lib.TASKS)}.",
+        "Tasks to train, with commas between; if absent those of the paper's "
+        f"four that there is data for. Known: {', '.join(tasks_lib.TASKS)}.",
         flag_values=values,
     )
     flags.DEFINE_enum(

@@ -1,6 +1,7 @@
 """A vector for every picture, from a trunk: `python -m mtssl_tf.embed`.
 
-    python -m mtssl_tf.embed --trunk=RUN|EXPORT|random --images=SRC --out=FILE
+    python -m mtssl_tf.embed --trunk=RUN|EXPORT|hf://USER/NAME|random \
+        --images=SRC --out=FILE
 
 FILE (.csv, .parquet or .npz) has names and vectors in the pictures' order, and
 FILE.json says what was skipped and what the vectors are standardised by. What
@@ -85,7 +86,8 @@ def define_flags() -> flags.FlagValues:
         "preset",
         None,
         list(config_lib.PRESETS),
-        "Size at which pictures are read; the trunk's own by default.",
+        "Size at which pictures are read; by default the trunk's own, and "
+        f"{request_lib.DEFAULT_PRESET} for imported weights.",
         flag_values=values,
     )
     flags.DEFINE_integer(

@@ -3,7 +3,7 @@
     python -m mtssl_tf.masks --videos=DIR --out=DIR
 
 writes, for each clip and each frame whose motion can be known,
-    OUT/<clip>/<frame>.png            full size, 0 or 255
+    OUT/<clip>/<frame>.png              of the frame's size, 0 or 255
     OUT/_label_maps/<clip>/<frame>.png  a factor of 8 smaller, 0 or 255
 and OUT/manifest.json: what was found, and why frames have no mask. The same
 command again goes on where it stopped; a changed clip or setting starts anew.

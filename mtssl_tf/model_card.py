@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import json
 import pathlib
 from typing import Any
 
 from mtssl_tf import export_record
 from mtssl_tf import pretrained as pretrained_lib
+from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.files import base_names
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.formats import registry
@@ -52,8 +53,7 @@ the difference named, in parts of the largest feature.
 {files}
 
 {uses}
-Statistics of the units, which `python -m mtssl_tf.embed --trunk=.` needs for
-vectors of pictures: {statistics}.
+Statistics of the units{embed}: {statistics}.
 
 ## How well the tasks are done
 
@@ -63,6 +63,10 @@ vectors of pictures: {statistics}.
 
 {rank}
 """
+
+# Only `trunk.keras` is read by it.
+_EMBED = """, which `python -m mtssl_tf.embed --trunk=.` needs for
+vectors of pictures"""
 
 _USES = {
     "savedmodel": """```python
@@ -128,6 +132,7 @@ def write_card(
         uses="\n".join(
             _USES[name].format(unit=names[-1]) for name in record.differences
         ),
+        embed=_EMBED if "keras" in record.differences else "",
         statistics=statistics,
         origin=_describe_origin(settings),
         title=config.title,
@@ -174,11 +179,16 @@ def _head(
     license_id: str,
 ) -> str:
     """Returns the YAML between two lines of dashes."""
+    pretext, _ = _by_labels(settings["tasks"])
     entries: dict[str, Any] = {
         "library_name": "keras",
         "pipeline_tag": "image-feature-extraction",
         "license": license_id,
-        "tags": ["self-supervised-learning", "mtssl_tf", *settings["tasks"]],
+        "tags": [
+            *(["self-supervised-learning"] if pretext else []),
+            "mtssl_tf",
+            *settings["tasks"],
+        ],
     }
     metrics = sorted({name for line in lines for name in line["metrics"]})
     if metrics:
@@ -200,11 +210,24 @@ def _describe_origin(settings: Mapping[str, Any]) -> str:
     if not settings["tasks"]:
         return "Its weights were imported, not trained here."
     began = settings["train"].get("from_weights")
-    return (
-        'Trained without labels, as in "Multi-task Self-Supervised Visual '
-        f'Learning" (ICCV 2017), on: {", ".join(settings["tasks"])}.'
-        + (f" It began with the trunk of `{began}`." if began else "")
+    pretext, labelled = _by_labels(settings["tasks"])
+    paper = 'as in "Multi-task Self-Supervised Visual Learning" (ICCV 2017)'
+    parts = []
+    if pretext:
+        parts.append(f"without labels, {paper}, on: {', '.join(pretext)}")
+    if labelled:
+        parts.append(f"with labels, on: {', '.join(labelled)}")
+    return f"Trained {'; and '.join(parts)}." + (
+        f" It began with the trunk of `{began}`." if began else ""
     )
+
+
+def _by_labels(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Returns the tasks that need no labels, and those that do."""
+    kinds: dict[bool, list[str]] = {True: [], False: []}
+    for name in names:
+        kinds[tasks_lib.find_task(name).is_pretext].append(name)
+    return kinds[True], kinds[False]
 
 
 def _load_log(workdir: pathlib.Path) -> list[dict[str, Any]]:

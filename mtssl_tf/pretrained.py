@@ -89,7 +89,8 @@ def load_trunk(
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: what is there is no trunk.
+        ValueError: what is there is no trunk, or an export without
+            `trunk.keras`.
     """
     loaded = load_pretrained(os.fspath(path), output_stride)
     return rgb_trunk.build_rgb_trunk(loaded.trunk, loaded.contract)
@@ -123,6 +124,11 @@ def load_pretrained(
         loaded = _build_random(source, random_config, seed)
     elif (path / TRUNK_FILE).is_file():
         loaded = _load_export(path)
+    elif (path / export_record.FILE).is_file():
+        raise ValueError(
+            f"{source} is an export without {TRUNK_FILE}, which is what is "
+            "read here. Export the run again with --format=...,keras."
+        )
     elif (path / run_directory.CONFIG_FILE).is_file():
         loaded = _load_run(path)
     else:

@@ -66,8 +66,8 @@ RECIPE = flags.DEFINE_enum(
     "recipe",
     recipes.OURS,
     list(recipes.RECIPES),
-    "Whose method: paper is literally the paper's (docs/paper.md); --set goes "
-    "before it.",
+    "Whose method: paper is literally the paper's (docs/paper.md); --set wins "
+    "over it.",
     flag_values=FLAGS,
 )
 LASSO = flags.DEFINE_bool(

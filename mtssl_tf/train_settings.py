@@ -57,6 +57,8 @@ class TrainConfig:
         judge_batches: batches a task is judged on.
         rank_every: steps between measurements of the trunk's rank
             (`training/trunk_rank.py`), on one machine; 0 measures none.
+        probe: a labelled folder on which the trunk is judged while it trains;
+            "" is none.
         probe_every: steps between probes, where `--probe` is given.
         keep_best: by what the best checkpoint is kept (`training/best.py`):
             'rankme', 'loss' or 'probe'; "" keeps none.

@@ -1,5 +1,6 @@
 """What the doctor says of good data, of broken data and of none."""
 
+import dataclasses
 import json
 import os
 
@@ -169,6 +170,26 @@ def test_advice_on_grey_pictures_leaves_out_who_learns_from_colours():
     only = config_lib.preset_config("tiny", ["colorization"])
     (text,) = advice.on_pictures(only, _facts([200] * 4, is_grey=True))
     assert "No other task" in text
+
+
+def test_what_needs_no_change_is_no_advice():
+    # A kind of fault: "What to change" said that nothing has to be done.
+    config = config_lib.preset_config("tiny", ["exemplar"])
+    pictures = _facts([200] * 10)
+    broken = dataclasses.replace(pictures, unusable=(("a.png", "is cut"),))
+    assert advice.on_pictures(config, broken) == []
+    looks = [
+        clip_facts.ClipLook("a", 40, (64, 48), 9.0, ""),
+        clip_facts.ClipLook("b", 0, None, None, "is empty"),
+    ]
+    clips = clip_facts.ClipFacts(2, looks, None)
+    assert advice.on_clips(config, clips) == []
+    assert advice.notes(config, broken, clips, ["motion_segmentation"]) == [
+        "1 picture cannot be used: training takes others in their place.",
+        "1 clip cannot be used: training takes others in their place.",
+        "Without --videos training leaves out motion_segmentation.",
+    ]
+    assert advice.notes(config, pictures, None, ["exemplar"]) == []
 
 
 def test_advice_on_clips_none_of_which_moves():

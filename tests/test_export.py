@@ -14,12 +14,15 @@ import yaml
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import export
+from mtssl_tf import export_record
+from mtssl_tf import model_card
 from mtssl_tf import pretrained
 from mtssl_tf import tasks
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import rgb_trunk
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run
+from mtssl_tf.training import run_directory
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +113,45 @@ def test_an_export_of_a_later_format_is_refused(exported, tmp_path):
         (folder / "export.json").write_text(text)
         with pytest.raises(ValueError, match=message):
             pretrained.load_pretrained(str(folder))
+
+
+def test_an_export_that_cannot_be_read_says_so(exported, workdir, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(exported, folder)
+    (folder / "trunk.keras").unlink()
+    with pytest.raises(ValueError, match="other is an export.*--format=...,k"):
+        pretrained.load_trunk(folder)
+    for formats, is_read in (({"onnx": 0.0}, False), ({"keras": 0.0}, True)):
+        card = model_card.write_card(
+            pretrained.load_pretrained(str(workdir)),
+            run_directory.load_settings(workdir),
+            workdir,
+            export_record.ExportRecord(differences=formats),
+            "mit",
+        )
+        assert ("mtssl_tf.embed --trunk=." in card) == is_read
+        assert ("mtssl_tf.load_trunk" in card) == is_read
+
+
+@pytest.mark.parametrize(
+    "names,words,is_tagged",
+    [
+        (["rotation", "exemplar"], "without labels, as in", True),
+        (["image_labels"], "Trained with labels, on: image_labels.", False),
+        (
+            ["exemplar", "image_labels"],
+            "exemplar; and with labels, on: i",
+            True,
+        ),
+    ],
+)
+def test_a_card_says_which_tasks_had_labels(names, words, is_tagged):
+    settings = {"tasks": dict.fromkeys(names), "train": {}}
+    origin = model_card._describe_origin(settings)
+    assert words in origin
+    assert ("without labels" in origin) == is_tagged
+    head = model_card._head(settings, [], "mit")
+    assert ("self-supervised-learning" in head) == is_tagged
 
 
 def test_weights_of_an_older_layout_are_named(exported, tmp_path):

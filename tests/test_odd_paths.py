@@ -57,11 +57,14 @@ def test_brackets_tilde_and_a_stray_byte_from_training_to_an_evaluation(
     assert slim_checkpoint.main(["export", out[0], slim]) == 0
     given = ["--checkpoint=~/slim[1]/model.ckpt", "--out=~/again[1]"]
     assert slim_checkpoint.main(["import", *given]) == 0
+    # OpenCV writes under no such name.
+    tested = class_folder_pictures.save_class_folders(tmp_path / "plain", 4)
+    tested.rename(tmp_path / f"test[2]{_ODD}")
     for trunk in (f"exp[1]{_ODD}", f"out[1]{_ODD}", "again[1]"):
         arguments = [
             f"--trunk=~/{trunk}",
             f"--train=~/moved[2]{_ODD}",
-            f"--test=~/moved[2]{_ODD}",
+            f"--test=~/test[2]{_ODD}",
             f"--out=~/eval[{trunk}]",
         ]
         assert imagenet_linear.main(["imagenet_linear", *arguments]) == 0

@@ -106,11 +106,12 @@ def test_the_saved_model_gives_the_same_features(older, expected):
 
 
 def test_a_run_is_evaluated(older, tmp_path):
-    pictures = class_folder_pictures.save_class_folders(tmp_path / "all", 4)
+    for seed, part in enumerate(("train", "test")):
+        class_folder_pictures.save_class_folders(tmp_path / part, 4, seed)
     arguments = [
         f"--trunk={older / 'run'}",
-        f"--train={pictures}",
-        f"--test={pictures}",
+        f"--train={tmp_path / 'train'}",
+        f"--test={tmp_path / 'test'}",
         f"--out={tmp_path / 'out'}",
     ]
     assert imagenet_linear.main(["imagenet_linear", *arguments]) == 0

@@ -3,7 +3,7 @@
     python -m tools.fuzz --out=DIR [--only=voc_xml,archive] [--inputs=20000]
 
 Inputs are mutations of small whole files, guided by what they reach in readers
-of ours (atheris, extra `fuzz`). A reader may return or raise a `ValueError` or
+of ours (atheris, extra `test`). A reader may return or raise a `ValueError` or
 an `OSError`, which commands turn into one line; it has 10 seconds and 1 GB for
 each input. Whatever else it does is kept as OUT/TARGET/crash-*. The result is
 a table, and OUT/fuzz.json; exit code 1 where something was found.

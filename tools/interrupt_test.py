@@ -64,6 +64,7 @@ class Outcome:
 
     Attributes:
         name: of the scenario.
+        undisturbed_s: seconds that it takes when nobody presses anything.
         times: Ctrl-C was pressed.
         ends_s: seconds from then to the end, each time.
         wrong: what must not be, in words.

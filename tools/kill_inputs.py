@@ -19,7 +19,7 @@ _NUM_CLASS_PICTURES = 6
 _NUM_PAIRS = 8
 _NUM_VOC_PICTURES = 4
 _NUM_CLIPS = 3
-# Five, since recall@5 needs as many.
+# Five, so that recall@5 is measured too.
 _CLASSES = ("astronaut", "brick", "grass", "gravel", "ihc")
 
 
@@ -47,11 +47,13 @@ def _make_costs(path: pathlib.Path) -> None:
 
 
 def _make_classes(images: pathlib.Path, folder: pathlib.Path) -> None:
+    """Writes `train` and `test`, every other tile of a photograph in each."""
     for name in _CLASSES:
-        (folder / name).mkdir(parents=True)
-        tiles = sorted(images.glob(f"{name}_*"))[:_NUM_CLASS_PICTURES]
-        for tile in tiles:
-            shutil.copy(tile, folder / name)
+        tiles = sorted(images.glob(f"{name}_*"))[: 2 * _NUM_CLASS_PICTURES]
+        for number, part in enumerate(("train", "test")):
+            (folder / part / name).mkdir(parents=True)
+            for tile in tiles[number::2]:
+                shutil.copy(tile, folder / part / name)
 
 
 def _make_depth(folder: pathlib.Path) -> None:

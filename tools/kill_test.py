@@ -114,7 +114,7 @@ def _evaluate(name: str, data: str, *more: str):
     return build
 
 
-_CLASSES = "--train={0}/classes --test={0}/classes"
+_CLASSES = "--train={0}/classes/train --test={0}/classes/test"
 _SAMPLES = (
     "import sys; from mtssl_tf.data import sample_set;"
     "sample_set.build_sample_set(sys.argv[1])"

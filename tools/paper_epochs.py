@@ -17,14 +17,18 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import pathlib
+import sys
+
+from absl import flags
 
 from mtssl_tf import config as config_lib
 from mtssl_tf.process import command
 
+NAME = "tools.paper_epochs"
 _COSTS = pathlib.Path(__file__).with_name("paper_costs.json")
 
 
@@ -90,8 +94,14 @@ def count_flops(names: list[str]) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run(NAME, __doc__, flags.FlagValues(), argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
     """Prints the table of docs/cost.md."""
+    del values  # it has no flags of its own
     from mtssl_tf.training import dry_run
 
     costs = json.loads(_COSTS.read_text())
@@ -113,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.end(command.call("tools.paper_epochs", main))
+    command.end(main(sys.argv))

@@ -19,8 +19,9 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import copy
 import dataclasses
 import functools
 import os
@@ -31,8 +32,12 @@ import sys
 from absl import flags
 
 from evaluation import command as evaluation_command
+from evaluation import imagenet_linear
+from evaluation import nyu_depth
+from evaluation import voc_detection
 from evaluation.classification import protocol as linear_protocol
 from mtssl_tf import report
+from mtssl_tf import train_flags
 from mtssl_tf.distribute import mapping
 from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
@@ -47,7 +52,13 @@ from tools.reproduction import tables as tables_lib
 NAME = "tools.reproduce"
 # Of a trunk. paper: 16.8K, of K40s; the others are ours.
 _GPU_HOURS = {"tiny": 0.25, "small": 24.0, "paper": 16_800.0}
-_KINDS = ("train", tables_lib.LINEAR, tables_lib.DETECTION, tables_lib.DEPTH)
+# Command -> an example of what may be passed on to it.
+_PASSED_ON = {
+    "train": "--recipe=paper",
+    tables_lib.LINEAR: "--epochs=10",
+    tables_lib.DETECTION: "--set=steps=100",
+    tables_lib.DEPTH: "--set=steps=100",
+}
 
 
 def define_flags() -> flags.FlagValues:
@@ -99,11 +110,12 @@ def define_flags() -> flags.FlagValues:
         ("jobs", 1, "Commands that run at a time, on this machine."),
     ):
         flags.DEFINE_integer(name, default, text, 1, 1000, flag_values=values)
-    for kind in _KINDS:
+    for kind in _PASSED_ON:
         flags.DEFINE_multi_string(
             f"{kind}_flag",
             [],
-            f"Passed on to every {kind} command, as --{kind}_flag=--set=…",
+            f"Passed on to every {kind} command, as "
+            f"--{kind}_flag={_PASSED_ON[kind]}.",
             flag_values=values,
         )
     mapping.define_flags("trunks, each with its evaluations,", values)
@@ -183,6 +195,7 @@ def _work(values: flags.FlagValues) -> int:
             "each trunk has a place where there is room. Leave it out."
         )
     work = _plan(values)
+    _check_passed_on(work.options)
     begun.check(work.options)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
@@ -237,7 +250,9 @@ def _plan(values: flags.FlagValues) -> _Work:
         seeds=values.seeds,
         fine_tuning_seeds=values.fine_tuning_seeds,
         figure3_seeds=values.figure3_seeds,
-        flags={kind: tuple(values[f"{kind}_flag"].value) for kind in _KINDS},
+        flags={
+            kind: tuple(values[f"{kind}_flag"].value) for kind in _PASSED_ON
+        },
     )
     parts = tuple(values.only or tables_lib.PARTS)
     missing = {
@@ -247,9 +262,42 @@ def _plan(values: flags.FlagValues) -> _Work:
     }
     work = _Work(parts, sources, options, missing)
     if not work.evaluations():
-        lacking = dict.fromkeys(", ".join(missing.values()).split(", "))
-        raise ValueError(f"Nothing can be had without {', '.join(lacking)}.")
+        raise ValueError(
+            f"Nothing can be had with these data: add {_least(missing)}. Each "
+            "gives a part of the tables; the rest needs the others too."
+        )
     return work
+
+
+def _least(missing: Mapping[plan_lib.Evaluation, str]) -> str:
+    """Returns the smallest sets of flags that an evaluation lacks, in words."""
+    lacking = [set(names.split(", ")) for names in missing.values()]
+    least = dict.fromkeys(
+        names
+        for names, own in zip(missing.values(), lacking)
+        if not any(other < own for other in lacking)
+    )
+    return ", or ".join(names.replace(", ", " and ") for names in least)
+
+
+def _check_passed_on(options: plan_lib.Options) -> None:
+    """Raises ValueError for a flag that the command it is for does not take.
+
+    Its commands would be found out once all trunks are trained.
+    """
+    commands = {
+        "train": copy.deepcopy(train_flags.FLAGS),
+        tables_lib.LINEAR: imagenet_linear.define_flags(),
+        tables_lib.DETECTION: voc_detection.define_flags(),
+        tables_lib.DEPTH: nyu_depth.define_flags(),
+    }
+    for kind, known in commands.items():
+        given = options.flags.get(kind, ())
+        try:
+            known([NAME, *given])
+        except flags.Error as error:
+            text = " ".join(f"--{kind}_flag={each}" for each in given)
+            raise ValueError(f"{text}: {error}") from error
 
 
 def _check_data(work: _Work) -> None:

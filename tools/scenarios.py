@@ -35,7 +35,7 @@ def define_flags(
     flags.DEFINE_list(
         "only",
         [scenario.name for scenario in scenarios],
-        "Commands.",
+        "Only these of the scenarios, with commas between.",
         flag_values=values,
     )
     flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=values)

@@ -20,9 +20,13 @@ from collections.abc import Sequence
 import dataclasses
 import json
 import pathlib
+import sys
+
+from absl import flags
 
 from mtssl_tf.process import command
 
+NAME = "tools.simulate_store"
 _FLOAT, _BFLOAT16 = 4, 2  # bytes
 _GBIT = 1e9 / 8  # bytes
 _TRUNK = 27_558_016  # floats: ResNet-101 through block 3, trainable
@@ -223,8 +227,14 @@ def paper_rates(gpus_per_host: int) -> Rates:
     return Rates(9.0e9, num_threads * 1.38e9, 0.83e9, 6.8e9)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code."""
+    return command.run(NAME, __doc__, flags.FlagValues(), argv, _work)
+
+
+def _work(values: flags.FlagValues) -> None:
     """Prints the table of docs/distributed.md."""
+    del values  # it has no flags of its own
     print("GPU x K40 | GPUs a host | shards | Gbit/s | how | task: share kept")
     for speed_up in (1, 20):
         for gpus, shards in ((1, 1), (1, 4), (8, 4)):
@@ -264,4 +274,4 @@ def _share_kept(groups: Sequence[Group], store: Store) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    command.end(command.call("tools.simulate_store", main))
+    command.end(main(sys.argv))

@@ -23,14 +23,16 @@ def classification_metrics(
         class_names: K names.
 
     Returns:
-        `top1`, `recall_at_5`, and `per_class_top1`: name -> percent.
+        `top1`, `recall_at_5` (None for fewer than five classes, which say
+        nothing by it), and `per_class_top1`: name -> percent.
     """
+    recall = None
+    if len(class_names) >= RECALL_AT:
+        recall = accuracy.percent(accuracy.hits(scores, classes, RECALL_AT))
     top1 = accuracy.hits(scores, classes, 1)
     return {
         "top1": accuracy.percent(top1),
-        "recall_at_5": accuracy.percent(
-            accuracy.hits(scores, classes, RECALL_AT)
-        ),
+        "recall_at_5": recall,
         "per_class_top1": {
             name: accuracy.percent(top1[classes == number])
             for number, name in enumerate(class_names)

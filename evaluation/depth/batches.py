@@ -17,7 +17,7 @@ from evaluation.depth import augmentation
 from evaluation.depth import config as depth_config
 from evaluation.depth import pairs as pairs_lib
 
-# Shrunk pairs kept in memory: 0.5 MB each at 240 x 320.
+# ours: shrunk pairs kept in memory: 0.5 MB each at 240 x 320.
 _MAX_CACHED = 2000
 
 

@@ -21,10 +21,10 @@ from evaluation.detection import voc_picture
 CURVES_FILE = "precision_recall.png"
 BEST_FILE = "best.png"
 WORST_FILE = "worst.png"
-_NUM_PICTURES = 8
+_NUM_PICTURES = 8  # ours, as is the next
 _COLUMNS = 4
-_DRAWN_SCORE = 0.5
-_IOU_THRESHOLD = 0.5
+_DRAWN_SCORE = 0.5  # ours
+_IOU_THRESHOLD = 0.5  # VOC
 _FOUND_COLOR = "#1b9e77"
 _FALSE_COLOR = "#d95f02"
 _MISSED_COLOR = "#7570b3"

@@ -1,4 +1,7 @@
-"""What to change, from what was found: each a sentence with what to type."""
+"""What to change, from what was found: each a sentence with what to type.
+
+What training settles by itself is no advice: `notes` has it.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +41,6 @@ def _on_files(facts: picture_facts_lib.PictureFacts) -> Iterator[str]:
         yield (
             f"Training would stop at these pictures: {facts.problem} Remove "
             "or mend those that cannot be used."
-        )
-    elif facts.unusable:
-        yield (
-            f"{words.counted(len(facts.unusable), 'picture')} cannot be used. "
-            "Training takes others in their place; nothing has to be done."
         )
     camera = {
         ending: count
@@ -169,30 +167,46 @@ def on_clips(
             "No clip that was looked at is usable and has something moving. "
             + _leave_out(config, learners)
         ]
-    advice = []
-    if unusable:
-        advice.append(
-            f"{words.counted(len(unusable), 'clip')} cannot be used: "
-            f"{names_lib.some(unusable)}. Training takes others in their "
-            "place; nothing has to be done."
-        )
-    if still:
-        advice.append(
-            f"In {words.counted(len(still), 'clip')} nothing moves: "
-            f"{names_lib.some(still)}. There is nothing to learn: remove them."
-        )
-    return advice
-
-
-def on_missing(config: config_lib.RunConfig, wanted: list[str]) -> list[str]:
-    """Returns which tasks have no data, of those that are usual."""
-    without = [name for name in wanted if name not in config.tasks]
-    if not without:
+    if not still:
         return []
-    kinds = sorted({tasks_lib.find_task(n).source for n in without})
     return [
-        f"{', '.join(without)} needs --{' and --'.join(kinds)}. Without it "
-        f"train with --tasks={','.join(config.tasks)}."
+        f"In {words.counted(len(still), 'clip')} nothing moves: "
+        f"{names_lib.some(still)}. There is nothing to learn: remove them."
+    ]
+
+
+def notes(
+    config: config_lib.RunConfig,
+    pictures: picture_facts_lib.PictureFacts | None,
+    clips: clip_facts_lib.ClipFacts | None,
+    wanted: list[str],
+) -> list[str]:
+    """Returns what training does by itself about what was found.
+
+    Args:
+        config: the settings.
+        pictures: what was found of them.
+        clips: likewise.
+        wanted: tasks that are usual and have no data.
+    """
+    unusable = []
+    if pictures is not None and pictures.unusable and not pictures.problem:
+        unusable.append(words.counted(len(pictures.unusable), "picture"))
+    if clips is not None and 0 < len(clips.usable) < len(clips.looks):
+        count = len(clips.looks) - len(clips.usable)
+        unusable.append(words.counted(count, "clip"))
+    found = [
+        f"{each} cannot be used: training takes others in their place."
+        for each in unusable
+    ]
+    without: dict[str, list[str]] = {}
+    for name in wanted:
+        if name not in config.tasks:
+            source = tasks_lib.find_task(name).source
+            without.setdefault(source, []).append(name)
+    return found + [
+        f"Without --{source} training leaves out {', '.join(names)}."
+        for source, names in without.items()
     ]
 
 

@@ -70,9 +70,17 @@ def check(
         )
     max_s = max(end_s - time.monotonic(), _MIN_PACE_S)
     paces, no_pace = _pace(config, pictures, clips, max_s)
-    told = _advice(config, pictures, clips, paces, usual)
+    named = {"images": pictures, "videos": clips}
+    missing = [name for name in usual if named[_source(name)] is None]
     return findings.Findings(
-        config, devices.describe(), pictures, clips, paces, no_pace, told
+        config,
+        devices.describe(),
+        pictures,
+        clips,
+        paces,
+        no_pace,
+        _advice(config, pictures, clips, paces),
+        advice.notes(config, pictures, clips, missing),
     )
 
 
@@ -102,17 +110,12 @@ def _advice(
     pictures: picture_facts_lib.PictureFacts | None,
     clips: clip_facts_lib.ClipFacts | None,
     paces: Mapping[str, pace_lib.TaskPace],
-    usual: Sequence[str],
 ) -> list[str]:
     told = [text for text in (devices.unused_gpu(),) if text]
     if pictures is not None:
         told += advice.on_pictures(config, pictures)
     if clips is not None:
         told += advice.on_clips(config, clips)
-    named = {"images": pictures, "videos": clips}
-    told += advice.on_missing(
-        config, [n for n in usual if named[_source(n)] is None]
-    )
     if not paces:
         return told
     largest = max(paces, key=lambda name: paces[name].cost.num_bytes)

@@ -34,6 +34,7 @@ class Findings:
         paces: task -> its pace; empty where no step could be taken.
         no_pace: '' or why none could.
         advice: what to change.
+        notes: what training settles by itself.
     """
 
     config: config_lib.RunConfig
@@ -43,6 +44,7 @@ class Findings:
     paces: Mapping[str, pace_lib.TaskPace]
     no_pace: str
     advice: Sequence[str]
+    notes: Sequence[str]
 
     def hours(self) -> float:
         """Returns those of the whole training."""
@@ -59,7 +61,11 @@ def as_text(found: Findings) -> str:
         lines += _picture_lines(found.config, found.pictures)
     if found.clips is not None:
         lines += ["", *_clip_lines(found.clips)]
-    lines += ["", *_cost_lines(found), "", "What to change"]
+    lines += ["", *_cost_lines(found), ""]
+    if found.notes:
+        lines += ["What training does by itself"]
+        lines += [*(f"  {text}" for text in found.notes), ""]
+    lines += ["What to change"]
     numbered = [f"{n}. {text}" for n, text in enumerate(found.advice, 1)]
     lines += [f"  {line}" for line in numbered or ["Nothing."]]
     return "\n".join(lines).lstrip("\n")
@@ -165,6 +171,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         },
         "no_pace": found.no_pace,
         "advice": list(found.advice),
+        "notes": list(found.notes),
     }
 
 

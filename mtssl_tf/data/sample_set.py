@@ -5,7 +5,7 @@ cut into tiles that do not overlap. A clip is a view panning over one
 photograph with a cut-out of another moving over it, so that the true mask of
 what moves is known.
 
-It is for a first look at the tool: a few dozen tiles of a dozen photographs
+It is for a first look at the tool: some hundred tiles of a dozen photographs
 teach a trunk little.
 """
 

@@ -211,6 +211,7 @@ def label_map(moving: np.ndarray, factor: int = LABEL_MAP_FACTOR) -> np.ndarray:
 
     Args:
         moving: bool [H, W].
+        factor: side of a block, in pixels.
 
     Returns:
         bool [ceil(H / factor), ceil(W / factor)].

@@ -25,6 +25,7 @@ def drawn(frame: np.ndarray, mask: stream.MotionMask) -> np.ndarray:
 
     Args:
         frame: uint8 [H, W, 3] RGB.
+        mask: of the frame.
 
     Returns:
         uint8 [H, W, 3] RGB.

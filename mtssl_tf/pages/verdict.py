@@ -95,7 +95,8 @@ def _kind(measure: task_record.Measure) -> str:
     if held_out > 1 + _BAND:
         return BY_HEART if _gain(measure) > 0 else WORSE
     if _gain(measure) < _BAND:
-        return LEVEL
+        # Views of held-out examples may be easier than training's.
+        return LEARNS if held_out < 1 - _BAND else LEVEL
     if _kept(measure) >= _MOST:
         return LEARNS
     return IN_PART if held_out < 1 - _BAND else BY_HEART
@@ -136,7 +137,9 @@ def _gain(measure: task_record.Measure) -> float:
 def _kept(measure: task_record.Measure) -> float:
     """Returns which share of that is gone on held-out examples too."""
     held_out = 1 - measure.held_out[-1][1] / measure.chance
-    return held_out / _gain(measure) if _gain(measure) > 0 else 0.0
+    if _gain(measure) > 0:
+        return held_out / _gain(measure)
+    return math.inf if held_out > 0 else 0.0
 
 
 def _unjudged(measure: task_record.Measure) -> str:

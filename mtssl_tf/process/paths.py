@@ -85,14 +85,20 @@ def _check_apart(text: str, parts: list[str]) -> None:
     Its pictures would be there twice, and could be both trained on and held
     out.
     """
-    real = {part: os.path.realpath(part) for part in parts if _is_folder(part)}
-    for one, outer in real.items():
-        for other, inner in real.items():
-            if one != other and f"{inner}/".startswith(f"{outer}/"):
+    folders = [part for part in parts if _is_folder(part)]
+    for one in folders:
+        for other in folders:
+            if one != other and lies_in(other, one):
                 raise ValueError(
                     f"{text} names {other}, and all of it with {one}: it "
                     "would be there twice. Leave one out."
                 )
+
+
+def lies_in(inner: str, outer: str) -> bool:
+    """Returns whether a folder is another, or lies in it, links followed."""
+    start = os.path.join(os.path.realpath(outer), "")
+    return os.path.join(os.path.realpath(inner), "").startswith(start)
 
 
 def join(parts: Iterable[str | os.PathLike]) -> str:

@@ -37,13 +37,18 @@ class ProgressLine:
             unit=unit,
             initial=initial,
             file=sys.stderr if self._is_terminal else self._rare,
-            bar_format=_WITH_BAR if self._is_terminal else _FIGURES,
+            bar_format=self._format(total),
             smoothing=_SMOOTHING,
             miniters=1,
             delay=1e-9,  # nothing before the first update
             position=0,
             leave=False,
         )
+
+    def _format(self, total: int | None) -> str:
+        text = _WITH_BAR if self._is_terminal else _FIGURES
+        # Of no end tqdm would say that no time is left.
+        return text if total is not None else text.replace("{remaining}", "?")
 
     def is_due(self) -> bool:
         """Returns whether an `update` by now would be seen.
@@ -55,6 +60,7 @@ class ProgressLine:
     def expect(self, total: int | None) -> None:
         """Takes another position for the end."""
         self._bar.total = total
+        self._bar.bar_format = self._format(total)
 
     def update(self, position: int, text: str = "") -> None:
         """Shows how far it is, and `text` beside it.

@@ -35,8 +35,8 @@ class TaskConfig:
     """
 
     weight: float = settings.ranged(1.0, above=0)
-    batch_size: int = settings.ranged(32, at_least=1)
-    learning_rate: float = settings.ranged(2e-4, above=0)
+    batch_size: int = settings.ranged(32, at_least=1)  # ours
+    learning_rate: float = settings.ranged(2e-4, above=0)  # ours
     output_stride: int = 16
     grey_input: bool = False
     patches_per_picture: int = settings.ranged(1, at_least=1)

@@ -38,6 +38,7 @@ class VICRegConfig(two_views.TwoViewsConfig):
     """Options of VICReg, beside those of `TwoViewsConfig`.
 
     Attributes:
+        embedding_size: numbers of an embedding.
         invariance_weight: lambda of the article.
         variance_weight: mu.
         covariance_weight: nu.

@@ -24,7 +24,7 @@ from mtssl_tf.weighting import weighing as weighing_lib
 FOLDER = run_directory.CHECKPOINTS_FOLDER
 BLOCK4 = "block4"  # also the name of the model that `build_block4` makes
 _STATISTICS = "group_statistics"
-_KEEP = 3
+_KEEP = 3  # ours
 
 
 class Checkpoints:

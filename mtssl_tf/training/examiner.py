@@ -25,7 +25,7 @@ from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import trunk_rank
 
-_NUM_DRAWN = 8
+_NUM_DRAWN = 8  # ours
 _HELD_OUT = "held_out"  # the split of lines of what is judged
 
 # Writes a line: task, split, values, rates.

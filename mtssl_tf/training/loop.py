@@ -344,9 +344,11 @@ class Trainer:
     def _finish(self, stop: stop_signal.StopSignal) -> None:
         skipped = len(self._run.skipped)
         if skipped:
+            is_one = skipped == 1
             logging.warning(
-                "%d pictures or clips were skipped; the log names each.",
+                "%d %s skipped; the log names each.",
                 skipped,
+                "picture or clip was" if is_one else "pictures or clips were",
             )
         if not self._is_last(self.step):
             end = f"stopped by {stop.name}; the same command goes on from here"

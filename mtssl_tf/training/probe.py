@@ -35,7 +35,7 @@ class Probe:
         self,
         folder: str,
         image_px: int = 96,
-        max_per_class: int = 40,
+        max_per_class: int = 40,  # ours, as is the size
         seed: int = 0,
         value_range: value_range_lib.Choice | None = None,
     ) -> None:

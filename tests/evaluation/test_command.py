@@ -1,9 +1,12 @@
 """The skeleton of an evaluation command, apart from any evaluation."""
 
+import dataclasses
+
 import pytest
 
 from evaluation import command
 from mtssl_tf import config as config_lib
+from mtssl_tf.files import hub
 from mtssl_tf.training import run_directory
 
 
@@ -26,20 +29,61 @@ def test_shared_flags_and_defaults():
         ("paper", None, "paper"),
         ("paper", "tiny", "tiny"),
         ("small", None, "tiny"),  # has no protocol of its own here
-        (None, None, "tiny"),
+        ("", None, "paper"),  # imported weights
+        (None, None, "paper"),  # a TF-Slim checkpoint
+        ("random", None, "tiny"),
+        ("random:vgg16", None, "tiny"),
+        ("pixels", None, "tiny"),
     ],
 )
-def test_the_preset_is_the_trunks_own(tmp_path, trained_at, asked, expected):
+@pytest.mark.parametrize("is_on_hub", [False, True])
+def test_the_preset_is_the_trunks_own(
+    tmp_path, monkeypatch, trained_at, asked, expected, is_on_hub
+):
     # A kind of fault: three commands had a default each, and a trunk of the
-    # paper's size was judged on pictures of 96 pixels without a word.
-    trunk = tmp_path / "run"
-    if trained_at:
-        config = config_lib.preset_config(trained_at, ["exemplar"])
-        run_directory.prepare(trunk, config)
-    found = []
+    # paper's size was judged on pictures of 96 pixels without a word; so was
+    # one on the hub.
+    trunk = str(tmp_path / "run")
+    if trained_at in ("", "paper", "small"):
+        config = config_lib.preset_config(trained_at or "tiny", ["exemplar"])
+        run_directory.prepare(
+            tmp_path / "run", dataclasses.replace(config, preset=trained_at)
+        )
+    elif trained_at:
+        trunk = trained_at
+    if is_on_hub:
+        monkeypatch.setattr(
+            hub, "download", {"hf://me/x": tmp_path / "run"}.get
+        )
+        trunk = trunk if trunk == trained_at else "hf://me/x"
     arguments = [f"--trunk={trunk}", *([f"--preset={asked}"] if asked else [])]
-    assert _run(arguments, lambda values: found.append(values.preset)) == 0
+    found = []
+
+    def work(values):
+        found.append(command.with_preset(values, lambda preset: preset))
+
+    assert _run(arguments, work) == 0
     assert found == [expected]
+
+
+def test_nothing_is_downloaded_for_a_mistake(monkeypatch, capsys):
+    monkeypatch.setattr(hub, "download", None)
+
+    def work(values):
+        command.check_given(values, ("trunk", "out"))
+
+    assert _run(["--trunk=hf://me/x"], work) == 2
+    assert "--out is required" in capsys.readouterr().err
+
+    def mistaken(preset):
+        raise ValueError("stpes is no setting")
+
+    def work_on(values):
+        command.with_preset(values, mistaken)
+
+    assert _run(["--trunk=hf://me/x"], work_on) == 2
+    assert "stpes" in capsys.readouterr().err
+    assert _run(["--trunk=hf://me/x", "--help"]) == 0
 
 
 def test_help_says_what_the_command_does(capsys):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 
 import class_folder_pictures
 import imports
@@ -59,13 +60,49 @@ def test_mistakes_are_one_line_before_any_compute(folders, tmp_path):
     assert not out.exists()
 
 
-def test_fewer_than_five_classes_are_refused(tmp_path):
-    class_folder_pictures.save_class_folders(tmp_path, 1)
-    for path in (tmp_path / "red").iterdir():
-        path.unlink()
-    (tmp_path / "red").rmdir()
-    with pytest.raises(ValueError, match="(?s)recall@5.*has 4"):
-        data_lib.open_data(str(tmp_path), str(tmp_path))
+def test_one_class_is_refused(tmp_path):
+    for part in ("train", "test"):
+        class_folder_pictures.save_class_folders(tmp_path / part, 1)
+        for folder in (tmp_path / part).iterdir():
+            if folder.name != "red":
+                shutil.rmtree(folder)
+    with pytest.raises(ValueError, match="train has one: red"):
+        data_lib.open_data(str(tmp_path / "train"), str(tmp_path / "test"))
+
+
+def test_pictures_that_are_trained_on_and_tested_with_are_refused(tmp_path):
+    # A kind of fault: 100 % of pictures that the classifier has seen.
+    train, test = tmp_path / "train", tmp_path / "test"
+    for part in (train, test):
+        class_folder_pictures.save_class_folders(part, 2)
+    (tmp_path / "link").symlink_to(train)
+    for one, other in (
+        (train, train),
+        (train, tmp_path / "link"),
+        (train, f"{tmp_path}/"),
+        (tmp_path, test),
+        (f"{train},{test}", test),
+        ("tfds:mnist:train", "tfds:mnist:train"),
+    ):
+        with pytest.raises(ValueError, match="have pictures in common") as told:
+            data_lib.open_data(str(one), str(other))
+        assert str(other) in str(told.value)
+    data_lib.open_data(str(train), str(test))
+    first = next((train / "red").iterdir())
+    os.link(first, test / "red" / "again.png")
+    with pytest.raises(ValueError, match=f"{first.name} .* red/again.png"):
+        data_lib.open_data(str(train), str(test))
+
+
+def test_of_four_classes_top_1_alone_is_told(folders, tmp_path, capsys):
+    shutil.copytree(folders, tmp_path / "data")
+    for part in ("train", "test"):
+        shutil.rmtree(tmp_path / "data" / part / "red")
+    got = _evaluate(tmp_path / "data", tmp_path / "out")
+    assert got["metrics"]["top1"] > 60.0
+    assert got["metrics"]["recall_at_5"] is None
+    assert got["metrics"]["knn_recall_at_5"] is None
+    assert "recall@5" not in capsys.readouterr().out
 
 
 def test_a_folder_that_holds_no_trunk_is_named(folders, tmp_path, capsys):

@@ -11,6 +11,8 @@ import termios
 
 import pytest
 
+from mtssl_tf.reports import progress
+
 _STEPS = """
 import time
 from mtssl_tf.reports import progress
@@ -117,3 +119,15 @@ def test_what_goes_back_is_no_error():
     )
     assert _on_terminal(code, 80).endswith("done\r\n")
     assert _in_file(code).endswith("text\ndone\n")
+
+
+def test_without_an_end_nobody_knows_what_is_left(capsys):
+    # A kind of fault: "1/? steps, 00:00 left" of a run of hours.
+    line = progress.ProgressLine(None, "steps")
+    line.update(1)
+    line.update(1, "loss 1.0")  # what stands still is drawn at once
+    assert "1/? steps, ? left  loss 1.0" in capsys.readouterr().err
+    line.expect(1000)
+    line._rare._next_time = 0.0
+    line.update(1)
+    assert re.search(r"1/1000 steps, \S+ left", capsys.readouterr().err)

@@ -15,3 +15,11 @@ def test_an_epoch_by_hand():
     # The paper took 4 times as long for a, and 20 times for b.
     assert epochs["a"].examples == pytest.approx(1.0)
     assert epochs["b"].examples == pytest.approx(5.0)
+
+
+def test_help_is_answered_and_other_flags_are_refused(capsys):
+    # A kind of fault: it did all its work, whatever was asked.
+    assert paper_epochs.main([paper_epochs.NAME, "--help"]) == 0
+    assert "python -m tools.paper_epochs" in capsys.readouterr().out
+    assert paper_epochs.main([paper_epochs.NAME, "--gbit=1"]) == 2
+    assert "gbit" in capsys.readouterr().err

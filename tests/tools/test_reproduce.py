@@ -66,13 +66,21 @@ def test_the_command_of_its_page_is_planned(tmp_path):
     "arguments, message",
     [
         ([], "--out is required"),
-        (["--out=x"], "Nothing can be had without --train, --test"),
+        (["--out=x"], "--train and --test, or --voc, or --depth"),
         (
             ["--out=x", "--train=a", "--test=b", "--images=c", "--seeds=1"]
             + ["--budget_hours=1.2", "--gpu_hours=0.5"],
             "over --budget_hours=1.2.",
         ),
         (["--out=x", "--only=table9"], "table9"),
+        (
+            ["--out=x", "--train=a", "--test=b", "--linear_flag=--set=x=1"],
+            "--linear_flag=--set=x=1: Unknown command line flag 'set'",
+        ),
+        (
+            ["--out=x", "--voc=a", "--train_flag=--stpes=4"],
+            "--train_flag=--stpes=4: Unknown command line flag 'stpes'",
+        ),
         (["--out=x", "--gpu_hours=nan"], "--gpu_hours=nan must be finite"),
         (["--out=x", "--seeds=100000000"], "seeds"),
         (
@@ -180,13 +188,15 @@ def test_a_budget_says_what_would_fit():
 def test_a_table_is_filled_and_goes_on_where_it_was_stopped(tmp_path):
     """Four runs of some steps, stopped once and ended on a cluster."""
     folders = class_folder_pictures.save_class_folders(tmp_path / "c", 8)
+    tested = class_folder_pictures.save_class_folders(tmp_path / "t", 8, seed=1)
     out = tmp_path / "out"
     command = [
         sys.executable,
         "-m",
         "tools.reproduce",
         *("--only=table3", "--seeds=1"),
-        *(f"--{name}={folders}" for name in ("images", "train", "test")),
+        *(f"--{name}={folders}" for name in ("images", "train")),
+        f"--test={tested}",
         "--gpu_hours=0.0005",
         *(f"--train_flag=--set={each}" for each in _SMALL),
         "--linear_flag=--epochs=1",

@@ -88,3 +88,11 @@ def test_the_paper_has_four_groups_of_sixteen_gpus():
     assert [group.num_hosts for group in groups] == [2] * 4
     # 8 pictures of 1,281,167 in 350 hours.
     assert groups[0].compute_s == pytest.approx(7.868, rel=1e-3)
+
+
+def test_help_is_answered_and_other_flags_are_refused(capsys):
+    # A kind of fault: it did all its work, whatever was asked.
+    assert simulate_store.main([simulate_store.NAME, "--help"]) == 0
+    assert "python -m tools.simulate_store" in capsys.readouterr().out
+    assert simulate_store.main([simulate_store.NAME, "--gbit=1"]) == 2
+    assert "gbit" in capsys.readouterr().err
