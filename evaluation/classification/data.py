@@ -6,6 +6,8 @@ import dataclasses
 import os
 from typing import Any
 
+from absl import logging
+
 from evaluation.classification import protocol as protocol_lib
 from mtssl_tf.data import choose_range
 from mtssl_tf.data import open_source
@@ -62,10 +64,9 @@ def open_data(train: str, test: str) -> LabelledData:
 
     Raises:
         FileNotFoundError: a folder is missing.
-        ValueError: classes are empty, differ, or are one; or a picture is
-            both trained on and tested with.
+        ValueError: classes are empty, differ, or are one.
     """
-    _check_apart(train, test)
+    _warn_of_overlap(train, test)
     data = LabelledData(
         open_source.open_labelled(train), open_source.open_labelled(test)
     )
@@ -77,49 +78,27 @@ def open_data(train: str, test: str) -> LabelledData:
             f"A classifier needs two classes or more; {train} has one: "
             f"{', '.join(data.train.class_names)}."
         )
-    _check_no_picture_twice(train, test, data)
     return data
 
 
-def _check_apart(train: str, test: str) -> None:
-    """Raises ValueError where both name the same, or a folder in the other."""
+def _warn_of_overlap(train: str, test: str) -> None:
+    """Says it where both name the same, or one lies in the other."""
     for one in paths.split(train):
         for other in paths.split(test):
             is_same = one == other
             if os.path.isdir(one) and os.path.isdir(other):
                 is_same = paths.lies_in(one, other) or paths.lies_in(other, one)
             if is_same:
-                raise ValueError(
-                    f"--train={train} and --test={test} have pictures in "
-                    f"common ({one} and {other}): what is tested with would be "
-                    "known by heart. Name folders apart from each other."
+                logging.warning(
+                    "--train=%s and --test=%s have pictures in common (%s and "
+                    "%s): the classifier has seen what it is tested with, and "
+                    "the result says nothing of the trunk. Name folders apart "
+                    "from each other.",
+                    train,
+                    test,
+                    one,
+                    other,
                 )
-
-
-def _check_no_picture_twice(train: str, test: str, data: LabelledData) -> None:
-    """Raises ValueError where a file of both folders is one, by a link."""
-    both = (train, test)
-    if not all(paths.local_folders(each) == [each] for each in both):
-        return  # their names are no files'
-    tested = {
-        _identity(os.path.join(test, name)): name for name in data.test.names
-    }
-    for name in data.train.names:
-        same = tested.get(_identity(os.path.join(train, name)))
-        if same is not None:
-            raise ValueError(
-                f"{name} of --train={train} is {same} of --test={test}: what "
-                "is tested with would be known by heart. Take it out of one."
-            )
-
-
-def _identity(path: str) -> tuple[int, int] | str:
-    """Returns what two names of one file have in common."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return path  # it is skipped, once it is read
-    return found.st_dev, found.st_ino
 
 
 def centre_views(
