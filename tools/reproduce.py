@@ -31,6 +31,7 @@ import sys
 from absl import flags
 
 from evaluation import command as evaluation_command
+from evaluation import result as result_lib
 from evaluation.classification import protocol as linear_protocol
 from mtssl_tf import report
 from mtssl_tf.distribute import mapping
@@ -183,7 +184,7 @@ def _work(values: flags.FlagValues) -> int:
             "each trunk has a place where there is room. Leave it out."
         )
     work = _plan(values)
-    begun.check(work.options)
+    begun.check(work.options, work.sources)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
     print(
@@ -195,7 +196,7 @@ def _work(values: flags.FlagValues) -> int:
         return 0
     _check_data(work)
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
-        begun.save(work.options)
+        begun.save(work.options, work.sources)
         if not values.cluster:
             runner = jobs_lib.Runner(work.options.out, values.jobs)
             return _run(work, jobs, runner)
@@ -349,6 +350,8 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
 
     A run that nobody is to read any more is none of them, there or not.
     """
+    from mtssl_tf.training import run_directory  # no help waits for it
+
     jobs: dict[str, jobs_lib.Job] = {}
     # One after another, and before all else: nothing is to run beside them.
     needed: tuple[str, ...] = ()
@@ -377,6 +380,7 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
                 ),
                 needed,
                 run,
+                f"{run}/{run_directory.CONFIG_FILE}",
             )
         jobs[name] = jobs_lib.Job(
             name,
@@ -385,6 +389,7 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
             ),
             (run,) if is_trained else needed,
             run,
+            f"{name}/{result_lib.RESULT_FILE}",
         )
     return list(jobs.values())
 
