@@ -161,6 +161,5 @@ def _read(path: pathlib.Path, flags: int) -> np.ndarray:
         return picture.decode(picture.read(path), flags)
     except picture.UnusablePictureError as error:
         raise _BrokenPairError(
-            f"{names.shown(path)} cannot be used: {error}. Repair it, or "
-            "remove it and its partner."
+            f"{names.shown(path)} cannot be used: {error}. Copy it again."
         ) from error
