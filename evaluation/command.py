@@ -66,7 +66,7 @@ def define_shared_flags(
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "seed", 0, "Of everything random.", 0, flag_values=values
+        "seed", 0, "Of everything random.", 0, 2**31 - 1, flag_values=values
     )
     return values
 

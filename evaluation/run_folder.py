@@ -12,6 +12,8 @@ from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 
 RUN_FILE = "run.json"
+# A linear layer's lie beside the file.
+_CHECKPOINTS = ("*.index", "checkpoints/*.index")
 
 
 def check_same_run(
@@ -31,7 +33,8 @@ def check_same_run(
         seed: of everything random.
 
     Raises:
-        ValueError: another run lies there; names what differs.
+        ValueError: another run lies there, and what differs is named; or
+            nobody knows which one.
     """
     wanted: dict[str, Any] = {
         "protocol_id": protocol.id,
@@ -41,6 +44,11 @@ def check_same_run(
     }
     path = folder / RUN_FILE
     if not path.is_file():
+        if any(atomic_file.find(folder, each) for each in _CHECKPOINTS):
+            raise ValueError(
+                f"{folder} holds checkpoints and no {RUN_FILE}, which says of "
+                "which run they are. Put it back, or choose another --out."
+            )
         atomic_file.write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
     found = json_file.load_object(

@@ -105,11 +105,8 @@ def _score(values: flags.FlagValues) -> None:
     score = metrics.score_detections(split.ground_truth(), found)
     print(metrics.as_table(score.metrics))
     if values.out:
-        from evaluation.detection import pictures  # imports matplotlib
-
         out_dir = pathlib.Path(values.out)
         out_dir.mkdir(parents=True, exist_ok=True)
-        pictures.save_all(out_dir, split, found, score.curves)
         text = json.dumps(
             {
                 "metrics": score.metrics,
@@ -119,13 +116,19 @@ def _score(values: flags.FlagValues) -> None:
             indent=2,
         )
         atomic_file.write_text(out_dir / METRICS_FILE, text + "\n")
+        from evaluation.detection import pictures  # imports matplotlib
+
+        pictures.save_all(out_dir, split, found, score.curves)
 
 
 def _train(
     values: flags.FlagValues, protocol: protocol_lib.VocDetectionProtocol
 ) -> None:
     splits = [
-        voc_data.load_split(values.data, name, values.strict)
+        voc_data.with_whole_pictures(
+            voc_data.load_split(values.data, name, values.strict),
+            values.strict,
+        )
         for name in (values.train, values.test)
     ]
     for split in splits:

@@ -91,6 +91,8 @@ def _work(values: flags.FlagValues) -> None:
         raise FileNotFoundError(
             f"--json={out}: there is no folder {out.absolute().parent}."
         )
+    if out is not None and out.is_dir():
+        raise IsADirectoryError(f"--json={out} is a folder. Name a file.")
     run_settings.check_paths(config)
     # What is skipped is told by what this prints, once.
     logging.set_verbosity(logging.ERROR)

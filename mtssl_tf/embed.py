@@ -95,6 +95,7 @@ def define_flags() -> flags.FlagValues:
         None,
         "Side of the square that the trunk sees.",
         request_lib.MIN_SIZE_PX,
+        request_lib.MAX_SIZE_PX,
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -112,7 +113,14 @@ def define_flags() -> flags.FlagValues:
         1.0,
         flag_values=values,
     )
-    flags.DEFINE_integer("seed", 0, "Of a random trunk.", 0, flag_values=values)
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "Of a random trunk.",
+        0,
+        request_lib.MAX_SEED,
+        flag_values=values,
+    )
     mapping.define_flags("pictures", values)
     return values
 

@@ -28,6 +28,7 @@ import typing
 from absl import flags
 
 from mtssl_tf.distribute import mapping
+from mtssl_tf.files import names as names_lib
 from mtssl_tf.motion import config as motion_config
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
@@ -193,7 +194,7 @@ def _run_all(jobs: list[job.Job], map_all: local_map.MapAll) -> list[dict]:
 
 def _describe(record: dict) -> str:
     text = (
-        f"{record['name']}: {record['num_masks']} masks of "
+        f"{names_lib.shown(record['name'])}: {record['num_masks']} masks of "
         f"{record['num_frames']} frames"
     )
     return f"{text} ({record['problem']})" if record["problem"] else text
@@ -233,7 +234,9 @@ def _mean(records: list[dict], name: str) -> float | None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return names_lib.shown(str(value))
 
 
 if __name__ == "__main__":

@@ -110,6 +110,7 @@ def test_it_tells_all_of_data_that_is_partly_broken(
         (["--images={}", "--share=nan"], "--share=nan"),
         ([], "Neither --images nor --videos"),
         (["--images={}", "--json={}/no/x"], "no folder"),
+        (["--images={}", "--json={}"], "is a folder. Name a file"),
         (["--images={}", "--tasks=motion_segmentation"], "--videos"),
     ],
 )

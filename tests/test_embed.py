@@ -19,6 +19,7 @@ from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.embedding import near
 from mtssl_tf.embedding import parts as parts_lib
+from mtssl_tf.embedding import parts_folder
 from mtssl_tf.embedding import table
 from mtssl_tf.frozen import features
 from mtssl_tf.frozen import views
@@ -220,6 +221,11 @@ def test_nearest_and_duplicates_by_hand():
         (["--images={0}"], "holds no picture"),
         (["--trunk={0}"], "is no run directory"),
         (["--size_px=8"], "size_px"),
+        (["--size_px=1000000000"], "size_px=1000000000"),
+        (["--seed=99999999999"], "seed=99999999999"),
+        (["--duplicates={0}"], "is a folder. Name a file"),
+        (["--duplicates={0}/v.csv"], "v.csv is where"),
+        (["--duplicates={0}/v.csv.json"], "v.csv.json is where"),
         (["--projector={0}"], "exists and holds no"),
         (["--allow_open_cluster"], "is for --cluster"),
     ],
@@ -236,6 +242,30 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1, error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["i.csv.parts/mine.txt", "i.csv.json"])
+def test_nothing_of_the_users_is_removed_or_overwritten(
+    exported, pictures, tmp_path, capsys, name
+):
+    # A kind of fault: a name that we would give is taken for ours.
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text('{"mine": 1}')
+    given = [f"--trunk={exported}", f"--images={pictures}"]
+    assert command.main(["embed", *given, f"--out={tmp_path}/i.csv"]) == 2
+    error = capsys.readouterr().err
+    assert "i.csv" in error and len(error.splitlines()) == 1
+    assert mine.read_text() == '{"mine": 1}'
+
+
+def test_parts_of_other_settings_go_and_files_beside_them_stay(tmp_path):
+    for name in ("settings.json", "00003.npz", "00004.npz.1-2.partial"):
+        (tmp_path / name).touch()
+    parts_folder.check(tmp_path)
+    (tmp_path / "mine.npz").touch()
+    parts_folder.remove(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.npz"]
 
 
 def test_parquet_is_an_extra(monkeypatch, tmp_path):

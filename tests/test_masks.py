@@ -1,7 +1,9 @@
 """The command, from a folder of clips to masks and a manifest."""
 
+import dataclasses
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import motion_clips
 import numpy as np
 import pytest
 
+from mtssl_tf import masks
 from mtssl_tf import motion
 from mtssl_tf.motion import clips as clips_lib
 from mtssl_tf.motion import job as job_lib
@@ -74,6 +77,57 @@ def test_second_run_only_reads_the_record(videos, tmp_path):
     written = mask.stat().st_mtime_ns
     assert job_lib.run_job(job) == first
     assert mask.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("folder", ["pan", "_label_maps/pan"])
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_masks_that_are_gone_are_made_again(
+    videos, tmp_path, folder, is_emptied
+):
+    # A kind of fault: the record is trusted, and what it is of is gone.
+    job = job_for(videos, tmp_path / "out")
+    job_lib.run_job(job)
+    mask = tmp_path / "out" / folder / "00001.png"
+    content = mask.read_bytes()
+    mask.write_bytes(b"") if is_emptied else mask.unlink()
+    job_lib.run_job(job)
+    assert mask.read_bytes() == content
+
+
+def test_other_true_masks_are_compared_with_anew(videos, tmp_path):
+    truth = tmp_path / "truth"
+    job = job_for(videos, tmp_path / "out", truth=truth)
+    before = job_lib.run_job(job)["statistics"]["J"]
+    for path in (truth / "pan").iterdir():
+        cv2.imwrite(str(path), 255 - read_png(path))
+    assert job_lib.run_job(job)["statistics"]["J"] < before
+
+
+def test_a_name_as_long_as_a_disk_takes_is_a_clip(tmp_path):
+    # A kind of fault: what is written beside it adds letters of its own.
+    clip = clips_lib.Clip("x" * 240, tmp_path / "x.mp4")
+    clip.path.write_bytes(b"no video")
+    job = job_lib.Job(clip, CONFIG, tmp_path / "out")
+    assert "not a video" in job_lib.run_job(job)["problem"]
+    assert job.record_path.is_file()
+
+
+def test_a_clip_named_as_the_record_of_another_has_its_own(tmp_path):
+    for name in ("x", "x.json/y"):
+        clip = clips_lib.Clip(name, tmp_path / "x.mp4")
+        clip.path.write_bytes(b"no video")
+        job = job_lib.Job(clip, CONFIG, tmp_path / "out")
+        assert job_lib.run_job(job)["name"] == name
+        assert job.record_path.is_file()
+
+
+def test_a_name_of_two_lines_is_one_row_of_the_table():
+    job = job_lib.Job(
+        clips_lib.Clip("a\nb", pathlib.Path("v")), CONFIG, pathlib.Path("o")
+    )
+    record = job_lib.empty_record(job, "broken")
+    assert "| a\\nb | 0 | 0 |" in masks._table([record])
+    assert "\n" not in masks._describe(record)
 
 
 def test_other_settings_replace_the_masks(videos, tmp_path):
@@ -196,12 +250,15 @@ def test_results_are_not_taken_for_clips(videos, out):
 
 def test_a_clip_being_written_is_no_leftover_of_another(videos, tmp_path):
     """The kind: a name taken as a pattern of others."""
-    scratch = tmp_path / "out" / "_scratch"
-    other = scratch / f"pan.a.{'0' * 32}"
-    own = scratch / f"pan.{'0' * 32}"
+    job = job_for(videos, tmp_path / "out")
+    like = dataclasses.replace(job.clip, name="pan.a")
+    other, own = (
+        each.scratch.with_suffix(f".{'0' * 32}")
+        for each in (dataclasses.replace(job, clip=like), job)
+    )
     for folder in (other, own):
         folder.mkdir(parents=True)
-    job_lib.run_job(job_for(videos, tmp_path / "out"))
+    job_lib.run_job(job)
     assert other.is_dir() and not own.exists()
 
 

@@ -34,6 +34,7 @@ from absl import flags
 from evaluation import command as evaluation_command
 from evaluation import imagenet_linear
 from evaluation import nyu_depth
+from evaluation import result as result_lib
 from evaluation import voc_detection
 from evaluation.classification import protocol as linear_protocol
 from mtssl_tf import report
@@ -196,7 +197,7 @@ def _work(values: flags.FlagValues) -> int:
         )
     work = _plan(values)
     _check_passed_on(work.options)
-    begun.check(work.options)
+    begun.check(work.options, work.sources)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
     print(
@@ -208,7 +209,7 @@ def _work(values: flags.FlagValues) -> int:
         return 0
     _check_data(work)
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
-        begun.save(work.options)
+        begun.save(work.options, work.sources)
         if not values.cluster:
             runner = jobs_lib.Runner(work.options.out, values.jobs)
             return _run(work, jobs, runner)
@@ -397,6 +398,8 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
 
     A run that nobody is to read any more is none of them, there or not.
     """
+    from mtssl_tf.training import run_directory  # no help waits for it
+
     jobs: dict[str, jobs_lib.Job] = {}
     # One after another, and before all else: nothing is to run beside them.
     needed: tuple[str, ...] = ()
@@ -425,6 +428,7 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
                 ),
                 needed,
                 run,
+                f"{run}/{run_directory.CONFIG_FILE}",
             )
         jobs[name] = jobs_lib.Job(
             name,
@@ -433,6 +437,7 @@ def _jobs(work: _Work) -> list[jobs_lib.Job]:
             ),
             (run,) if is_trained else needed,
             run,
+            f"{name}/{result_lib.RESULT_FILE}",
         )
     return list(jobs.values())
 

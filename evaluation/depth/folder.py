@@ -6,8 +6,11 @@ depth maps have no such tag and lie pixel by pixel over what is stored.
 
 from __future__ import annotations
 
+from concurrent import futures
+import os
 import pathlib
 
+from absl import logging
 import cv2
 import numpy as np
 
@@ -21,12 +24,23 @@ _MILLIMETRES = 1000.0
 _MISSING = 65535  # Kinect's "no reading"; 0 is missing too
 
 
+class _BrokenPairError(ValueError):
+    """A file of a pair cannot be decoded."""
+
+
 class FolderPairs:
     """Pairs of a folder, in the order of the numbers in their names.
 
+    All are decoded once: a broken one that comes up in the test would end a
+    training that is over.
+
+    Attributes:
+        skipped: name -> reason of those that are broken.
+
     Raises:
         FileNotFoundError: `rgb/` or `depth/` is not there.
-        ValueError: a name has no partner, or there is no pair.
+        ValueError: a name has no partner, there is no whole pair, or one is
+            not of the kind that it must be.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -44,6 +58,27 @@ class FolderPairs:
         self._files = [(pictures[name], depths[name]) for name in pictures]
         if not self._files:
             raise ValueError(f"{folder}/rgb and depth hold no picture files.")
+        self.skipped: dict[str, str] = {}
+        with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            problems = list(pool.map(self._problem, range(len(self._files))))
+        for (path, _), problem in zip(self._files, problems):
+            if problem:
+                self.skipped[names.as_text(path.name)] = problem
+                logging.warning("Skipped: %s", problem)
+        if all(problems):
+            raise ValueError(problems[0])
+        self._files = [
+            files
+            for files, problem in zip(self._files, problems)
+            if not problem
+        ]
+
+    def _problem(self, index: int) -> str:
+        try:
+            self[index]
+        except _BrokenPairError as error:
+            return str(error)
+        return ""
 
     def __len__(self) -> int:
         return len(self._files)
@@ -96,6 +131,7 @@ def load_depth_folder(
         source=str(folder),
         split=f"last {test_share:g} of the frames by name",
         test_depth="as stored",
+        skipped=pairs.skipped,
     )
 
 
@@ -124,7 +160,6 @@ def _read(path: pathlib.Path, flags: int) -> np.ndarray:
     try:
         return picture.decode(picture.read(path), flags)
     except picture.UnusablePictureError as error:
-        raise ValueError(
-            f"{names.shown(path)} cannot be used: {error}. Repair it, or "
-            "remove it and its partner."
+        raise _BrokenPairError(
+            f"{names.shown(path)} cannot be used: {error}. Copy it again."
         ) from error

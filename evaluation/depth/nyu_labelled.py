@@ -7,6 +7,7 @@ sensor's, registered to the picture and with holes, which training uses.
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 
@@ -21,6 +22,8 @@ from mtssl_tf.process import local_map
 SPLITS_URL = "http://horatio.cs.nyu.edu/mit/silberman/indoor_seg_sup/splits.mat"
 # ours: two lists of 1449 numbers; what it may unpack to is bounded by it.
 _MAX_SPLIT_BYTES = 2**18
+# ours: fifty whole depth maps of the data set's own size.
+_MAX_CHUNK_BYTES = 2**26
 # HDF5's reader raises whatever it trips on.
 _READERS_ERRORS = (OSError, RuntimeError, KeyError, TypeError, AttributeError)
 _RAW = "rawDepths"
@@ -97,6 +100,13 @@ def _array(file: h5py.File, key: str) -> h5py.Dataset:
     is_numbers = isinstance(found, h5py.Dataset) and found.dtype.kind in "uif"
     if not is_numbers or found.shape is None:
         raise TypeError(f"{key} is {found!r} and no array of numbers")
+    # Whoever reads one value unpacks the chunk that it is in.
+    chunk_bytes = math.prod(found.chunks or ()) * found.dtype.itemsize
+    if chunk_bytes > _MAX_CHUNK_BYTES:
+        raise TypeError(
+            f"{key} is stored in chunks of {chunk_bytes} bytes, above the "
+            f"{_MAX_CHUNK_BYTES} that are unpacked"
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 import hashlib
 from typing import Any, NamedTuple, Protocol
@@ -52,6 +52,7 @@ class DepthData:
         source: what the user asked for.
         split: how the two were told apart, part of the protocol.
         test_depth: which depth maps `test` holds, part of the protocol.
+        skipped: name -> reason of pairs that are in neither.
     """
 
     train: DepthPairs
@@ -59,6 +60,7 @@ class DepthData:
     source: str
     split: str
     test_depth: str
+    skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Counts and a digest, for `result.json`."""
@@ -67,6 +69,7 @@ class DepthData:
             "source": self.source,
             "num_train": len(self.train),
             "num_test": len(self.test),
+            "skipped": dict(self.skipped),
             "digest": hashlib.sha256(names.as_bytes(text)).hexdigest(),
         }
 
@@ -115,16 +118,17 @@ def checked_pair(name: str, rgb: np.ndarray, depth: np.ndarray) -> DepthPair:
     return DepthPair(name, rgb, np.where(is_known, depth_m, np.float32(0)))
 
 
-def check_depth(pairs: DepthPairs) -> None:
+def check_depth(pairs: DepthPairs, at_most: int = _MAX_CHECKED) -> None:
     """Reads some pairs and checks that their depth is there, in metres.
 
     Args:
-        pairs: of which at most 100, evenly spaced, are read.
+        pairs: of which some, evenly spaced, are read.
+        at_most: so many.
 
     Raises:
         ValueError: there is no pair, a depth map is empty or the unit wrong.
     """
-    for pair in evenly_spaced(pairs, _MAX_CHECKED):
+    for pair in evenly_spaced(pairs, at_most):
         known = pair.depth_m[pair.depth_m > 0]
         if not known.size:
             raise ValueError(

@@ -54,6 +54,14 @@ def load_detections(
             f"No detections at {path}: expected a .json file, or text files "
             "named like comp4_det_test_car.txt."
         )
+    by_class: dict[str, pathlib.Path] = {}
+    for file in files:
+        other = by_class.setdefault(_class_name(file), file)
+        if other != file:
+            raise ValueError(
+                f"{other} and {file} are both of class "
+                f"{_class_name(file)!r}. Name a folder with one file a class."
+            )
     return scored_boxes.join_detections(
         [_load_text(file, numbers) for file in files]
     )
@@ -105,10 +113,14 @@ def save_voc_text(
         (folder / f"comp4_det_{split}_{name}.txt").write_text(text)
 
 
+def _class_name(file: pathlib.Path) -> str:
+    return file.stem.rsplit("_", 1)[-1]
+
+
 def _load_text(
     file: pathlib.Path, numbers: dict[str, int]
 ) -> scored_boxes.Detections:
-    name = file.stem.rsplit("_", 1)[-1]
+    name = _class_name(file)
     if name not in voc_picture.CLASSES:
         raise ValueError(
             f"{file} should end in _CLASS.txt with a class of VOC; got "
@@ -189,10 +201,10 @@ def _class_index(record: dict) -> int:
     """0-based class of a record; the name has the last word."""
     if "category_name" in record:
         return voc_picture.CLASSES.index(record["category_name"])
-    number = int(record["category_id"])
-    if not 1 <= number <= len(voc_picture.CLASSES):
-        raise ValueError(f"category_id {number} is not in 1 to 20")
-    return number - 1
+    number = record["category_id"]
+    if number not in range(1, len(voc_picture.CLASSES) + 1):
+        raise ValueError(f"category_id {number!r} is not one of 1 to 20")
+    return int(number) - 1
 
 
 def _picture_number(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 import dataclasses
+import itertools
 import math
 import pathlib
 
+from absl import logging
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,10 +49,23 @@ def save_all(
     judged = sorted(
         _judge_pictures(split, found), key=lambda one: one.f1, reverse=True
     )
-    if judged:
-        _save_pictures(split, judged[:_NUM_PICTURES], out_dir / BEST_FILE)
-        worst = judged[::-1][:_NUM_PICTURES]
-        _save_pictures(split, worst, out_dir / WORST_FILE)
+    for order, name in ((judged, BEST_FILE), (judged[::-1], WORST_FILE)):
+        drawn = list(itertools.islice(_whole(split, order), _NUM_PICTURES))
+        if drawn:
+            _save_pictures(split, drawn, out_dir / name)
+
+
+def _whole(
+    split: voc_data.VocSplit, judged: Iterable[_JudgedPicture]
+) -> Iterator[_JudgedPicture]:
+    """Yields those whose pictures can be drawn; scoring needs no pixels."""
+    for one in judged:
+        try:
+            split.pictures[one.index].load_rgb()
+        except (ValueError, OSError) as error:
+            logging.warning("Not drawn: %s", error)
+        else:
+            yield one
 
 
 def save_curves(

@@ -15,6 +15,11 @@ from xml.etree.ElementTree import ParseError
 import defusedxml.common
 import defusedxml.ElementTree
 
+# ours: of a thousand objects it has half a megabyte.
+_MAX_BYTES = 2**24
+_EXPECTED = ("filename", "size", "object")
+_DIFFICULT = {"0": False, "1": True, "false": False, "true": True}
+
 
 @dataclasses.dataclass(frozen=True)
 class VocObject:
@@ -38,6 +43,11 @@ def load_objects(path: pathlib.Path) -> list[VocObject]:
         ValueError: the file is not VOC's XML, or XML that is unsafe to read;
             names the file.
     """
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes, above the {_MAX_BYTES} "
+            "that an annotation may have."
+        )
     try:
         root = defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
     except defusedxml.common.DefusedXmlException as error:
@@ -47,6 +57,17 @@ def load_objects(path: pathlib.Path) -> list[VocObject]:
         ) from error
     except (ParseError, LookupError, ValueError) as error:
         raise ValueError(f"{path} is not well-formed XML: {error}.") from error
+    for node in root.iter():
+        # Without its namespace, and <Object> as what it must mean.
+        node.tag = node.tag.rpartition("}")[2].lower()
+    # A page of a server that wanted a password is well-formed, too.
+    if root.tag != "annotation" or not any(
+        root.find(name) is not None for name in _EXPECTED
+    ):
+        raise ValueError(
+            f"{path}: expected <annotation> with {', '.join(_EXPECTED)}, got "
+            f"<{root.tag}> with {[node.tag for node in root][:5]}."
+        )
     return [_read_object(node, path) for node in root.findall("object")]
 
 
@@ -55,17 +76,24 @@ def _read_object(node: Element, path: pathlib.Path) -> VocObject:
         _read_number(node, f"bndbox/{side}", path)
         for side in ("xmin", "ymin", "xmax", "ymax")
     )
+    difficult = (node.findtext("difficult") or "0").strip().lower()
+    if difficult not in _DIFFICULT:
+        raise ValueError(
+            f"{path}: expected one of {', '.join(_DIFFICULT)} in "
+            f"object/difficult, got {difficult!r}."
+        )
     return VocObject(
         name=(node.findtext("name") or "").strip(),
         corners=(corners[0], corners[1], corners[2], corners[3]),
-        is_difficult=(node.findtext("difficult") or "0").strip() == "1",
+        is_difficult=_DIFFICULT[difficult],
     )
 
 
 def _read_number(node: Element, place: str, path: pathlib.Path) -> float:
     text = node.findtext(place)
     try:
-        number = float(text or "")
+        # Python reads 0_12 as 12.
+        number = float((text or "").replace("_", "?"))
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

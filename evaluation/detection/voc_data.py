@@ -8,8 +8,10 @@ chooses.
 
 from __future__ import annotations
 
+from concurrent import futures
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 import numpy as np
@@ -94,9 +96,48 @@ def load_split(source: str, split: str, is_strict: bool) -> VocSplit:
         pictures = voc_devkit.load_pictures(
             pathlib.Path(source), split, problems
         )
-    if not pictures:
+    return _checked(VocSplit(split, tuple(pictures), dict(problems.counts)))
+
+
+def with_whole_pictures(split: VocSplit, is_strict: bool) -> VocSplit:
+    """Decodes every picture, and leaves those out that are broken.
+
+    What is found only where a picture is used is found after hours: a test
+    picture's once the training is over.
+
+    Args:
+        split: as read; of its pictures only the heads have been looked at.
+        is_strict: the first broken picture is an error.
+
+    Raises:
+        ValueError: a picture is broken and `is_strict`, or nothing is left.
+    """
+    problems = voc_picture.Problems(is_strict, split.skipped)
+    kept = []
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(_problem_of, split.pictures)
+        for picture, problem in zip(split.pictures, found):
+            if problem:
+                problems.report("broken pictures", problem)
+            else:
+                kept.append(picture)
+    return _checked(VocSplit(split.name, tuple(kept), dict(problems.counts)))
+
+
+def _checked(split: VocSplit) -> VocSplit:
+    """Raises ValueError where nothing is left that a score could count."""
+    if all(picture.is_difficult.all() for picture in split.pictures):
         raise ValueError(
-            f"Split {split!r} of {source} has no picture that can be used; "
-            f"skipped: {dict(problems.counts)}. Check --data."
+            f"Split {split.name!r} has {len(split.pictures)} pictures and no "
+            "object that can be used and is not difficult; skipped: "
+            f"{split.skipped}. Check --data."
         )
-    return VocSplit(split, tuple(pictures), dict(problems.counts))
+    return split
+
+
+def _problem_of(picture: voc_picture.Picture) -> str:
+    try:
+        picture.load_rgb()
+    except (ValueError, OSError) as error:
+        return str(error)
+    return ""

@@ -85,7 +85,7 @@ def _split_names(
             f"No split {split!r} in {lists}; it has {', '.join(known)}."
         )
     names = []
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text("utf-8-sig", "replace").splitlines():
         name = line.split()[0] if line.split() else ""
         if re.fullmatch(r"\w[\w.-]*", name):
             names.append(name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 
+from absl import logging
 import cv2
 import numpy as np
 
@@ -39,6 +41,7 @@ CLASSES = (
 # Half a pixel: an edge on the border may carry a rounding error, but an index
 # counted from 0 instead of 1 is off by a whole one.
 _BORDER_TOLERANCE_PX = 0.5
+_MAX_NAMED = 20  # ours: of one kind of wrong entry; the others are counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +81,7 @@ class Picture:
             bgr = picture.decode(data or b"")
         except picture.UnusablePictureError as error:
             raise ValueError(
-                f"Picture {self.name} cannot be used: {error}. Copy it again, "
-                "or take it off the split's list."
+                f"Picture {self.name} cannot be used: {error}. Copy it again."
             ) from error
         shape = bgr.shape[:2]
         if shape != (self.height, self.width):
@@ -93,12 +95,16 @@ class Picture:
 class Problems:
     """What to do about a wrong entry: stop, or count it and go on."""
 
-    def __init__(self, is_strict: bool):
+    def __init__(
+        self, is_strict: bool, counts: Mapping[str, int] | None = None
+    ):
         self._is_strict = is_strict
-        self.counts: collections.Counter[str] = collections.Counter()
+        self.counts: collections.Counter[str] = collections.Counter(
+            counts or {}
+        )
 
     def report(self, kind: str, message: str) -> None:
-        """Counts a skipped entry.
+        """Counts a skipped entry, and names the first ones of a kind.
 
         Raises:
             ValueError: when strict; says the message.
@@ -109,6 +115,8 @@ class Problems:
                 "entries."
             )
         self.counts[kind] += 1
+        if self.counts[kind] <= _MAX_NAMED:
+            logging.warning("Skipped: %s", message)
 
 
 def checked_picture(

@@ -18,6 +18,7 @@ import numpy as np
 
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.embedding import embedder as embedder_lib
+from mtssl_tf.embedding import parts_folder
 from mtssl_tf.embedding import request as request_lib
 from mtssl_tf.files import arrays_file
 from mtssl_tf.files import json_file
@@ -25,8 +26,6 @@ from mtssl_tf.frozen import statistics as statistics_lib
 from mtssl_tf.process import atomic_file
 
 PICTURES = 512  # ours: of a part; what a kill can cost
-_SETTINGS_FILE = "settings.json"
-_STATISTICS_FILE = "statistics.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +74,18 @@ def prepare(folder: pathlib.Path, embedder: embedder_lib.Embedder) -> str:
         Where the statistics are from.
     """
     digest = embedder.digest()
-    path = folder / _SETTINGS_FILE
+    path = folder / parts_folder.SETTINGS_FILE
     if (settings := _load_settings(path)).get("digest") == digest:
         atomic_file.remove_partials_in(folder)
         return str(settings["statistics"])
-    atomic_file.remove(folder)
-    folder.mkdir(parents=True)
+    parts_folder.remove(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     origin = "none: the vectors are raw"
     if not embedder.request.raw:
         measured, origin = embedder.find_statistics()
         statistics_lib.save(
-            {embedder.reading.name: measured}, folder / _STATISTICS_FILE
+            {embedder.reading.name: measured},
+            folder / parts_folder.STATISTICS_FILE,
         )
     text = json.dumps({"digest": digest, "statistics": origin}, indent=2)
     atomic_file.write_text(path, f"{text}\n")
@@ -122,7 +122,7 @@ def maker(
     """
     statistics = None
     if not embedder.request.raw:
-        stored = statistics_lib.load(folder / _STATISTICS_FILE)
+        stored = statistics_lib.load(folder / parts_folder.STATISTICS_FILE)
         statistics = stored[embedder.reading.name]
     extract = embedder.build_extract(statistics)
 

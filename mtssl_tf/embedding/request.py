@@ -11,6 +11,8 @@ POOLS = ("mean", "max", "grid3")
 DEFAULT_PRESET = "paper"  # of weights that do not say
 RANDOM_PRESET = "tiny"
 MIN_SIZE_PX = 32  # ours
+MAX_SIZE_PX = 2048  # ours: a batch of 64 has 3 GB
+MAX_SEED = 2**31 - 1  # of NumPy's and TensorFlow's generators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +59,15 @@ class Request:
                 f"--preset={self.preset} is unknown. Known: "
                 f"{', '.join(config_lib.PRESETS)}."
             )
-        if self.size_px is not None and self.size_px < MIN_SIZE_PX:
+        size_px = MIN_SIZE_PX if self.size_px is None else self.size_px
+        if not MIN_SIZE_PX <= size_px <= MAX_SIZE_PX:
             raise ValueError(
-                f"--size_px={self.size_px} is too small: give {MIN_SIZE_PX} or "
-                "more."
+                f"--size_px={self.size_px} must be from {MIN_SIZE_PX} to "
+                f"{MAX_SIZE_PX}."
+            )
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(
+                f"--seed={self.seed} must be from 0 to {MAX_SEED}."
             )
 
     def view(self, own_preset: str | None) -> view_lib.View:

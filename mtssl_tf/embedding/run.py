@@ -17,9 +17,11 @@ import numpy as np
 
 from mtssl_tf.data import open_source
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.embedding import parts_folder
 from mtssl_tf.embedding import projector
 from mtssl_tf.embedding import request as request_lib
 from mtssl_tf.embedding import table
+from mtssl_tf.files import json_file
 from mtssl_tf.frozen import rank as rank_lib
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import lock
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mtssl_tf.process import local_map
 
 DUPLICATES_ABOVE = 0.99  # ours
+_ABOUT_KEYS = {"statistics", "rank", "skipped"}  # of `FILE.json`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,13 +145,13 @@ def run(
     Raises:
         ValueError, OSError: as `embed`.
     """
-    kind = _check(out, outputs)
     # Whole: other processes of a cluster may be elsewhere.
     folder = out.absolute().with_name(f"{out.name}.parts")
+    kind = _check(out, outputs, folder)
     with lock.hold_name(out, on_lost_lock or logging.error):
         atomic_file.remove_partials(out)
         if out.exists():
-            atomic_file.remove(folder)  # of who was killed at the very end
+            parts_folder.remove(folder)  # of who was killed at the very end
             raise FileExistsError(
                 f"--out={out} exists. Name a new file, or remove that one."
             )
@@ -158,19 +161,62 @@ def run(
         _write_about(made, out)
         rows = [(made.names, made.vectors)]
         table.save(out, kind, rows, *made.vectors.shape)
-        atomic_file.remove(folder)
+        parts_folder.remove(folder)
     return made
 
 
-def _check(out: pathlib.Path, outputs: Outputs) -> str:
+def _check(out: pathlib.Path, outputs: Outputs, folder: pathlib.Path) -> str:
     """Checks where things are to go; returns the table's format."""
+    parts_folder.check(folder)
+    _check_about(_about_path(out))
     kind = table.check(out, outputs.format)
     if outputs.projector:
         projector.check(outputs.projector)
     for path in (out, outputs.duplicates, outputs.projector):
         if path is not None:
             paths.check_parent(path, str(path))
+    if outputs.duplicates and outputs.duplicates.is_dir():
+        raise IsADirectoryError(
+            f"--duplicates={outputs.duplicates} is a folder. Name a file."
+        )
+    named = {
+        "--duplicates": outputs.duplicates,
+        "--projector": outputs.projector,
+    }
+    taken = {
+        os.path.realpath(path): str(path)
+        for path in (out, folder, _about_path(out), _sheet_path(out))
+    }
+    for flag, path in named.items():
+        if path and taken.setdefault(os.path.realpath(path), flag) != flag:
+            raise ValueError(
+                f"{flag}={path} is where {taken[os.path.realpath(path)]} is "
+                "written. Name another."
+            )
     return kind
+
+
+def _check_about(path: pathlib.Path) -> None:
+    """Raises FileExistsError where something else has the name of ours."""
+    if not os.path.lexists(path):
+        return
+    try:
+        found = json_file.load_object(path, "")
+    except (OSError, ValueError):
+        found = {}
+    if found.keys() != _ABOUT_KEYS:
+        raise FileExistsError(
+            f"{path} exists and is no record of vectors, which is to be "
+            "written there. Move it, or name another --out."
+        )
+
+
+def _about_path(out: pathlib.Path) -> pathlib.Path:
+    return out.with_name(f"{out.name}.json")
+
+
+def _sheet_path(out: pathlib.Path) -> pathlib.Path:
+    return out.with_name(f"{out.name}.neighbours.png")
 
 
 def _make_all(
@@ -244,7 +290,7 @@ def _write_others(
     if outputs.neighbours or outputs.duplicates:
         units = near.unit_length(made.vectors)
     if outputs.neighbours:
-        path = out.with_name(f"{out.name}.neighbours.png")
+        path = _sheet_path(out)
         contact_sheet.save(path, source, numbers, units, outputs.neighbours)
     if outputs.duplicates:
         pairs = near.duplicates(units, outputs.duplicates_above)
@@ -277,4 +323,4 @@ def _write_about(made: Embeddings, out: pathlib.Path) -> None:
         "skipped": made.skipped,
     }
     text = json.dumps(about, indent=2)
-    atomic_file.write_text(out.with_name(f"{out.name}.json"), f"{text}\n")
+    atomic_file.write_text(_about_path(out), f"{text}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 import dataclasses
-import glob
+import hashlib
 import json
 import os
 import pathlib
@@ -31,6 +31,7 @@ from mtssl_tf.process import atomic_file
 LABEL_MAP_FACTOR = 8  # paper, sec. 2
 MANIFEST_FILE = "manifest.json"
 _MASKS, _LABEL_MAPS, _OVERLAYS = "masks", "_label_maps", "_overlays"
+_MAX_NAME_BYTES = 200  # ours: of 255, for what writes the record adds letters
 _RECORDS, _SCRATCH = "_records", "_scratch"
 
 
@@ -71,7 +72,16 @@ class Job:
 
     @property
     def record_path(self) -> pathlib.Path:
-        return self.out / _RECORDS / f"{self.clip.name}.json"
+        name = self.clip.name
+        longest = max(len(os.fsencode(part)) for part in name.split("/"))
+        # `x.json/y` would need a folder of the name that the record of `x` has.
+        if longest > _MAX_NAME_BYTES or ".json/" in name:
+            name = self._short_name
+        return self.out / _RECORDS / f"{name}.json"
+
+    @property
+    def _short_name(self) -> str:
+        return hashlib.sha256(os.fsencode(self.clip.name)).hexdigest()[:32]
 
     @property
     def digest(self) -> str:
@@ -83,27 +93,56 @@ class Job:
                 str(self.short_side_px),
                 str(int(self.is_overlaid)),
                 str(int(self.is_timed)),
-                str(self.truth),
+                self._truth_fingerprint,
             )
         )
+
+    @property
+    def _truth_fingerprint(self) -> str:
+        if self.truth is None:
+            return str(None)
+        truth = clips.Clip(self.clip.name, self.truth / self.clip.name)
+        return parts.clip_fingerprint(truth)[:16] if truth.is_folder else ""
+
+    @property
+    def finals(self) -> dict[str, pathlib.Path]:
+        """The folders of the clip's masks and label maps."""
+        return {
+            _MASKS: self.out / self.clip.name,
+            _LABEL_MAPS: self.out / _LABEL_MAPS / self.clip.name,
+        }
+
+    @property
+    def scratch(self) -> pathlib.Path:
+        """Where it is computed; whoever does so adds a suffix."""
+        return self.out / _SCRATCH / self._short_name
 
 
 def run_job(job: Job) -> dict:
     """Computes a clip, or returns its record if that was done before."""
     record = _load_record(job)
-    if record.get("digest") == job.digest:
+    if record.get("digest") == job.digest and _is_there(job, record):
         return record
     # Named by who writes it: a process that is cut off from its command may
     # still write while the clip is made again. What it leaves is removed.
-    scratch = job.out / _SCRATCH / f"{job.clip.name}.{uuid.uuid4().hex}"
-    token = "[0-9a-f]" * len(uuid.uuid4().hex)  # `a.b` is another clip
-    for old in scratch.parent.glob(f"{glob.escape(scratch.stem)}.{token}"):
+    scratch = job.scratch.with_suffix(f".{uuid.uuid4().hex}")
+    for old in scratch.parent.glob(f"{scratch.stem}.*"):
         shutil.rmtree(old, ignore_errors=True)
     (scratch / _LABEL_MAPS).mkdir(parents=True)
     (scratch / _MASKS).mkdir()
     record = _compute(job, scratch)
     _publish(job, scratch, record)
     return record
+
+
+def _is_there(job: Job, record: dict) -> bool:
+    """Whether all that a record lists can still be found."""
+    files = [
+        folder / f"{name}.png"
+        for folder in job.finals.values()
+        for name in record.get("masks", [])
+    ]
+    return all(file.is_file() and file.stat().st_size for file in files)
 
 
 def _load_record(job: Job) -> dict:
@@ -265,15 +304,11 @@ def _publish(job: Job, scratch: pathlib.Path, record: dict) -> None:
     Only files that an earlier record lists are removed, and the record comes
     last: it stands for a clip that is complete.
     """
-    finals = {
-        _MASKS: job.out / job.clip.name,
-        _LABEL_MAPS: job.out / _LABEL_MAPS / job.clip.name,
-    }
     outdated = _load_record(job).get("masks", [])
     # Who is killed from here on still knows what to remove.
     unfinished = {"digest": "", "masks": [*outdated, *record["masks"]]}
     atomic_file.write_text(job.record_path, json.dumps(unfinished) + "\n")
-    for kind, final in finals.items():
+    for kind, final in job.finals.items():
         final.mkdir(parents=True, exist_ok=True)
         for name in outdated:
             (final / f"{name}.png").unlink(missing_ok=True)

@@ -194,9 +194,30 @@ def load(folder: str | os.PathLike) -> TablesRecord:
     try:
         record = _from_plain(TablesRecord, stored)
         settings.check(record)
+        _check_shape(record)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}. {_REMEDY}") from error
     return record
+
+
+def _check_shape(record: TablesRecord) -> None:
+    """Raises ValueError where lists are not as long as their readers need."""
+    for table in record.tables:
+        for row in table.rows:
+            if len(row.cells) != len(table.columns):
+                raise ValueError(
+                    f"row {row.label!r} of table {table.title!r} has "
+                    f"{len(row.cells)} cells for {len(table.columns)} columns"
+                )
+            if not all(n.by_seed for cell in row.cells for n in cell.numbers):
+                raise ValueError(
+                    f"row {row.label!r} of table {table.title!r} has a number "
+                    "whose by_seed is empty"
+                )
+    for chart in record.charts:
+        points = [line.points for line in chart.lines]
+        if not points or not all(points):
+            raise ValueError(f"chart {chart.title!r} has no lines of points")
 
 
 def _from_plain(kind: Any, value: Any) -> Any:

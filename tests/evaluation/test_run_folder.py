@@ -54,6 +54,15 @@ def test_the_file_is_that_of_earlier_versions(tmp_path):
     }
 
 
+@pytest.mark.parametrize("place", [".", "checkpoints"])
+def test_checkpoints_of_an_unknown_run_are_not_gone_on_from(tmp_path, place):
+    # A kind of fault: a record is lost, and what it guarded is free for all.
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / "ckpt-3.index").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no run\.json.*another --out"):
+        _check(tmp_path)
+
+
 def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "run.json").write_text('{"seed": ')
     with pytest.raises(ValueError, match=r"run\.json.*another --out"):

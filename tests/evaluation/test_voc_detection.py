@@ -179,6 +179,34 @@ def test_scores_a_file_of_detections(split, shared_data, tmp_path, capsys):
         assert (tmp_path / "out" / name).stat().st_size > 10_000
 
 
+def test_a_picture_that_cannot_be_drawn_is_scored(
+    split, shared_data, tmp_path, capsys
+):
+    # A kind of fault: an ornament fails, and what it adorns is never written.
+    devkit = tmp_path / "devkit"
+    (devkit / "JPEGImages").mkdir(parents=True)
+    for name in ("Annotations", "ImageSets"):
+        (devkit / name).symlink_to(shared_data / "voc2012" / name)
+    for picture in split.pictures:
+        content = picture.file.read_bytes()
+        if picture is split.pictures[0]:
+            content = content[: len(content) // 4]
+        (devkit / "JPEGImages" / picture.file.name).write_bytes(content)
+    path = tmp_path / "perfect.json"
+    files.save_json(
+        path, _perfect(split), [picture.name for picture in split.pictures]
+    )
+    out = tmp_path / "out"
+    code = _main(
+        f"--score={path}", f"--data={devkit}", "--test=val", f"--out={out}"
+    )
+    assert code == 0
+    assert (out / "worst.png").stat().st_size > 10_000
+    record = json.loads((out / voc_detection.METRICS_FILE).read_text())
+    assert record["metrics"]["map_50"] == pytest.approx(100)
+    assert f"Picture {split.pictures[0].name}" in capsys.readouterr().err
+
+
 def test_pictures_are_judged_by_f1(split):
     found = _perfect(split)
     counts = ~split.ground_truth().is_ignored

@@ -71,6 +71,46 @@ def test_a_damaged_file_is_one_line(tmp_path, key, value, message):
     assert "tools.reproduce" in str(caught.value)
 
 
+def _short_row(stored):
+    stored["tables"][0]["rows"][0]["cells"].pop()
+
+
+def _no_seed(stored):
+    stored["tables"][0]["rows"][0]["cells"][0]["numbers"][1]["by_seed"] = []
+
+
+def _no_line(stored):
+    stored["charts"][0]["lines"] = []
+
+
+def _no_point(stored):
+    stored["charts"][0]["lines"][0]["points"] = []
+
+
+def _long_point(stored):
+    stored["charts"][0]["lines"][0]["points"][0] = [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (_short_row, "row 'RP / H' of table 'Tasks' has 1 cells for 2"),
+        (_no_seed, "row 'RP / H'.*by_seed is empty"),
+        (_no_line, "chart 'Loss' has no lines"),
+        (_no_point, "chart 'Loss' has no lines"),
+        (_long_point, "points must be"),
+    ],
+)
+def test_lists_of_a_wrong_length_are_damage(tmp_path, damage, message):
+    # A kind of fault: every value is of its type, and they do not fit.
+    stored = json.loads(json.dumps(dataclasses.asdict(_record())))
+    damage(stored)
+    (tmp_path / record_lib.FILE).write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=message) as caught:
+        record_lib.load(tmp_path)
+    assert record_lib.FILE in str(caught.value)
+
+
 def test_a_command_writes_the_page_and_the_same_in_markdown(tmp_path):
     record_lib.save(_record(), tmp_path)
     said = report.write_report(tmp_path)

@@ -102,3 +102,9 @@ def test_a_log_goes_back_with_the_run(tmp_path):
     lines = metrics_log.load_metrics(tmp_path)
     assert [line["step"] for line in lines] == [4, 8, 12]
     assert lines[-1]["again"]
+
+
+def test_a_byte_order_mark_takes_no_line(tmp_path):
+    line = {"step": 1, "split": "train"}
+    (tmp_path / metrics_log.FILE).write_text(json.dumps(line), "utf-8-sig")
+    assert metrics_log.load_metrics(tmp_path) == [line]

@@ -160,16 +160,24 @@ def test_what_was_begun_is_not_taken_for_another(tmp_path):
             **{"out": tmp_path, "preset": "tiny", "gpu_hours": 0.5} | changes
         )
 
-    begun.check(options())
-    begun.save(options())
-    begun.check(options(seeds=3, costs="c.json"))
+    sources = plan.Sources(images="a", train="b")
+    begun.check(options(), sources)
+    begun.save(options(), sources)
+    begun.check(options(seeds=3, costs="c.json"), sources)
     for changes, said in (
         ({"gpu_hours": 5.0}, "gpu_hours=0.5"),
         ({"preset": "small"}, "preset='tiny'"),
         ({"flags": {"train": ("--set=a.b=1",)}}, "flags={}"),
     ):
         with pytest.raises(ValueError, match=f"begun with {said}"):
-            begun.check(options(**changes))
+            begun.check(options(**changes), sources)
+    # Data may come later, or be away for once; others are another's.
+    later = plan.Sources(images="a", voc="c")
+    begun.check(options(), later)
+    begun.save(options(), later)
+    for name, was in (("images", "a"), ("train", "b"), ("voc", "c")):
+        with pytest.raises(ValueError, match=f"begun with --{name}={was}"):
+            begun.check(options(), plan.Sources(**{name: "other"}))
 
 
 def test_a_budget_says_what_would_fit():

@@ -1,7 +1,8 @@
 """Commands that are run once, some at a time, each when what it needs is there.
 
-A job is done when its mark is there: the same jobs again go on where they
-stopped. One that fails holds up those that need it, and no others.
+A job is done when its mark is there, and what it made: the same jobs again go
+on where they stopped. One that fails holds up those that need it, and no
+others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mtssl_tf.process import atomic_file
 from mtssl_tf.process import local_map
 
 _POLL_S = 0.2
+_RESULT = "result"
 # Becomes a command that ends with the process that started it.
 _ENDS_WITH = """
 import os, sys
@@ -44,12 +46,14 @@ class Job:
         needs: names of those.
         chain: name of what runs on one machine, one after another; '' is
             before all else.
+        result: a file that it makes, below the folder; '' is none.
     """
 
     name: str
     command: Callable[[], Sequence[str]]
     needs: tuple[str, ...] = ()
     chain: str = ""
+    result: str = ""
 
 
 class Stopped(Exception):
@@ -133,7 +137,12 @@ class ClusterRunner:
 
 def is_done(folder: pathlib.Path, name: str) -> bool:
     """Returns whether a job has been done, now or in an earlier start."""
-    return _mark(folder, name).exists()
+    try:
+        mark = json_file.load_object(_mark(folder, name), "")
+    except (FileNotFoundError, ValueError):  # none, or a damaged one
+        return False
+    result = mark.get(_RESULT)
+    return not result or (folder / result).is_file()
 
 
 def seconds_of(folder: pathlib.Path, name: str) -> float | None:
@@ -154,7 +163,7 @@ class Runner:
     def __init__(self, folder: pathlib.Path, num_at_once: int) -> None:
         self._folder = folder
         self._num_at_once = num_at_once
-        self._running: dict[str, tuple[subprocess.Popen, float]] = {}
+        self._running: dict[str, tuple[subprocess.Popen, float, Job]] = {}
         self._signal = 0
         self.failures: dict[str, str] = {}  # job -> why, in words
 
@@ -228,19 +237,20 @@ class Runner:
                 # Ctrl-C comes from here, once, and not from the terminal too.
                 start_new_session=True,
             )
-        self._running[job.name] = (process, time.monotonic())
+        self._running[job.name] = (process, time.monotonic(), job)
 
     def _ended(self) -> Iterator[str]:
         """Yields the jobs whose command has ended."""
-        for name, (process, start) in list(self._running.items()):
+        for name, (process, start, job) in list(self._running.items()):
             code = process.poll()
             if code is None:
                 continue
             del self._running[name]
             if code == 0:
                 seconds = round(time.monotonic() - start, 1)
-                mark = json.dumps({"wall_time_s": seconds})
-                atomic_file.write_text(_mark(self._folder, name), mark + "\n")
+                mark = {"wall_time_s": seconds, _RESULT: job.result}
+                text = json.dumps(mark) + "\n"
+                atomic_file.write_text(_mark(self._folder, name), text)
             elif not self._signal:
                 self.failures[name] = (
                     f"exit code {code}: {_last_line(self.log_of(name))}"
@@ -254,7 +264,7 @@ class Runner:
 
         def pass_on(number: int, _: object) -> None:
             self._signal = number
-            for process, _start in self._running.values():
+            for process, *_ in self._running.values():
                 process.send_signal(number)
 
         former = {

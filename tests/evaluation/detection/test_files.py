@@ -51,6 +51,13 @@ def test_one_class_can_be_read_alone(tmp_path):
     np.testing.assert_array_equal(found.classes, [14, 14])
 
 
+def test_two_files_of_one_class_are_not_added_together(tmp_path):
+    files.save_voc_text(tmp_path, "test", _some(), _NAMES)
+    (tmp_path / "comp3_det_test_dog.txt").write_text("")
+    with pytest.raises(ValueError, match="comp3_.*comp4_.*of class 'dog'"):
+        files.load_detections(tmp_path, _NAMES)
+
+
 def test_json_by_number_is_the_same(tmp_path):
     path = tmp_path / "found.json"
     record = {"image_id": 5, "category_id": 1, "bbox": [1, 2, 3, 4]}
@@ -77,7 +84,8 @@ def test_an_empty_list_is_no_detection(tmp_path):
         ({"score": None}, "record 1.*None"),
         ({"score": float("nan")}, "record 1.*nan"),
         ({"score": 10**400}, "record 1.*too large"),
-        ({"category_id": float("inf")}, "record 1.*infinity"),
+        ({"category_id": float("inf")}, "record 1.*inf is not one of 1 to 20"),
+        ({"category_id": 1.7}, "record 1.*1.7 is not one of 1 to 20"),
         ({"image_id": "999999"}, "record 1.*'999999' is not in the split"),
     ],
 )

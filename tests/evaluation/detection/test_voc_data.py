@@ -198,10 +198,97 @@ def test_what_is_no_annotation_is_named(tmp_path, text, said):
         voc_annotation.load_objects(path)
 
 
-def test_deep_annotations_end(tmp_path):
-    path = tmp_path / "deep.xml"
-    path.write_text("<a>" * 100_000 + "</a>" * 100_000)
-    assert voc_annotation.load_objects(path) == []
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a>" * 100_000 + "</a>" * 100_000,
+        "<html><body><object/></body></html>",
+        "<annotation><shape/></annotation>",
+    ],
+)
+def test_well_formed_xml_of_something_else_is_no_empty_picture(tmp_path, text):
+    path = tmp_path / "page.xml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"page\.xml: expected <annotation>"):
+        voc_annotation.load_objects(path)
+
+
+@pytest.mark.parametrize(
+    "start, end",
+    [
+        ('<annotation xmlns="http://host/voc">', "</annotation>"),
+        ("<ANNOTATION>", "</ANNOTATION>"),
+    ],
+)
+def test_other_spellings_of_an_annotation_keep_their_objects(
+    tmp_path, start, end
+):
+    path = tmp_path / "a.xml"
+    text = _xml_object(1, 1, 9, 9, difficult="True")
+    path.write_text(start + text.replace("object>", "Object>") + end)
+    (found,) = voc_annotation.load_objects(path)
+    assert found.is_difficult and found.corners == (1, 1, 9, 9)
+
+
+@pytest.mark.parametrize(
+    "corners, difficult, said",
+    [
+        (("0_12", 1, 9, 9), 0, "'0_12'"),
+        ((1, 1, 9, 9), "maybe", "object/difficult, got 'maybe'"),
+    ],
+)
+def test_values_that_mean_something_else_are_named(
+    tmp_path, corners, difficult, said
+):
+    path = tmp_path / "a.xml"
+    text = _xml_object(*corners, difficult=difficult)
+    path.write_text(f"<annotation>{text}</annotation>")
+    with pytest.raises(ValueError, match=said):
+        voc_annotation.load_objects(path)
+
+
+def test_annotations_of_megabytes_are_not_parsed(tmp_path):
+    path = tmp_path / "a.xml"
+    with path.open("wb") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(ValueError, match="16777217 bytes"):
+        voc_annotation.load_objects(path)
+
+
+def test_a_split_without_an_object_is_an_error(tmp_path):
+    # Its score would be nan, and the exit code 0.
+    objects = {
+        "a": ["<filename>a.jpg</filename>"],
+        "b": [_xml_object(1, 1, 9, 9, difficult=1)],
+    }
+    data = _write_devkit(tmp_path, objects)
+    with pytest.raises(ValueError, match="'all' has 2 pictures and no object"):
+        voc_data.load_split(data, "all", is_strict=False)
+
+
+def test_a_list_with_a_byte_order_mark_keeps_its_first_id(tmp_path):
+    good = [_xml_object(1, 1, 9, 9)]
+    data = _write_devkit(tmp_path, {"a": good, "b": good})
+    path = tmp_path / "ImageSets" / "Main" / "all.txt"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    split = voc_data.load_split(data, "all", is_strict=True)
+    assert [picture.name for picture in split.pictures] == ["a", "b"]
+
+
+def test_pictures_whose_rest_is_gone_are_found_before_they_are_used(tmp_path):
+    # A kind of fault: the head is whole, so that only a decoder sees it.
+    good = [_xml_object(1, 1, 9, 9)]
+    data = _write_devkit(tmp_path, {"a": good, "b": good, "c": good})
+    path = tmp_path / "JPEGImages" / "b.jpg"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+    split = voc_data.load_split(data, "all", is_strict=True)
+    with pytest.raises(
+        ValueError, match="Picture b cannot.*leave out --strict"
+    ):
+        voc_data.with_whole_pictures(split, is_strict=True)
+    whole = voc_data.with_whole_pictures(split, is_strict=False)
+    assert [picture.name for picture in whole.pictures] == ["a", "c"]
+    assert whole.skipped == {"broken pictures": 1}
 
 
 def test_pipes_and_pictures_of_gigabytes_are_skipped_and_counted(tmp_path):

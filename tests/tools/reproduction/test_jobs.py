@@ -1,5 +1,6 @@
 """Commands that are run once, and what one that fails holds up."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -44,6 +45,20 @@ def test_what_is_needed_comes_first_and_a_failure_stops_no_other(tmp_path):
     # What is done is not done again; what failed is.
     again, done = _run(tmp_path, jobs)
     assert not done and set(again.failures) == {"runs/b", "results/b"}
+
+
+def test_a_mark_without_its_result_is_not_done(tmp_path):
+    # A kind of fault: the record is trusted, and what it is of is gone.
+    made = tmp_path / "results/a/result.json"
+    code = (
+        f"import pathlib; path = pathlib.Path({str(made)!r});"
+        "path.parent.mkdir(parents=True, exist_ok=True); path.touch()"
+    )
+    job = dataclasses.replace(_job("a", code), result="results/a/result.json")
+    assert _run(tmp_path, [job])[1] == ["a"]
+    assert _run(tmp_path, [job])[1] == []
+    made.unlink()
+    assert _run(tmp_path, [job])[1] == ["a"] and made.exists()
 
 
 def test_a_command_that_cannot_be_made_is_a_failure(tmp_path):
