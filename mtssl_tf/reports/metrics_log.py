@@ -76,7 +76,7 @@ def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
             f"{path} is missing. Name the --workdir of a training run."
         )
     lines = []
-    texts = path.read_text(errors="replace").split("\n")
+    texts = path.read_text("utf-8-sig", errors="replace").split("\n")
     for number, text in enumerate(texts, start=1):
         try:
             line = json_file.parse(text, "")
