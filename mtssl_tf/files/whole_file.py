@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -20,9 +21,8 @@ def load(path: str | os.PathLike, max_bytes: int | None = None) -> bytes:
     """
     facts = os.stat(path)
     if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
-        raise OSError(
-            f"{os.fspath(path)} is a pipe, socket or device. Name a file."
-        )
+        problem = "Is a pipe, socket or device: name a file"
+        raise OSError(errno.EINVAL, problem, os.fspath(path))
     if max_bytes is not None and facts.st_size > max_bytes:
         raise ValueError(
             f"{os.fspath(path)} has {facts.st_size} bytes, above the "

@@ -185,10 +185,8 @@ def _check_replaceable(path: pathlib.Path) -> None:
     except FileNotFoundError:
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(
-            f"{path} is a device, pipe or socket, and would become a file. "
-            "Name a file."
-        )
+        problem = "Is a device, pipe or socket: name a file"
+        raise OSError(errno.EINVAL, problem, str(path))
 
 
 def _partial(path: pathlib.Path) -> pathlib.Path:

@@ -178,6 +178,12 @@ def _acquire(path: pathlib.Path, what: pathlib.Path, mine: _Holder) -> None:
             age = _now(scratch) - facts.st_mtime
             if age < -_DEAD_AFTER_S and not (holder and _is_here(holder)):
                 # The clock was put back since it was written.
+                logging.warning(
+                    "%s is of a later time than now: looks for %.0f s whether "
+                    "its holder refreshes it.",
+                    path,
+                    2 * _REFRESH_S,
+                )
                 deadline += 2 * _REFRESH_S
                 age = 0.0 if _is_refreshed(path, facts) else math.inf
             if holder is None:

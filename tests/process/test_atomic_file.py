@@ -46,7 +46,7 @@ def test_what_is_no_file_is_left_alone(tmp_path):
     os.mkfifo(pipe)
     link.symlink_to(pipe)
     for path in (pipe, link):
-        with pytest.raises(OSError, match=f"{path} is a device, pipe or"):
+        with pytest.raises(OSError, match=f"Is a device.*{path}"):
             atomic_file.write_text(path, "text")
     assert pipe.is_fifo()
 

@@ -135,7 +135,7 @@ def test_settings_of_any_editor_are_read_and_a_pipe_is_not(tmp_path):
     run_directory.prepare(tmp_path, _config())
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(OSError, match=f"{path} is a pipe, socket or device"):
+    with pytest.raises(OSError, match=f"Is a pipe.*{path}"):
         run_directory.prepare(tmp_path, _config())
 
 
