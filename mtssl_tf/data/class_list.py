@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import pathlib
 
 from mtssl_tf.data import remote
+from mtssl_tf.files import whole_file
 from mtssl_tf.process import paths
 
 FILE = "labels.txt"
+_MAX_BYTES = 2**24  # ours: the 22k classes of all of ImageNet have 1 MB
 
 
 def load_class_list(folder: str | os.PathLike) -> dict[int, str]:
@@ -27,9 +28,9 @@ def load_class_list(folder: str | os.PathLike) -> dict[int, str]:
     if paths.is_url(path):
         contents = remote.read(path) if remote.exists(path) else b""
     else:
-        contents = (
-            pathlib.Path(path).read_bytes() if os.path.isfile(path) else b""
-        )
+        contents = b""
+        if os.path.isfile(path):
+            contents = whole_file.load(path, _MAX_BYTES)
     found: dict[int, str] = {}
     for line in contents.decode(errors="backslashreplace").splitlines():
         number, colon, name = line.partition(":")

@@ -23,6 +23,7 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import walk
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import paths
 
 FORMAT = 1
 _DIGEST_BYTES = 32  # of SHA-256, before all else in the file
@@ -62,7 +63,7 @@ class KeptList:
             return self._unsaved
         found, place = self._load(folder)
         self.num_names = len(found.names)
-        is_moved = place != listing.identity(folder)
+        is_moved = place != paths.identity(folder)
         if is_moved:  # times tell nothing of another disk
             unsure = (walk.UNSURE,) * len(found.folders)
             found = dataclasses.replace(found, folder_times=unsure)
@@ -101,7 +102,7 @@ class KeptList:
         np.savez(
             buffer,
             format=np.array(FORMAT),
-            place=_pack([listing.identity(found.folder)]),
+            place=_pack([paths.identity(found.folder)]),
             names=_pack(found.names),
             gone=_pack(self._gone),
             folders=_pack([path[start:] for path in found.folders]),

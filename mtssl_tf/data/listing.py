@@ -6,12 +6,17 @@ what is there has changed since.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 import os
 
 from mtssl_tf.data import remote
 from mtssl_tf.files import walk
+from mtssl_tf.files import whole_file
 from mtssl_tf.process import paths
+
+_BLANKS = " \t\r"
+_MAX_LIST_BYTES = 2**28  # ours: a million paths of 260 letters
 
 
 def files_below(place: str, suffixes: tuple[str, ...]) -> walk.Found:
@@ -53,24 +58,13 @@ def changes_since(found: walk.Found, suffixes: tuple[str, ...]) -> walk.Changes:
     if not (place.startswith(paths.LIST) or paths.is_url(place)):
         return walk.changes_since(found, suffixes)
     now = files_below(place, suffixes).names
-    before, after = set(found.names), set(now)
+    # Of an earlier version a list may be kept as it was typed.
+    before, after = set(map(_key, found.names)), set(map(_key, now))
     return walk.Changes(
-        tuple([name for name in now if name not in before]),
-        tuple([name for name in found.names if name not in after]),
+        tuple([name for name in now if _key(name) not in before]),
+        tuple([name for name in found.names if _key(name) not in after]),
         found.folder_times,
     )
-
-
-def identity(place: str) -> str:
-    """Returns what is the same for all ways to name a place."""
-    if paths.is_url(place):
-        return place.rstrip("/")
-    if place.startswith(paths.LIST):
-        file = place.removeprefix(paths.LIST)
-        return paths.LIST + (
-            file if paths.is_url(file) else os.path.realpath(file)
-        )
-    return os.path.realpath(place)
 
 
 def paths_of(place: str, names: Sequence[str]) -> list[str]:
@@ -90,13 +84,15 @@ def _found(place: str, names: list[str]) -> walk.Found:
 
 
 def _read_list(file: str) -> list[str]:
-    """Returns the lines of a list, each once, in their order."""
+    """Returns the paths in a list, each once, in their order.
+
+    Blanks around one are not part of it, and `~/` is the home folder.
+    """
     if paths.is_url(file):
         contents = remote.read(file)
     else:
         try:
-            with open(file, "rb") as stream:
-                contents = stream.read()
+            contents = whole_file.load(file, _MAX_LIST_BYTES)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"--images={paths.LIST}{file}: there is no such file. Name a "
@@ -107,5 +103,23 @@ def _read_list(file: str) -> list[str]:
             f"--images={paths.LIST}{file} is no text. Name a text file with "
             "the path of a picture in each line."
         )
-    lines = [line.rstrip("\r") for line in os.fsdecode(contents).split("\n")]
-    return list(dict.fromkeys(line for line in lines if line))
+    lines = os.fsdecode(contents.removeprefix(codecs.BOM_UTF8)).split("\n")
+    first_of: dict[str, str] = {}
+    for line in lines:
+        name = _with_home(line.strip(_BLANKS))
+        if name:
+            first_of.setdefault(_key(name), name)
+    return list(first_of.values())
+
+
+def _with_home(name: str) -> str:
+    return paths.expand(name) if name.startswith("~/") else name
+
+
+def _key(name: str) -> str:
+    """Returns what is the same for `a.jpg` and `./a.jpg`, as typed or not."""
+    name = _with_home(name.removeprefix("\ufeff").strip(_BLANKS))
+    if "./" not in name and "//" not in name:
+        return name  # as nearly all of what may be a million
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    return "/" * name.startswith("/") + "/".join(parts)

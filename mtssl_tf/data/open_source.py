@@ -23,7 +23,9 @@ _OF_CLASSES = {
 
 
 def open_pictures(
-    spec: str, files_below: Callable[..., walk.Found] = listing.files_below
+    spec: str,
+    files_below: Callable[..., walk.Found] = listing.files_below,
+    records_in: str | None = None,
 ) -> pictures.PictureSource:
     """Opens what `--images` names.
 
@@ -31,6 +33,7 @@ def open_pictures(
         spec: a folder, a URL of one, `tfds:NAME:SPLIT`, `tfrecord:GLOB`,
             `webdataset:GLOB`, `list:FILE`, or several with commas between.
         files_below: finds the files of a folder, a URL or a list.
+        records_in: as `ShardIndex.names` takes it.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -39,8 +42,8 @@ def open_pictures(
     """
     parts = paths.split(spec)
     if len(parts) == 1:
-        return _open_one(parts[0], files_below)
-    sources = [_open_one(part, files_below) for part in parts]
+        return _open_one(parts[0], files_below, records_in)
+    sources = [_open_one(part, files_below, records_in) for part in parts]
     starts = map(names_lib.as_text, _starts(parts))
     return joined.join(names_lib.as_text(spec), list(zip(starts, sources)))
 
@@ -66,12 +69,16 @@ def open_labelled(spec: str) -> pictures.PictureSource:
 
 
 def _open_one(
-    spec: str, files_below: Callable[..., walk.Found]
+    spec: str,
+    files_below: Callable[..., walk.Found],
+    records_in: str | None,
 ) -> pictures.PictureSource:
     if spec.startswith(paths.TFDS):
-        return tfds_splits.open_split(spec.removeprefix(paths.TFDS))
+        return tfds_splits.open_split(spec.removeprefix(paths.TFDS), records_in)
     if spec.startswith(paths.RECORDS):
-        return tfrecords.open_tfrecords(spec.removeprefix(paths.RECORDS))
+        return tfrecords.open_tfrecords(
+            spec.removeprefix(paths.RECORDS), records_in
+        )
     if spec.startswith(paths.SHARDS) or paths.is_shard(spec):
         return tar_shards.open_shards(spec)
     return folder.open_folder(spec, files_below)

@@ -7,6 +7,7 @@ from concurrent import futures
 import contextlib
 import dataclasses
 import os
+import pathlib
 from typing import BinaryIO
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from mtssl_tf.data import remote
 from mtssl_tf.files import names
 from mtssl_tf.files import patterns
+from mtssl_tf.files import picture
 from mtssl_tf.process import paths as paths_lib
 
 _NUM_AT_ONCE = 16  # ours: files over a network that are looked through
@@ -52,19 +54,52 @@ class ShardIndex:
         path = names.as_text(self.path(index))
         return f"{path} at byte {self.offsets[index]}"
 
+    def names(self, numbers: np.ndarray, folder: str | None) -> list[str]:
+        """Returns names of the records `numbers`, int64 [n].
+
+        Args:
+            numbers: of records.
+            folder: that each file is said to be in, wherever it is; '' gives
+                the files' own names, where those differ, and None paths.
+        """
+        files = list(self.paths)
+        if folder is not None and not self.is_far:
+            own = own_names(self.paths)
+            files = [str(pathlib.PurePath(folder, name)) for name in own]
+        shown = names.all_as_text(files)
+        return [
+            f"{shown[file]} at byte {offset}"
+            for file, offset in zip(
+                self.file_numbers[numbers].tolist(),
+                self.offsets[numbers].tolist(),
+            )
+        ]
+
     def read(self, index: int) -> bytes:
         """Returns the data of record `index`.
 
         Raises:
+            UnusablePictureError: it is larger than any picture that is read.
             OSError: it cannot be read.
         """
         start, length = int(self.offsets[index]), int(self.lengths[index])
+        if length > picture.MAX_FILE_BYTES:
+            raise picture.UnusablePictureError(
+                f"it has {length} bytes, above the {picture.MAX_FILE_BYTES} "
+                "that are read; make it smaller"
+            )
         path = self.path(index)
         if paths_lib.is_url(path):
             return remote.read(path, start, length)
         with open(path, "rb") as file:
             file.seek(start)
             return file.read(length)
+
+
+def own_names(files: Sequence[str]) -> list[str]:
+    """Returns a name for each file that does not tell where it lies."""
+    found = [path.rpartition("/")[2] for path in files]
+    return found if len(set(found)) == len(found) else list(files)
 
 
 def matching_files(pattern: str) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import tarfile
 from typing import BinaryIO
 
+from absl import logging
 import numpy as np
 
 from mtssl_tf.data import folder
@@ -23,6 +24,11 @@ from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import paths as paths_lib
 
 _CLASS_SUFFIX = ".cls"
+_MAX_NOTE_BYTES = 2**20  # ours: of a name, or of a `.cls`
+_OF_NAMES = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE),
+    *(tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 _END_BYTES = 2 * tarfile.RECORDSIZE  # an archive is filled up to one
 
 
@@ -67,19 +73,42 @@ def open_shards(spec: str) -> pictures.PictureSource:
 def _members(path: str, file: BinaryIO) -> list[tarfile.TarInfo]:
     """Returns the files of an archive that is not compressed."""
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            found = [member for member in archive if member.isreg()]
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as archive:
+            members = list(archive)
             _check_end(path, file, archive.offset)
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(
             f"{path} is cut off or no tar file that is not compressed: "
             f"{error}. Write it again, or leave it out of the pattern."
         ) from error
-    return [
+    visible = [
         member
-        for member in found
-        if not (member.issparse() or os.path.basename(member.name)[:1] == ".")
+        for member in members
+        if os.path.basename(member.name)[:1] != "." and not member.isdir()
     ]
+    whole = [each for each in visible if each.isreg() and not each.issparse()]
+    if len(whole) < len(visible):
+        left_out = {each.name for each in visible} - {e.name for e in whole}
+        logging.warning(
+            "Left out %d members of %s, which are links or no whole files: %s.",
+            len(visible) - len(whole),
+            names_lib.shown(path),
+            names_lib.some(sorted(left_out)),
+        )
+    return whole
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose names and notes, which are read whole, are bounded."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _OF_NAMES and self.size > _MAX_NOTE_BYTES:
+            raise tarfile.ReadError(
+                f"a member's name or notes claim {self.size} bytes, above "
+                f"{_MAX_NOTE_BYTES}"
+            )
+        # The one place of `tarfile` that is meant to be overridden.
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 def _check_end(path: str, file: BinaryIO, offset: int) -> None:
@@ -121,7 +150,7 @@ def _source(
     class_names = tuple(sorted(set(classes), key=_class_order))
     of_class = {name: number for number, name in enumerate(class_names)}
     class_numbers = np.array([of_class[name] for name in classes], np.int32)
-    shard_names = _shard_names(index.paths)
+    shard_names = shard_index.own_names(index.paths)
     return pictures.PictureSource(
         description=names_lib.as_text(spec),
         names=names_lib.all_as_text(
@@ -160,6 +189,13 @@ def _find_classes(
     if labels and all(key in labels for key in keys):
         reads = remote_reads.RemoteReads(index.read)
         wanted = np.array([labels[key] for key in keys])
+        largest = wanted[index.lengths[wanted].argmax()]
+        if index.lengths[largest] > _MAX_NOTE_BYTES:
+            raise ValueError(
+                f"{index.path(largest)}: {names[largest]} has "
+                f"{index.lengths[largest]} bytes, above {_MAX_NOTE_BYTES}: it "
+                "is no class. Write it again, or leave it out of the pattern."
+            )
         if index.is_far:
             reads.read_ahead(wanted)
         return [
@@ -185,9 +221,3 @@ def _has_folder(parts: Sequence[str]) -> bool:
 def _class_order(name: str) -> tuple[int, str]:
     is_number = name.isdecimal() and len(name) < 19  # of 64 bits
     return (int(name) if is_number else -1, name)
-
-
-def _shard_names(files: Sequence[str]) -> list[str]:
-    """Returns a name for each shard that does not tell where it lies."""
-    names = [path.rpartition("/")[2] for path in files]
-    return names if len(set(names)) == len(names) else list(files)

@@ -18,8 +18,14 @@ _CLASS_KEY = "label"  # TFDS's own word
 _SPEC = re.compile(r"(?P<name>[\w/]+(:[\d.*]+)?):(?P<split>[a-z].*)")
 
 
-def open_split(name_and_split: str) -> pictures.PictureSource:
+def open_split(
+    name_and_split: str, records_in: str | None = None
+) -> pictures.PictureSource:
     """Opens `NAME:SPLIT`, downloading it where it is not there.
+
+    Args:
+        name_and_split: of a dataset.
+        records_in: as `ShardIndex.names` takes it.
 
     Raises:
         ValueError: that is no split's name, or there are no pictures.
@@ -50,7 +56,7 @@ def open_split(name_and_split: str) -> pictures.PictureSource:
     )
     numbers = _record_numbers(instructions)
     source = dataclasses.replace(
-        tfrecords.open_records(spec, records, numbers, _IMAGE_KEY),
+        tfrecords.open_records(spec, records, numbers, _IMAGE_KEY, records_in),
         fingerprint=lambda position: (
             f"{builder.info.full_name} {split} {position}"
         ),

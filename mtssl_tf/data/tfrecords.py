@@ -25,11 +25,17 @@ _SLIM_CLASS_KEY = "image/class/label"
 _NUM_PARSED = 16  # ours: records at a time, of the pictures being decoded
 
 
-def open_tfrecords(pattern: str) -> pictures.PictureSource:
+def open_tfrecords(
+    pattern: str, records_in: str | None = None
+) -> pictures.PictureSource:
     """Opens all records of the files that match a pattern.
 
     Their pictures have classes where TF-Slim's `labels.txt` lies beside the
     first file.
+
+    Args:
+        pattern: of paths or URLs.
+        records_in: as `ShardIndex.names` takes it.
 
     Raises:
         FileNotFoundError: no file matches.
@@ -44,7 +50,9 @@ def open_tfrecords(pattern: str) -> pictures.PictureSource:
         )
     records = Records(tfrecord_index.build_tfrecord_index(paths))
     numbers = np.arange(len(records.index))
-    source = open_records(f"tfrecord:{pattern}", records, numbers, _SLIM_KEY)
+    source = open_records(
+        f"tfrecord:{pattern}", records, numbers, _SLIM_KEY, records_in
+    )
     classes = class_list.load_class_list(os.path.dirname(paths[0]) or ".")
     if not classes:
         return source
@@ -117,7 +125,11 @@ def _class_of(records: Records, number: int, known: list[int]) -> np.int32:
 
 
 def open_records(
-    description: str, records: Records, numbers: np.ndarray, key: str
+    description: str,
+    records: Records,
+    numbers: np.ndarray,
+    key: str,
+    records_in: str | None,
 ) -> pictures.PictureSource:
     """Returns the source of the records `numbers`.
 
@@ -126,6 +138,7 @@ def open_records(
         records: of the files.
         numbers: int64 [n], records in their order.
         key: where the encoded picture lies in a record.
+        records_in: as `ShardIndex.names` takes it.
 
     Raises:
         ValueError: there is no record.
@@ -140,7 +153,7 @@ def open_records(
 
     return pictures.PictureSource(
         description=names.as_text(description),
-        names=tuple(index.name(int(number)) for number in numbers),
+        names=tuple(index.names(numbers, records_in)),
         read=read,
         fingerprint=lambda position: (
             f"record {numbers[position]} of "

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import contextlib
 import json
 import os
-import pathlib
 from typing import Any
+
+from mtssl_tf.files import whole_file
 
 # What a missing or odd entry raises where it is read.
 _OF_ENTRIES = (
@@ -27,10 +28,10 @@ def load(path: str | os.PathLike, remedy: str = "") -> Any:
         remedy: what to do about one that is damaged, as a sentence.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is a pipe.
         ValueError: it is not JSON; names the file.
     """
-    return parse(pathlib.Path(path).read_bytes(), os.fspath(path), remedy)
+    return parse(whole_file.load(path), os.fspath(path), remedy)
 
 
 def load_object(path: str | os.PathLike, remedy: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import threading
 from typing import BinaryIO
 
@@ -36,12 +37,16 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def open_new(path: pathlib.Path) -> Iterator[BinaryIO]:
     """Opens a file that takes its name once the block has ended well.
 
-    Its folder is made if it is missing.
+    Its folder is made if it is missing. A link stays one: the file that it
+    leads to is written.
 
     Raises:
-        OSError: it cannot be written; an older file is as it was.
+        OSError: it cannot be written, or is a device, pipe or socket; an
+            older file is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_replaceable(path)
+    path = pathlib.Path(os.path.realpath(path))
     partial = _partial(path)
     try:
         with partial.open("wb") as file:
@@ -171,6 +176,17 @@ def remove(path: pathlib.Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _check_replaceable(path: pathlib.Path) -> None:
+    """Raises OSError where a name is that of no file, nor of a new one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        problem = "Is a device, pipe or socket: name a file"
+        raise OSError(errno.EINVAL, problem, str(path))
 
 
 def _partial(path: pathlib.Path) -> pathlib.Path:

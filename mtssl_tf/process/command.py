@@ -79,6 +79,28 @@ class Interrupted(Exception):
         self.number = stop.number or 0
 
 
+class _PathFlag(flags.Flag):
+    """A flag of a path, which is given once, and names something.
+
+    One that is empty is mostly a shell's variable that was never set; of two
+    that differ absl would take the last without a word.
+    """
+
+    def parse(self, argument: Any) -> None:
+        before = self.value if self.present else None
+        if not argument:
+            raise flags.IllegalFlagValueError(
+                f"--{self.name}= names nothing. Leave the flag out, or look "
+                "whether the shell's variable behind it is set."
+            )
+        super().parse(argument)
+        if before not in (None, self.value):
+            raise flags.IllegalFlagValueError(
+                f"--{self.name} is given twice, as {before} and as "
+                f"{self.value}. Leave one out."
+            )
+
+
 class _PathParser(flags.ArgumentParser):
     """Reads a path, as `paths.expand` does."""
 
@@ -90,7 +112,8 @@ def define_path(
     name: str, default: str | None, text: str, values: flags.FlagValues
 ) -> flags.FlagHolder:
     """Defines a flag that names a file or a folder, or a set of data."""
-    return flags.DEFINE(_PathParser(), name, default, text, flag_values=values)
+    flag = _PathFlag(_PathParser(), None, name, default, text)
+    return flags.DEFINE_flag(flag, flag_values=values)
 
 
 class _ImagesParser(flags.ArgumentParser):
@@ -105,7 +128,8 @@ def define_images(
 ) -> flags.FlagHolder:
     """Defines a flag that names pictures, wherever they are."""
     text = f"{text}: {paths.IMAGES_HELP}"
-    return flags.DEFINE(_ImagesParser(), name, "", text, flag_values=values)
+    flag = _PathFlag(_ImagesParser(), None, name, "", text)
+    return flags.DEFINE_flag(flag, flag_values=values)
 
 
 class Parser(argparse.ArgumentParser):
@@ -138,11 +162,11 @@ def run(
         takes_more: whether there may be more than flags: `work` gets the
             list of it as well.
     """
-    if {"--help", "-h"} & set(argv[1:]):
-        print(f"{text}\n{values.get_help()}")
-        return 0
 
     def parse_and_work() -> int | None:
+        if {"--help", "-h"} & set(argv[1:]):
+            print(f"{text}\n{values.get_help()}")
+            return 0
         values.unparse_flags()  # of an earlier call in the same process
         rest = values(list(argv))[1:]
         _check_finite(values)
@@ -172,6 +196,7 @@ def call(name: str, work: Callable[[], int | None]) -> int:
         name: of the command, which its messages start with.
         work: does everything, and may return an exit code.
     """
+    _open_closed_streams()
     logging.use_absl_handler()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Of a name that is no UTF-8; so does standard error by itself.
@@ -181,7 +206,10 @@ def call(name: str, work: Callable[[], int | None]) -> int:
     try:
         with end_signals.working():
             keras_settings.fix()
-            return work() or 0
+            try:
+                return work() or 0
+            finally:
+                sys.stdout.flush()  # here an error of it is still told
     except SystemExit as error:  # argparse's --help
         if isinstance(error.code, str):
             _say(f"{name}: {error.code}")
@@ -189,6 +217,16 @@ def call(name: str, work: Callable[[], int | None]) -> int:
         return error.code or 0
     except BaseException as error:
         return _report(name, error)
+
+
+def _open_closed_streams() -> None:
+    """Gives output that was closed (`2>&-`) somewhere to go.
+
+    Else the next file that is opened would be taken for it.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
 
 
 def end(code: int) -> NoReturn:
@@ -248,10 +286,10 @@ def _report(name: str, error: BaseException) -> int:
     if isinstance(error, Interrupted):
         _say(f"{name}: {error}; the same command goes on.")
         return end_signals.EXIT_SIGNAL + error.number
+    if isinstance(error, OSError) and not error.filename:
+        _drop_unwritable_output()
     if isinstance(error, BrokenPipeError) and not error.filename:
-        # Who read our output has enough, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_PIPE
+        return _EXIT_PIPE  # who read our output has enough, as `head` does
     line = describe(error)
     if line is not None:
         _say(f"{name}: {line}")
@@ -259,6 +297,14 @@ def _report(name: str, error: BaseException) -> int:
     _say("".join(traceback.format_exception(error)).rstrip())
     _say(f"{name}: {_REPORT}")
     return EXIT_FAULT
+
+
+def _drop_unwritable_output() -> None:
+    """Keeps Python from writing again, at its end, what could not be."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _describe_missing(error: ModuleNotFoundError) -> str | None:

@@ -1,8 +1,9 @@
-"""Settings of Keras and TensorFlow that every command runs with.
+"""Settings of other packages that every command runs with.
 
 Keras and tf_keras read theirs when they are imported, from the environment
 and from a file in the user's home. What they find there decides how layers
-read their input and what type they compute in.
+read their input and what type they compute in. Matplotlib and tqdm have such
+settings, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from mtssl_tf.process import chatter
 # Holds `keras.json`, which both read; they write one where there is none.
 _HOME = importlib.resources.files(__package__) / "keras_home"
 _POLICY = "float32"  # has no place in that file
+# Pictures are drawn without a screen, and not as a user's file has it.
+_OF_MATPLOTLIB = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+# tqdm's import fails at a setting that is none; others hide the progress line.
+_OF_TQDM = "TQDM_"
 
 
 def fix() -> None:
@@ -34,6 +39,9 @@ def fix() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["KERAS_HOME"] = str(_HOME)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
+    os.environ.update(_OF_MATPLOTLIB)
+    for name in [name for name in os.environ if name.startswith(_OF_TQDM)]:
+        del os.environ[name]
     chatter.silence()
 
 

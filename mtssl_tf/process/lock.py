@@ -14,9 +14,11 @@ import dataclasses
 import datetime
 import errno
 import json
+import math
 import os
 import pathlib
 import socket
+import stat
 import threading
 import time
 import uuid
@@ -161,18 +163,29 @@ def _acquire(path: pathlib.Path, what: pathlib.Path, mine: _Holder) -> None:
         while time.monotonic() < deadline:
             if _make(scratch, path):
                 return
-            if path.is_dir() or (path.is_symlink() and not path.exists()):
+            try:
+                facts = path.stat()
+            except FileNotFoundError:
+                if not path.is_symlink():
+                    continue
+                facts = path.lstat()
+            if not stat.S_ISREG(facts.st_mode):
                 raise LockedError(
-                    f"{what} cannot be locked: {path} is a folder, or a link "
+                    f"{what} cannot be locked: {path} is no file, or a link "
                     "to nothing. Remove it."
                 )
-            os.utime(scratch)
-            now = scratch.stat().st_mtime  # by the clock of the disk
-            try:
-                age = now - path.stat().st_mtime
-            except FileNotFoundError:
-                continue
             holder = _read(path)
+            age = _now(scratch) - facts.st_mtime
+            if age < -_DEAD_AFTER_S and not (holder and _is_here(holder)):
+                # The clock was put back since it was written.
+                logging.warning(
+                    "%s is of a later time than now: looks for %.0f s whether "
+                    "its holder refreshes it.",
+                    path,
+                    2 * _REFRESH_S,
+                )
+                deadline += 2 * _REFRESH_S
+                age = 0.0 if _is_refreshed(path, facts) else math.inf
             if holder is None:
                 # Damaged, or of a file system without links, in the making.
                 if age < _DEAD_AFTER_S:
@@ -183,15 +196,37 @@ def _acquire(path: pathlib.Path, what: pathlib.Path, mine: _Holder) -> None:
                     )
             elif _is_alive(holder, age):
                 raise LockedError(
-                    f"{what} is being written by {holder}. Wait for it, stop "
-                    "it, or name another folder."
+                    f"{what} is being written by {holder}, says {path}. Wait "
+                    "for it, stop it, or name another folder."
                 )
-            _remove_dead(path, holder, now)
+            _remove_dead(path, holder, scratch)
     finally:
         scratch.unlink(missing_ok=True)
     raise LockedError(
         f"{what}: its lock {path} changes hands all the time. Try again."
     )
+
+
+def _now(scratch: pathlib.Path) -> float:
+    """Returns the time by the clock of the disk."""
+    os.utime(scratch)
+    return scratch.stat().st_mtime
+
+
+def _is_refreshed(path: pathlib.Path, before: os.stat_result) -> bool:
+    """Returns whether a holder, who lives, refreshes the file or removes it.
+
+    Waits for as long as two refreshes take.
+    """
+    deadline = time.monotonic() + 2 * _REFRESH_S
+    while time.monotonic() < deadline:
+        time.sleep(_WAIT_S)
+        try:
+            if path.stat().st_mtime_ns != before.st_mtime_ns:
+                return True
+        except FileNotFoundError:
+            return True
+    return False
 
 
 def _make(scratch: pathlib.Path, path: pathlib.Path) -> bool:
@@ -220,7 +255,7 @@ def _make(scratch: pathlib.Path, path: pathlib.Path) -> bool:
 
 
 def _remove_dead(
-    path: pathlib.Path, holder: _Holder | None, now: float
+    path: pathlib.Path, holder: _Holder | None, scratch: pathlib.Path
 ) -> None:
     """Removes a dead holder's file, unless another one has just done so.
 
@@ -232,7 +267,9 @@ def _remove_dead(
         os.close(os.open(guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except FileExistsError:
         with contextlib.suppress(FileNotFoundError):
-            if now - guard.stat().st_mtime > _GUARD_DEAD_AFTER_S:
+            # One that lies ahead is from before the clock was put back.
+            age = _now(scratch) - guard.stat().st_mtime
+            if abs(age) > _GUARD_DEAD_AFTER_S:
                 guard.unlink()
         time.sleep(_WAIT_S)
         return
@@ -292,12 +329,13 @@ def _own_entry() -> _Holder:
     )
 
 
+def _is_here(holder: _Holder) -> bool:
+    here = (socket.gethostname(), _machine())
+    return (holder.host, holder.machine) == here
+
+
 def _is_alive(holder: _Holder, age_s: float) -> bool:
-    is_here = (holder.host, holder.machine) == (
-        socket.gethostname(),
-        _machine(),
-    )
-    if not is_here:
+    if not _is_here(holder):
         return age_s < _DEAD_AFTER_S
     started = _start_ticks(holder.pid)
     if started is not None:

@@ -107,17 +107,27 @@ def join(parts: Iterable[str | os.PathLike]) -> str:
 
 
 def is_same_place(one: str, other: str) -> bool:
-    """Returns whether two name the same folders, as `x` and `x/`."""
+    """Returns whether two name the same sets of data, as `x` and `x/`."""
     if one == other:
         return True
     try:
         parts = [
-            [os.path.realpath(part) for part in split(each)]
-            for each in (one, other)
+            [identity(part) for part in split(each)] for each in (one, other)
         ]
     except (OSError, ValueError):
         return False
     return parts[0] == parts[1]
+
+
+def identity(place: str) -> str:
+    """Returns what is the same for all ways to name one set of data."""
+    if is_url(place):
+        return place.rstrip("/")
+    for start in _BEFORE_PATHS:
+        if place.startswith(start):
+            path = place.removeprefix(start)
+            return start + (path if is_url(path) else os.path.realpath(path))
+    return place if place.startswith(TFDS) else os.path.realpath(place)
 
 
 def is_url(text: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
+from typing import Any
 
-import tqdm
-
+_INTERVAL_S = 0.1  # tqdm's own
 _LOG_FILE_INTERVAL_S = 30.0  # ours
 _FIGURES = "{n_fmt}/{total_fmt} {unit}, {remaining} left  {desc}"
 _WITH_BAR = "{percentage:3.0f}%|{bar:10}| " + _FIGURES
@@ -32,7 +33,7 @@ class ProgressLine:
         """
         self._is_terminal = sys.stderr.isatty()
         self._rare = _RareLines()
-        self._bar = _Bar(
+        self._bar = _bar_class()(
             total=total,
             unit=unit,
             initial=initial,
@@ -43,6 +44,8 @@ class ProgressLine:
             delay=1e-9,  # nothing before the first update
             position=0,
             leave=False,
+            disable=False,
+            mininterval=_INTERVAL_S,
         )
 
     def _format(self, total: int | None) -> str:
@@ -82,11 +85,22 @@ class ProgressLine:
         print(text, file=sys.stderr, flush=True)
 
 
-class _Bar(tqdm.tqdm):
-    monitor_interval = 0  # no thread beside those that TensorFlow forks with
+@functools.cache
+def _bar_class() -> type[Any]:
+    """Returns tqdm's bar, which can say whether it is due.
 
-    def is_due(self) -> bool:
-        return self._time() - self.last_print_t >= self.mininterval
+    tqdm reads the environment when it is imported: a command clears it first.
+    """
+    import tqdm
+
+    class Bar(tqdm.tqdm):
+        # No thread beside those that TensorFlow forks with.
+        monitor_interval = 0
+
+        def is_due(self) -> bool:
+            return self._time() - self.last_print_t >= self.mininterval
+
+    return Bar
 
 
 class _RareLines:

@@ -244,6 +244,12 @@ def check(path: pathlib.Path) -> None:
             f"{record.get('version')} of mtssl_tf; version {version.VERSION} "
             f"reads up to {FORMAT}. Use that version."
         )
+    there = {file.name for file in files_of(path)} - {record_path.name}
+    has_data = any(name.startswith(f"{path.name}.data-") for name in files)
+    if f"{path.name}.index" not in files or not has_data or there - set(files):
+        # It does not vouch for all that it is of.
+        _check_by_reading(path)
+        return
     for name, wanted in files.items():
         file = path.with_name(name)
         if not file.is_file():

@@ -95,12 +95,14 @@ def build_weighing(run: Run) -> weighing.Weighing | None:
 def open_sources(
     config: config_lib.RunConfig,
     kept: kept_list.KeptLists | None = None,
+    records_in: str | None = "",
 ) -> dict[str, source_lib.SplitSource]:
     """Opens the folders and datasets that the tasks need.
 
     Args:
         config: the settings.
         kept: the run's list of its pictures; None lists what is there now.
+        records_in: as `ShardIndex.names` takes it.
 
     Raises:
         FileNotFoundError: one is missing.
@@ -122,7 +124,9 @@ def open_sources(
     sources = {}
     if "images" in needed:
         pictures = open_source.open_pictures(
-            data.images, kept.files_below if kept else listing.files_below
+            data.images,
+            kept.files_below if kept else listing.files_below,
+            records_in,
         ).in_range(config.contract.value_range)
         sources["images"] = source_lib.split_source(
             pictures,
@@ -151,7 +155,8 @@ def open_own_sources(
         ValueError: one is empty, or is not the same as at the start.
     """
     kept = kept_list.KeptLists(workdir / run_directory.LIST_FILE)
-    sources = open_sources(config, kept)
+    records_in = run_directory.records_in(workdir, config.data.images)
+    sources = open_sources(config, kept, records_in)
     for kind, source in sources.items():
         run_directory.check_content(
             workdir,

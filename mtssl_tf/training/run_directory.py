@@ -28,6 +28,7 @@ from mtssl_tf import config as config_lib
 from mtssl_tf import version
 from mtssl_tf.files import arrays_file
 from mtssl_tf.files import json_file
+from mtssl_tf.files import whole_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import lock
 from mtssl_tf.process import paths
@@ -82,6 +83,7 @@ _FREE_SETTINGS = {
 _FREE_OF_TASKS = {"learning_rate", "weight"}
 # Free where `check_content` can tell that it is the same.
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
+_RECORDS_IN = "records_in"
 _WEIGHTS_FILE = "weights.json"
 _NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
@@ -244,7 +246,8 @@ def load_config(workdir: pathlib.Path) -> config_lib.RunConfig:
     """
     path = workdir / CONFIG_FILE
     try:
-        return config_lib.from_json(path.read_text(errors="replace"))
+        text = whole_file.load(path).decode("utf-8-sig", "replace")
+        return config_lib.from_json(text)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -292,6 +295,41 @@ def _has_changed_weights(workdir: pathlib.Path) -> bool:
     )
 
 
+def _load_content(workdir: pathlib.Path) -> dict[str, Any]:
+    """Returns what is noted of a run's data, by its kind."""
+    path = workdir / CONTENT_FILE
+    if not path.exists():
+        return {}
+    remedy = "Remove it, and name the data where it lay at the start."
+    return json_file.load_object(path, remedy)
+
+
+def records_in(workdir: pathlib.Path, images: str) -> str | None:
+    """Returns the folder that a run's records are said to be in.
+
+    As `ShardIndex.names` takes it. Names stay what they were at the start,
+    wherever the files are by now: they decide what is held out.
+
+    Args:
+        workdir: run directory.
+        images: what the user named.
+
+    Raises:
+        OSError, ValueError: what is noted there cannot be read.
+    """
+    noted = _load_content(workdir).get("images")
+    if not isinstance(noted, dict):
+        return ""
+    if _RECORDS_IN in noted:
+        return str(noted[_RECORDS_IN])
+    # A run of an earlier version, whose names have paths.
+    before = str(noted.get("path"))
+    pattern = before.removeprefix(paths.RECORDS)
+    if before in (images, pattern) or "," in before or paths.is_url(pattern):
+        return None
+    return str(pathlib.PurePath(pattern).parent)
+
+
 def check_content(
     workdir: pathlib.Path,
     kind: str,
@@ -312,22 +350,32 @@ def check_content(
         ValueError: it lies elsewhere than at the last start, and is not the
             same.
     """
-    path = workdir / CONTENT_FILE
-    known = {}
-    if path.exists():
-        remedy = "Remove it, and name the data where it lay at the start."
-        known = json_file.load_object(path, remedy)
+    known = _load_content(workdir)
+    digest, num_sizes = _content_digest(where, names)
     found = {
         "path": where,
         "count": len(names),
         "held_out": num_held_out,
-        "digest": _content_digest(where, names),
+        "digest": digest,
     }
+    if kind == "images" and paths.needs_tensorflow(where):
+        folder = records_in(workdir, where)
+        found |= {} if folder is None else {_RECORDS_IN: folder}
     before = known.get(kind)
     if before == found:
         return
-    if isinstance(before, dict) and before.get("digest") != found["digest"]:
+    if isinstance(before, dict):
+        _check_order(kind, str(before.get("path")), where)
+    if isinstance(before, dict) and before.get("digest") != digest:
         counts = f"{before.get('count')} at the start, {len(names)} now"
+        # Clips may be folders, which have no size.
+        is_of_files = kind == "images" and paths.local_folders(where) == [where]
+        if is_of_files and not num_sizes:
+            raise FileNotFoundError(
+                f"--{kind}={where} holds none of the files that the run "
+                "started with. Mount the disk that they are on, or name the "
+                "folder where they are."
+            )
         if not paths.is_same_place(str(before.get("path")), where):
             raise ValueError(
                 f"--{kind}={where} holds other files than the run started "
@@ -342,12 +390,32 @@ def check_content(
             counts,
         )
     text = json.dumps({**known, kind: found}, indent=2) + "\n"
-    atomic_file.write_text(path, text)
+    atomic_file.write_text(workdir / CONTENT_FILE, text)
 
 
-def _content_digest(where: str, names: Sequence[str]) -> str:
-    """Returns a digest of all names, and of the sizes of some of the files."""
+def _check_order(kind: str, before: str, where: str) -> None:
+    """Raises ValueError where sets of data are named in another order.
+
+    A number would mean another picture from there on.
+    """
+    ends = [
+        [part.rstrip("/").rpartition("/")[2] for part in each.split(",")]
+        for each in (before, where)
+    ]
+    if ends[0] != ends[1] and sorted(ends[0]) == sorted(ends[1]):
+        raise ValueError(
+            f"--{kind}={where} has another order than the run started with: "
+            f"{before}. Name them in that order."
+        )
+
+
+def _content_digest(where: str, names: Sequence[str]) -> tuple[str, int]:
+    """Returns a digest of all names, and of the sizes of some of the files.
+
+    And how many of the sizes there were to find.
+    """
     digest = hashlib.sha256()
+    num_sizes = 0
     ordered = sorted(names)
     spacing = max(1, len(ordered) // _NUM_SIZES)
     for first in range(0, len(ordered), spacing):
@@ -358,9 +426,10 @@ def _content_digest(where: str, names: Sequence[str]) -> str:
         with contextlib.suppress(OSError, ValueError):
             if os.path.isfile(path):
                 digest.update(str(os.path.getsize(path)).encode())
+                num_sizes += 1
         text = "".join([f"{other}\0" for other in others])
         digest.update(os.fsencode(text))
-    return digest.hexdigest()
+    return digest.hexdigest(), num_sizes
 
 
 def identity_files(workdir: pathlib.Path) -> list[pathlib.Path]:

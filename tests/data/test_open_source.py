@@ -3,6 +3,7 @@
 Far files lie in fsspec's memory file system.
 """
 
+import codecs
 import io
 import os
 import tarfile
@@ -14,9 +15,11 @@ import tensorflow as tf
 
 from mtssl_tf.data import decode
 from mtssl_tf.data import kept_list
+from mtssl_tf.data import listing
 from mtssl_tf.data import open_source
 from mtssl_tf.data import remote_reads
 from mtssl_tf.data import skipped as skipped_lib
+from mtssl_tf.files import walk
 from mtssl_tf.process import paths
 
 fsspec = pytest.importorskip("fsspec")
@@ -104,6 +107,40 @@ def test_a_list_of_paths(tmp_path):
     assert images == [2, 1, 3]
     assert [name for name, _ in skipped.items()] == ["cat/gone.png"]
     assert source.digest() == source.digest()
+
+
+def test_a_list_as_people_and_editors_write_it(tmp_path, monkeypatch):
+    # A kind of fault: a mark or a blank is taken for a part of a name.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _folder(tmp_path / "a", (1, 2, 3))
+    text = "a/1.png \n./a/1.png\r\n a//2.png\na/2.png\n~/a/3.png\t\n \n"
+    path = tmp_path / "a.txt"
+    path.write_bytes(codecs.BOM_UTF8 + text.encode())
+    source = open_source.open_pictures(f"list:{path}")
+    assert source.names == ("a/1.png", "a//2.png", f"{tmp_path}/a/3.png")
+    assert _read_both_ways(source) == [1, 2, 3]
+
+
+def test_what_an_earlier_version_kept_of_a_list_is_not_gone(tmp_path, caplog):
+    path = tmp_path / "a.txt"
+    path.write_text("a.png \n./a.png\nb.png\n")
+    found = walk.Found(
+        f"list:{path}", ("a.png ", "./a.png", "b.png"), (), (), ()
+    )
+    changes = listing.changes_since(found, ())
+    assert not changes.new and not changes.gone
+
+
+def test_a_list_has_a_bound_and_is_no_pipe(tmp_path):
+    path = tmp_path / "a.txt"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="Is a pipe.*a.txt"):
+        open_source.open_pictures(f"list:{path}")
+    path.unlink()
+    path.touch()
+    os.truncate(path, 2**32)
+    with pytest.raises(ValueError, match=f"a.txt has {2**32} bytes, above"):
+        open_source.open_pictures(f"list:{path}")
 
 
 @pytest.mark.parametrize(
@@ -207,6 +244,57 @@ def test_a_tar_that_ends_too_early_is_named(tmp_path, harm, said):
     path.write_bytes(harm(data))
     with pytest.raises(ValueError, match=f"a.tar .*{said}"):
         open_source.open_pictures(str(path))
+
+
+def test_links_in_a_tar_are_named(tmp_path, caplog):
+    # A kind of fault: members are dropped without a word.
+    path = tmp_path / "a.tar"
+    _tar(path, {"1.png": _png(1)})
+    with tarfile.open(path, "a") as archive:
+        info = tarfile.TarInfo("2.png")
+        info.type, info.linkname = tarfile.LNKTYPE, "1.png"
+        archive.addfile(info)
+    source = open_source.open_pictures(str(path))
+    assert source.names == ("a.tar/1.png",)
+    assert "Left out 1 members" in caplog.text and "2.png" in caplog.text
+
+
+def _claim(path, name, kind, num_bytes):
+    """Writes a tar whose first member claims bytes that take no space."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, num_bytes
+    png = _png(7)
+    last = tarfile.TarInfo("b.png")
+    last.size = len(png)
+    with open(path, "wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        file.seek(num_bytes, os.SEEK_CUR)
+        file.write(last.tobuf() + png)
+        file.seek(-len(png) % 512 + 10240, os.SEEK_CUR)
+        file.truncate()
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME]
+)
+def test_notes_in_a_tar_have_a_bound(tmp_path, kind):
+    # A kind of fault: what a file claims to need is asked of memory.
+    _claim(tmp_path / "a.tar", "note", kind, 2**31)
+    with pytest.raises(ValueError, match=f"a.tar .*claim {2**31} bytes"):
+        open_source.open_pictures(f"{tmp_path}/a.tar")
+
+
+def test_members_of_a_tar_have_a_bound(tmp_path):
+    _claim(tmp_path / "a.tar", "a.png", tarfile.REGTYPE, 2**32)
+    source = open_source.open_pictures(f"{tmp_path}/a.tar")
+    skipped = skipped_lib.SkippedExamples()
+    images = [int(i[0, 0, 0]) for i, _ in source.stream_once(None, skipped)]
+    assert images == [7]
+    ((name, reason),) = skipped.items()
+    assert name == "a.tar/a.png" and f"it has {2**32} bytes" in reason
+    _claim(tmp_path / "b.tar", "b.cls", tarfile.REGTYPE, 2**32)
+    with pytest.raises(ValueError, match=f"b.cls has {2**32} bytes, above"):
+        open_source.open_pictures(f"{tmp_path}/b.tar")
 
 
 def test_names_in_a_tar_are_of_any_bytes(tmp_path):

@@ -26,6 +26,31 @@ def test_replaces_the_old_file(path):
     assert os.listdir(path.parent) == ["notes.json"]
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_link_stays_a_link(tmp_path, is_there):
+    # A kind of fault: what others read at the end of it keeps the old text.
+    target, link = tmp_path / "disk" / "page.html", tmp_path / "link.html"
+    target.parent.mkdir()
+    if is_there:
+        target.write_text("old")
+    link.symlink_to(target)
+    atomic_file.write_text(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert os.listdir(target.parent) == ["page.html"]
+
+
+def test_what_is_no_file_is_left_alone(tmp_path):
+    # A kind of fault: a device becomes a file, for all who use it.
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(OSError, match=f"Is a device.*{path}"):
+            atomic_file.write_text(path, "text")
+    assert pipe.is_fifo()
+
+
 def test_makes_the_folder(tmp_path):
     with atomic_file.open_new(tmp_path / "a" / "b") as file:
         file.write(b"bytes")

@@ -60,6 +60,10 @@ def test_help_says_what_the_command_does(capsys):
         (["--share=nan"], "--share=nan must be finite"),
         (["--share=inf"], "--share=inf must be finite"),
         (["--out=~nobody_of_this_name/x"], "~nobody_of_this_name/x"),
+        # Kinds of fault: what was asked for is left undone without a word.
+        (["--out="], "--out= names nothing"),
+        (["--out", ""], "--out= names nothing"),
+        (["--out=a", "--out=b"], "--out is given twice, as a and as b"),
     ],
 )
 def test_a_mistaken_command_line_is_one_line(argv, said, capsys):
@@ -270,6 +274,61 @@ def test_a_reader_that_has_enough_is_no_fault():
         text=True,
     )
     assert done.stdout.split() == ["0", "141"] and not done.stderr
+
+
+_HELPS = """
+import sys
+from absl import flags
+from mtssl_tf.process import command
+values = flags.FlagValues()
+command.end(command.run("toy", "x" * 10**6, values, sys.argv, lambda _: 0))
+"""
+
+
+@pytest.mark.parametrize(
+    "to, code, said",
+    [
+        ("| head -c1", 141, ""),
+        ("> /dev/full", 2, "toy: No space left on device. Free some space"),
+        ("2>&- >/dev/null", 0, ""),
+        (">&-", 0, ""),
+    ],
+)
+def test_help_goes_where_all_output_does(to, code, said):
+    # A kind of fault: written or flushed where nobody catches what it raises.
+    done = subprocess.run(
+        f"{sys.executable} -c '{_HELPS}' --help {to}; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(said) and done.stderr.count("\n") <= 1
+
+
+def test_a_closed_standard_error_is_no_fault(tmp_path):
+    # A kind of fault: Python has None for it, and files take its number.
+    code = (
+        "import sys\n"
+        "from absl import logging\n"
+        "from mtssl_tf.process import command\n"
+        "from mtssl_tf.reports import progress\n"
+        "def work():\n"
+        "    line = progress.ProgressLine(2, 'steps')\n"
+        "    with open(sys.argv[1], 'w') as file:\n"
+        "        logging.warning('a')\n"
+        "        line.update(1)\n"
+        "        line.finish('b')\n"
+        "        file.write('whole')\n"
+        "command.end(command.call('toy', work))\n"
+    )
+    file = tmp_path / "file"
+    done = subprocess.run(
+        f'{sys.executable} -c "{code}" {file} 2>&-', shell=True, cwd=_ROOT
+    )
+    assert done.returncode == 0 and file.read_text() == "whole"
 
 
 _PRINTS = """

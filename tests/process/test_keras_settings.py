@@ -54,6 +54,40 @@ def test_a_command_does_as_without_the_users_settings(tmp_path):
     assert "100,480" in line
 
 
+def test_drawings_and_progress_are_as_without_the_users_settings(tmp_path):
+    config = tmp_path / "matplotlib"
+    config.mkdir()
+    (config / "matplotlibrc").write_text("text.usetex: True\n")
+    code = """
+import time
+from mtssl_tf.process import keras_settings
+from mtssl_tf.reports import progress
+keras_settings.fix()
+import matplotlib
+assert not matplotlib.rcParams["text.usetex"]
+assert matplotlib.get_backend() == "agg"
+line = progress.ProgressLine(2, "steps")
+assert not line.is_due()
+time.sleep(0.11)
+line.update(1)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=_ROOT,
+        env=os.environ
+        | {
+            "MPLBACKEND": "none of them",
+            "MPLCONFIGDIR": str(config),
+            "TQDM_DISABLE": "1",
+            "TQDM_MININTERVAL": "often",
+        },
+    )
+    assert run.returncode == 0, run.stderr
+    assert "1/2 steps" in run.stderr
+
+
 def test_what_is_imported_already_is_checked():
     before = keras.config.epsilon()
     keras.config.set_epsilon(0.25)

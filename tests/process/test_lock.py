@@ -198,15 +198,65 @@ def test_a_file_is_no_folder(tmp_path):
             pass
 
 
-@pytest.mark.parametrize("is_link", [False, True])
-def test_a_lock_that_cannot_be_one_is_named_at_once(tmp_path, is_link):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.mkdir(),
+        lambda path: path.symlink_to("nowhere"),
+        os.mkfifo,
+    ],
+    ids=["folder", "link", "pipe"],
+)
+def test_a_lock_that_cannot_be_one_is_named_at_once(tmp_path, make):
     path = tmp_path / lock.FILE
-    path.symlink_to("nowhere") if is_link else path.mkdir()
+    make(path)
     start_s = time.monotonic()
-    with pytest.raises(lock.LockedError, match=f"{lock.FILE} is a folder, or"):
+    with pytest.raises(lock.LockedError, match=f"{lock.FILE} is no file, or"):
         with lock.hold(tmp_path):
             pass
     assert time.monotonic() - start_s < 2
+
+
+def _put_ahead(path):
+    ahead = time.time() + 30 * 86400
+    os.utime(path, (ahead, ahead))
+
+
+@pytest.fixture
+def short_refresh(monkeypatch):
+    monkeypatch.setattr(lock, "_REFRESH_S", 0.5)
+
+
+@pytest.mark.parametrize("text", [None, "damaged"])
+def test_a_dead_holder_of_a_later_time_blocks_nobody(
+    tmp_path, short_refresh, text
+):
+    # A kind of fault: after the clock was put back it is young for years.
+    folder = _entry(tmp_path, host="elsewhere")
+    path = folder / lock.FILE
+    if text is not None:
+        path.write_text(text)
+    guard = folder / f"{lock.FILE}.guard"
+    guard.touch()
+    _put_ahead(path)
+    _put_ahead(guard)
+    with lock.hold(folder):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not guard.exists()
+
+
+def test_a_holder_of_a_later_time_that_refreshes_it_lives(
+    tmp_path, short_refresh
+):
+    folder = _entry(tmp_path, host="elsewhere")
+    path = folder / lock.FILE
+    _put_ahead(path)
+    refresh = threading.Timer(0.3, os.utime, [path])
+    refresh.start()
+    with pytest.raises(lock.LockedError, match=f"elsewhere.*says {path}"):
+        with lock.hold(folder):
+            pass
+    refresh.join()
 
 
 @pytest.mark.parametrize("name", [".", "/"])

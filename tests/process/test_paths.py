@@ -51,6 +51,21 @@ def test_a_folder_within_another_is_not_there_twice(tmp_path):
     assert paths.split(f"{a},{tmp_path}/ab") == [str(a), f"{tmp_path}/ab"]
 
 
+@pytest.mark.parametrize(
+    "start, end",
+    [("", ""), ("list:", "/a.txt"), ("tfrecord:", "/*"), ("webdataset:", "/*")],
+)
+def test_one_place_has_many_names(tmp_path, start, end):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    one, other = (f"{start}{tmp_path}/{x}{end}" for x in ("real", "link"))
+    assert paths.is_same_place(one, other)
+    assert paths.is_same_place(f"{tmp_path},{one}", f"{tmp_path}/,{other}") == (
+        bool(start)  # a folder is there with the first already
+    )
+    assert not paths.is_same_place(one, one.replace("real", "else"))
+
+
 def test_a_home_that_is_not_there_is_named(monkeypatch):
     with pytest.raises(ValueError, match="~nobody_here/x.*'nobody_here'"):
         paths.expand("~nobody_here/x")

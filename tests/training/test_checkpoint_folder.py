@@ -116,6 +116,18 @@ def test_a_damaged_record_does_no_harm(tmp_path, damage):
         assert "ckpt-4" in str(error)
 
 
+def test_a_record_of_less_than_all_does_not_vouch(tmp_path):
+    state = _State(tmp_path)
+    for number in (2, 4):
+        state.save(number)
+    record = tmp_path / "ckpt-4.json"
+    stored = json.loads(record.read_text())
+    _truncate(tmp_path / "ckpt-4.data-00000-of-00001")
+    del stored["files"]["ckpt-4.data-00000-of-00001"]
+    record.write_text(json.dumps(stored))
+    assert _restored(tmp_path) == 2
+
+
 def test_where_all_are_damaged_nothing_starts_over(tmp_path):
     state = _State(tmp_path)
     for number in (2, 4):

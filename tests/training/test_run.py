@@ -9,6 +9,45 @@ import tensorflow as tf
 from mtssl_tf import config as config_lib
 from mtssl_tf.data import skipped
 from mtssl_tf.training import run
+from mtssl_tf.training import run_directory
+
+
+@pytest.mark.parametrize("is_of_old_version", [False, True])
+def test_records_may_move(tmp_path, monkeypatch, is_of_old_version):
+    """The kind: names hold where files lie, and choose what is held out."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    for name in ("a", "b"):
+        with tf.io.TFRecordWriter(str(old / f"{name}.tfrecord")) as writer:
+            for number in range(20):
+                writer.write(b"x" * number)
+
+    def open_there(images):
+        config = config_lib.override(
+            config_lib.preset_config("tiny", ["rotation"]),
+            f"data.images=tfrecord:{images}",
+            "data.held_out_images=0.3",
+        )
+        (source,) = run.open_own_sources(config, tmp_path / "run").values()
+        return source.training.names, source.held_out.names
+
+    if is_of_old_version:
+        with monkeypatch.context() as patch:
+            patch.setattr(run_directory, "records_in", lambda *_: None)
+            first = open_there(f"{old}/*.tfrecord")
+        assert first[0][0].startswith(f"{old}/a.tfrecord at byte")
+    else:
+        first = open_there(f"{old}/*.tfrecord")
+        assert first[0][0].startswith("a.tfrecord at byte")
+    assert open_there(f"{old}/*.tfrecord") == first
+    old.rename(new)
+    monkeypatch.chdir(tmp_path)
+    assert open_there("new/*.tfrecord") == first
+    assert open_there(f"{new}/?.tfrecord") == first
+    (new / "b.tfrecord").unlink()
+    new.rename(tmp_path / "fewer")
+    with pytest.raises(ValueError, match="holds other files"):
+        open_there(f"{tmp_path}/fewer/*.tfrecord")
 
 
 def test_facts_of_few_pictures_hold_for_views_that_were_not_looked_at(

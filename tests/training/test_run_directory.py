@@ -4,6 +4,7 @@ Kinds of fault: paths compared as text; a half-written file that blocks the
 next start; advice that is refused where it was given.
 """
 
+import codecs
 import dataclasses
 import hashlib
 import json
@@ -102,6 +103,40 @@ def test_other_files_elsewhere_are_refused(tmp_path):
         run_directory.check_content(
             run, "images", str(tmp_path / "larger"), larger, 1
         )
+
+
+def test_a_disk_that_is_away_is_named_and_nothing_is_noted(tmp_path):
+    # A kind of fault: one start without the disk, and a later move of the
+    # same files is refused.
+    run, old, new = (tmp_path / name for name in ("run", "pics", "moved"))
+    names = _pictures(old)
+    run_directory.prepare(run, _config(images=str(old)))
+    run_directory.check_content(run, "images", str(old), names, 0)
+    old.rename(new)
+    old.mkdir()
+    with pytest.raises(FileNotFoundError, match="pics holds none.*Mount the"):
+        run_directory.check_content(run, "images", str(old), names, 0)
+    run_directory.check_content(run, "images", str(new), names, 0)
+
+
+def test_sets_of_data_stay_in_their_order(tmp_path):
+    # A kind of fault: a number means another picture from there on.
+    names = ["a/0.jpg", "b/0.jpg"]
+    run_directory.check_content(tmp_path, "images", "/x/a,/x/b", names, 0)
+    with pytest.raises(ValueError, match="/y/b,/y/a has another order.*/x/a,"):
+        run_directory.check_content(tmp_path, "images", "/y/b,/y/a", names, 0)
+    run_directory.check_content(tmp_path, "images", "/y/a,/y/b", names, 0)
+
+
+def test_settings_of_any_editor_are_read_and_a_pipe_is_not(tmp_path):
+    run_directory.prepare(tmp_path, _config())
+    path = tmp_path / "config.json"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    run_directory.prepare(tmp_path, _config())
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match=f"Is a pipe.*{path}"):
+        run_directory.prepare(tmp_path, _config())
 
 
 def test_the_digest_of_many_files_is_as_it_always_was(tmp_path):
