@@ -174,9 +174,9 @@ class HealthWatch:
                     f"deviation of those that {task} reads went from "
                     f"{min(kept):.4g} to {size:.4g} within "
                     f"{NORM_EVERY * (len(kept) - 1)} steps. Heads normalise "
-                    "them, so that no loss shows it. Train a trunk with batch "
-                    "norm, in a new --workdir (--set trunk.family=vgg16_bn in "
-                    f"place of vgg16). Or: {_lower_rate(self._blame(TRUNK))}"
+                    "them, so that no loss shows it. Train a trunk.family "
+                    "with batch norm, in a new --workdir. Or: "
+                    f"{_lower_rate(self._blame(TRUNK))}"
                 )
         self._tell(FEATURES_GROW, TRUNK, message)
 

@@ -119,7 +119,7 @@ def test_features_that_grow_behind_batch_norm_are_named(growth, is_named):
     if trouble:
         assert trouble.subject == health.TRUNK and trouble.is_damage
         assert "that exemplar reads went from 300 to" in trouble.message
-        assert "vgg16_bn" in trouble.message
+        assert "trunk.family with batch norm" in trouble.message
 
 
 @pytest.mark.parametrize("shrink", [0.9, 0.0])
