@@ -180,7 +180,7 @@ def test_scores_a_file_of_detections(split, shared_data, tmp_path, capsys):
 
 
 def test_a_picture_that_cannot_be_drawn_is_scored(
-    split, shared_data, tmp_path, capsys
+    split, shared_data, tmp_path, caplog
 ):
     # A kind of fault: an ornament fails, and what it adorns is never written.
     devkit = tmp_path / "devkit"
@@ -204,7 +204,7 @@ def test_a_picture_that_cannot_be_drawn_is_scored(
     assert (out / "worst.png").stat().st_size > 10_000
     record = json.loads((out / voc_detection.METRICS_FILE).read_text())
     assert record["metrics"]["map_50"] == pytest.approx(100)
-    assert f"Picture {split.pictures[0].name}" in capsys.readouterr().err
+    assert f"Not drawn: Picture {split.pictures[0].name}" in caplog.text
 
 
 def test_pictures_are_judged_by_f1(split):
