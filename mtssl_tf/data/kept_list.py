@@ -22,6 +22,7 @@ from mtssl_tf.data import listing
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.files import names as names_lib
 from mtssl_tf.files import walk
+from mtssl_tf.files import whole_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import paths
 
@@ -117,7 +118,7 @@ class KeptList:
 
     def _load(self, folder: str) -> tuple[walk.Found, str]:
         """Returns the list, as of `folder`, and where it was made."""
-        whole = self._path.read_bytes()
+        whole = whole_file.load(self._path)
         digest, data = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
         if hashlib.sha256(data).digest() != digest:
             raise ValueError(
