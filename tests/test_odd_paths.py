@@ -104,4 +104,4 @@ def test_a_cache_that_cannot_be_written_names_the_setting(
     with pytest.raises(ValueError, match="HOME is not set.*--set data.cache_d"):
         _check("--tasks=motion_segmentation", videos, "--set=train.seed=1")
     # Pictures alone need no cache.
-    _check("--tasks=exemplar", "--videos=", f"--images={tmp_path}")
+    _check("--tasks=exemplar", f"--images={tmp_path}")
