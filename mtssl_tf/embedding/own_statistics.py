@@ -40,7 +40,7 @@ def measure_on_training_pictures(
         OSError: they are gone.
     """
     config = run_directory.load_config(workdir)
-    source = _training_pictures(config)
+    source = _training_pictures(config, workdir)
     view = view_lib.PRESETS[config.preset]
     return measure(loaded, source, view, readings or all_readings(loaded))
 
@@ -95,13 +95,15 @@ def measure(
 
 
 def _training_pictures(
-    config: config_lib.RunConfig,
+    config: config_lib.RunConfig, workdir: pathlib.Path
 ) -> pictures_lib.PictureSource:
     data = config.data
     if not data.images:
         raise ValueError("the run has no --images")
-    source = open_source.open_pictures(data.images).in_range(
-        config.contract.value_range
-    )
+    # Names decide what was held out.
+    source = open_source.open_pictures(
+        data.images,
+        records_in=run_directory.records_in(workdir, data.images),
+    ).in_range(config.contract.value_range)
     split = source_lib.split_source(source, data.held_out_images)
     return typing.cast(pictures_lib.PictureSource, split.training)
