@@ -32,13 +32,9 @@ import sys
 from absl import flags
 
 from evaluation import command as evaluation_command
-from evaluation import imagenet_linear
-from evaluation import nyu_depth
 from evaluation import result as result_lib
-from evaluation import voc_detection
 from evaluation.classification import protocol as linear_protocol
 from mtssl_tf import report
-from mtssl_tf import train_flags
 from mtssl_tf.distribute import mapping
 from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
@@ -286,6 +282,12 @@ def _check_passed_on(options: plan_lib.Options) -> None:
 
     Its commands would be found out once all trunks are trained.
     """
+    # No help waits for these.
+    from evaluation import imagenet_linear
+    from evaluation import nyu_depth
+    from evaluation import voc_detection
+    from mtssl_tf import train_flags
+
     commands = {
         "train": copy.deepcopy(train_flags.FLAGS),
         tables_lib.LINEAR: imagenet_linear.define_flags(),
