@@ -80,25 +80,18 @@ class Interrupted(Exception):
 
 
 class _PathFlag(flags.Flag):
-    """A flag of a path, which is given once, and names something.
+    """A flag of a path, which names something.
 
-    One that is empty is mostly a shell's variable that was never set; of two
-    that differ absl would take the last without a word.
+    One that is empty is mostly a shell's variable that was never set.
     """
 
     def parse(self, argument: Any) -> None:
-        before = self.value if self.present else None
         if not argument:
             raise flags.IllegalFlagValueError(
                 f"--{self.name}= names nothing. Leave the flag out, or look "
                 "whether the shell's variable behind it is set."
             )
         super().parse(argument)
-        if before not in (None, self.value):
-            raise flags.IllegalFlagValueError(
-                f"--{self.name} is given twice, as {before} and as "
-                f"{self.value}. Leave one out."
-            )
 
 
 class _PathParser(flags.ArgumentParser):
