@@ -15,6 +15,8 @@ from xml.etree.ElementTree import ParseError
 import defusedxml.common
 import defusedxml.ElementTree
 
+from mtssl_tf.files import whole_file
+
 # ours: of a thousand objects it has half a megabyte.
 _MAX_BYTES = 2**24
 _EXPECTED = ("filename", "size", "object")
@@ -43,13 +45,9 @@ def load_objects(path: pathlib.Path) -> list[VocObject]:
         ValueError: the file is not VOC's XML, or XML that is unsafe to read;
             names the file.
     """
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes, above the {_MAX_BYTES} "
-            "that an annotation may have."
-        )
+    contents = whole_file.load(path, _MAX_BYTES)
     try:
-        root = defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
+        root = defusedxml.ElementTree.fromstring(contents, forbid_dtd=True)
     except defusedxml.common.DefusedXmlException as error:
         raise ValueError(
             f"{path} declares a document type or entities, which VOC's files "

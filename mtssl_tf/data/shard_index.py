@@ -83,11 +83,7 @@ class ShardIndex:
             OSError: it cannot be read.
         """
         start, length = int(self.offsets[index]), int(self.lengths[index])
-        if length > picture.MAX_FILE_BYTES:
-            raise picture.UnusablePictureError(
-                f"it has {length} bytes, above the {picture.MAX_FILE_BYTES} "
-                "that are read; make it smaller"
-            )
+        picture.check_num_bytes(length)
         path = self.path(index)
         if paths_lib.is_url(path):
             return remote.read(path, start, length)

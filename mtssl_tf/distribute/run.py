@@ -258,12 +258,12 @@ class ClusterRun:
 
     def _plan(self) -> coordinator_lib.Plan:
         options, train = self._options, self._config.train
-        num_steps, mode = train.steps, options.mode
+        num_steps = train.steps
         weights = {n: t.weight for n, t in self._config.tasks.items()}
         if options.is_calibration:
-            # In turns and evenly, so that nobody is in another's way.
+            # Every task has as many turns, whatever its weight.
             num_steps = gpu_hours.NUM_MEASURED * len(weights)
-            mode, weights = "turns", dict.fromkeys(weights, 1.0)
+            weights = dict.fromkeys(weights, 1.0)
             since: dict[str, int] = {}
         else:
             since = run_directory.load_start_of_weights(
@@ -273,7 +273,7 @@ class ClusterRun:
             num_steps,
             train.save_every,
             weights,
-            mode,
+            options.mode,
             options.store_shards,
             options.away_timeout_s,
             0.0 if options.is_calibration else train.snapshot_every,

@@ -63,13 +63,18 @@ def read(path: str | os.PathLike) -> bytes:
     facts = os.stat(path)
     if not stat.S_ISREG(facts.st_mode):
         raise UnusablePictureError("it is no regular file")
-    if facts.st_size > MAX_FILE_BYTES:
-        raise UnusablePictureError(
-            f"it has {facts.st_size} bytes, above the {MAX_FILE_BYTES} that "
-            "are read; make it smaller"
-        )
+    check_num_bytes(facts.st_size)
     with open(path, "rb") as file:
         return file.read()
+
+
+def check_num_bytes(num_bytes: int) -> None:
+    """Raises UnusablePictureError for more than is read of any picture."""
+    if num_bytes > MAX_FILE_BYTES:
+        raise UnusablePictureError(
+            f"it has {num_bytes} bytes, above the {MAX_FILE_BYTES} that are "
+            "read; make it smaller"
+        )
 
 
 def check(contents: bytes) -> picture_head.PictureHead:

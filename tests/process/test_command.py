@@ -263,14 +263,20 @@ def test_a_signal_while_a_command_is_imported_is_quiet(command_name, module):
     assert (done.returncode, done.stderr) == (130, "")
 
 
-def test_a_reader_that_has_enough_is_no_fault():
-    done = subprocess.run(
-        f"{sys.executable} -c '{_PRINTS}' | head -1; echo ${{PIPESTATUS[0]}}",
+def _run_bash(line):
+    return subprocess.run(
+        line,
         shell=True,
         executable="/bin/bash",
         cwd=_ROOT,
         capture_output=True,
         text=True,
+    )
+
+
+def test_a_reader_that_has_enough_is_no_fault():
+    done = _run_bash(
+        f"{sys.executable} -c '{_PRINTS}' | head -1; echo ${{PIPESTATUS[0]}}"
     )
     assert done.stdout.split() == ["0", "141"] and not done.stderr
 
@@ -295,13 +301,8 @@ command.end(command.run("toy", "x" * 10**6, values, sys.argv, lambda _: 0))
 )
 def test_help_goes_where_all_output_does(to, code, said):
     # A kind of fault: written or flushed where nobody catches what it raises.
-    done = subprocess.run(
-        f"{sys.executable} -c '{_HELPS}' --help {to}; exit ${{PIPESTATUS[0]}}",
-        shell=True,
-        executable="/bin/bash",
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
+    done = _run_bash(
+        f"{sys.executable} -c '{_HELPS}' --help {to}; exit ${{PIPESTATUS[0]}}"
     )
     assert done.returncode == code
     assert done.stderr.startswith(said) and done.stderr.count("\n") <= 1

@@ -29,19 +29,25 @@ _HOSTILE = """{
 }"""
 
 
-def test_a_command_does_as_without_the_users_settings(tmp_path):
-    (tmp_path / "keras.json").write_text(_HOSTILE)
-    (tmp_path / "picture.jpg").touch()
-    run = subprocess.run(
-        [
-            *(sys.executable, "-m", "mtssl_tf.train", "--dry_run"),
-            *("--tasks=exemplar", f"--images={tmp_path}"),
-        ],
+def _run(arguments, settings):
+    return subprocess.run(
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         cwd=_ROOT,
-        env=os.environ
-        | {
+        env=os.environ | settings,
+    )
+
+
+def test_a_command_does_as_without_the_users_settings(tmp_path):
+    (tmp_path / "keras.json").write_text(_HOSTILE)
+    (tmp_path / "picture.jpg").touch()
+    run = _run(
+        [
+            *("-m", "mtssl_tf.train", "--dry_run"),
+            *("--tasks=exemplar", f"--images={tmp_path}"),
+        ],
+        {
             "KERAS_BACKEND": "jax",
             "KERAS_HOME": str(tmp_path),
             "TF_USE_LEGACY_KERAS": "1",
@@ -71,13 +77,9 @@ assert not line.is_due()
 time.sleep(0.11)
 line.update(1)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=_ROOT,
-        env=os.environ
-        | {
+    run = _run(
+        ["-c", code],
+        {
             "MPLBACKEND": "none of them",
             "MPLCONFIGDIR": str(config),
             "TQDM_DISABLE": "1",

@@ -75,11 +75,17 @@ def _pictures(folder, sizes=(1, 2, 3)):
     return [f"{number}.jpg" for number in range(len(sizes))]
 
 
+def _begin(run, folder):
+    """Begins a run on some pictures, and returns their names."""
+    names = _pictures(folder)
+    run_directory.prepare(run, _config(images=str(folder)))
+    run_directory.check_content(run, "images", str(folder), names, 0)
+    return names
+
+
 def test_moved_data_goes_on_if_it_is_the_same_files(tmp_path):
     run, old, new = (tmp_path / name for name in ("run", "pics", "moved"))
-    names = _pictures(old)
-    run_directory.prepare(run, _config(images=str(old)))
-    run_directory.check_content(run, "images", str(old), names, 0)
+    names = _begin(run, old)
     old.rename(new)
     run_directory.prepare(run, _config(images=str(new)))
     run_directory.check_content(run, "images", str(new), names[::-1], 0)
@@ -91,9 +97,7 @@ def test_moved_data_goes_on_if_it_is_the_same_files(tmp_path):
 
 def test_other_files_elsewhere_are_refused(tmp_path):
     run, old, new = (tmp_path / name for name in ("run", "pics", "others"))
-    names = _pictures(old)
-    run_directory.prepare(run, _config(images=str(old)))
-    run_directory.check_content(run, "images", str(old), names, 0)
+    _begin(run, old)
     fewer = _pictures(new, (1, 2))
     run_directory.prepare(run, _config(images=str(new)))
     with pytest.raises(ValueError, match="others holds other files.*3 .*2 now"):
@@ -109,9 +113,7 @@ def test_a_disk_that_is_away_is_named_and_nothing_is_noted(tmp_path):
     # A kind of fault: one start without the disk, and a later move of the
     # same files is refused.
     run, old, new = (tmp_path / name for name in ("run", "pics", "moved"))
-    names = _pictures(old)
-    run_directory.prepare(run, _config(images=str(old)))
-    run_directory.check_content(run, "images", str(old), names, 0)
+    names = _begin(run, old)
     old.rename(new)
     old.mkdir()
     with pytest.raises(FileNotFoundError, match="pics holds none.*Mount the"):
