@@ -31,11 +31,11 @@ def scaled_size(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
     """Returns the size that `resize_short_side` gives, int32 [2]."""
     size = tf.shape(image)[:2]
     short_side_px = tf.cast(short_side_px, tf.int32)
-    scaled = tf.cast(size, tf.float32) / scale_of(image, short_side_px)
+    scaled = tf.cast(size, tf.float32) / _scale_of(image, short_side_px)
     return tf.maximum(tf.cast(tf.math.round(scaled), tf.int32), short_side_px)
 
 
-def scale_of(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
+def _scale_of(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
     """Returns how many pixels of a picture one of the resized makes.
 
     Args:
@@ -51,23 +51,23 @@ def scale_of(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
 
 def cut_patches(
     image: tf.Tensor,
+    short_side_px: int | tf.Tensor,
     corners: tf.Tensor,
-    window_px: tf.Tensor,
     side_px: int,
-    coarse_px: tf.Tensor,
+    coarse_px: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Cuts square windows out of a picture and resizes nothing but them.
+    """Cuts squares out of a picture at a size, and resizes nothing but them.
 
-    Windows begin and end at whole pixels, within half of one of what is asked
-    for.
+    They begin and end at whole pixels of the picture as it comes, within half
+    of one of what is asked for.
 
     Args:
         image: uint8 [H, W, C].
-        corners: float32 [V, 2], (y, x) of each window.
-        window_px: float32 [], their side.
-        side_px: side of the results.
+        short_side_px: length of the picture's short side before the cut.
+        corners: int32 or float32 [V, 2], (y, x) of each at that size.
+        side_px: their side.
         coarse_px: int32 [V], the side to which each is shrunk before it is
-            enlarged to `side_px`; `side_px` leaves it sharp.
+            enlarged to `side_px`, which leaves it sharp; None leaves all so.
 
     Returns:
         uint8 [V, side_px, side_px, C].
@@ -83,9 +83,12 @@ def cut_patches(
         size = (side_px, side_px)
         return np.stack([_resize_with_opencv(each, size) for each in coarse])
 
+    windows = _windows(image, short_side_px, corners, side_px)
+    if coarse_px is None:
+        coarse_px = tf.fill([corners.shape[0]], side_px)
     patches = tf.numpy_function(
         cut_with_opencv,
-        [image, _windows(image, corners, window_px), coarse_px],
+        [image, windows, coarse_px],
         tf.uint8,
         stateful=False,
     )
@@ -162,10 +165,7 @@ def random_cuts(
     """
     first = images[0]
     corner = corner_in_room(scaled_size(first, short_side_px) - side_px, share)
-    scale = scale_of(first, short_side_px)
-    window = _windows(
-        first, tf.cast(corner, tf.float32) * scale, side_px * scale
-    )
+    window = _windows(first, short_side_px, corner, side_px)
 
     def cut_with_opencv(
         place: np.ndarray, mirrors: np.bool, *pictures: np.ndarray
@@ -216,21 +216,27 @@ def between(minimum: int, maximum: int, share: tf.Tensor) -> tf.Tensor:
 
 
 def _windows(
-    image: tf.Tensor, corners: tf.Tensor, window_px: tf.Tensor
+    image: tf.Tensor,
+    short_side_px: int | tf.Tensor,
+    corners: tf.Tensor,
+    side_px: int,
 ) -> tf.Tensor:
-    """Returns where windows begin and end, int32 [..., 4]: y, x, y, x.
+    """Returns where squares begin and end, int32 [..., 4]: y, x, y, x.
 
     In the graph: while Python works such things out, no other thread of
     Python runs.
 
     Args:
         image: [H, W, C].
-        corners: float32 [..., 2], (y, x).
-        window_px: float32 [], their side.
+        short_side_px: length of its short side where the corners count.
+        corners: int32 or float32 [..., 2], (y, x) there.
+        side_px: side of the squares there.
     """
+    scale = _scale_of(image, short_side_px)
+    corners = tf.cast(corners, tf.float32) * scale
     limits = tf.shape(image)[:2]
     first = tf.minimum(tf.cast(tf.round(corners), tf.int32), limits - 1)
-    last = tf.cast(tf.round(corners + window_px), tf.int32)
+    last = tf.cast(tf.round(corners + side_px * scale), tf.int32)
     last = tf.clip_by_value(last, first + 1, limits)
     return tf.concat([first, last], -1)
 

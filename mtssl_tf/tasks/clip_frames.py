@@ -109,16 +109,14 @@ def cut(
     moves = resize.corner_in_room(
         tf.fill([2 * numbers.shape[0]], 2 * jitter), share[3:]
     )
-    scale = resize.scale_of(first, config.short_side_px)
-    corners = tf.cast(corner + tf.reshape(moves, [-1, 2]), tf.float32) * scale
+    corners = corner + tf.reshape(moves, [-1, 2])
     views = tf.concat(
         [
             resize.cut_patches(
                 frames[number],
+                config.short_side_px,
                 corners[view : view + 1],
-                config.crop_px * scale,
                 config.crop_px,
-                tf.constant([config.crop_px]),
             )
             for view, number in enumerate(tf.unstack(numbers))
         ],

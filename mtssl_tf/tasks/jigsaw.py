@@ -130,16 +130,14 @@ class Jigsaw(classification.Classification):
         )
         number = resize.between(0, config.num_orders - 1, share[2])
         order = tf.gather(tf.constant(self.orders), number)
-        scale = resize.scale_of(image, config.short_side_px)
         # Off the middle between two pixels, where the last bit of the scale
         # would decide: a graph divides by another way than Python does.
-        places = tf.cast(tf.gather(corners, order), tf.float32) * scale - 1e-3
+        places = tf.cast(tf.gather(corners, order), tf.float32) - 1e-3
         views = resize.cut_patches(
             image,
+            config.short_side_px,
             tf.ensure_shape(places, [NUM_TILES, 2]),
-            config.tile_px * scale,
             config.tile_px,
-            tf.fill([NUM_TILES], config.tile_px),
         )
         return {"views": views, "target": number}
 

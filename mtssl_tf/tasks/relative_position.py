@@ -145,11 +145,10 @@ class RelativePosition(classification.Classification):
         corners = self._corners(
             resize.scaled_size(image, short_side), direction, share[2:8]
         )
-        scale = resize.scale_of(image, short_side)
         views = resize.cut_patches(
             image,
-            tf.cast(corners, tf.float32) * scale,
-            self.config.patch_px * scale,
+            short_side,
+            corners,
             self.config.patch_px,
             self._coarse_px(tf.reshape(share[8:], [2, 2])),
         )

@@ -106,14 +106,9 @@ class Rotation(classification.Classification):
         room = tf.fill([2], config.short_side_px - config.crop_px)
         corner = (around - config.short_side_px) // 2
         corner += resize.corner_in_room(room, share[:2])
-        scale = resize.scale_of(image, config.short_side_px)
         (view,) = tf.unstack(
             resize.cut_patches(
-                image,
-                tf.cast(corner, tf.float32)[None] * scale,
-                config.crop_px * scale,
-                config.crop_px,
-                tf.constant([config.crop_px]),
+                image, config.short_side_px, corner[None], config.crop_px
             )
         )
         view = tf.where(share[2] < 0.5, view, view[:, ::-1])
