@@ -17,6 +17,7 @@ from mtssl_tf.frozen import reading as reading_lib
 from mtssl_tf.frozen import statistics as statistics_lib
 from mtssl_tf.frozen import view as view_lib
 from mtssl_tf.frozen import views
+from mtssl_tf.training import run_data
 from mtssl_tf.training import run_directory
 
 _BATCH_SIZE = 32  # ours
@@ -103,7 +104,7 @@ def _training_pictures(
     # Names decide what was held out.
     source = open_source.open_pictures(
         data.images,
-        records_in=run_directory.records_in(workdir, data.images),
+        records_in=run_data.records_in(workdir, data.images),
     ).in_range(config.contract.value_range)
     split = source_lib.split_source(source, data.held_out_images)
     return typing.cast(pictures_lib.PictureSource, split.training)

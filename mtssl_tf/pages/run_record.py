@@ -8,11 +8,11 @@ import os
 import pathlib
 from typing import Any
 
-from mtssl_tf.files import json_file
 from mtssl_tf.pages import page
 from mtssl_tf.pages import task_record
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import run_log
+from mtssl_tf.training import run_data
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import run_marker
 from mtssl_tf.training import time_budget
@@ -133,10 +133,7 @@ def load_run(workdir: str | os.PathLike) -> RunRecord:
 
 
 def _examples(folder: pathlib.Path) -> dict[str, Examples]:
-    path = folder / run_directory.CONTENT_FILE
-    stored: Mapping[str, Any] = {}
-    if path.exists():
-        stored = json_file.load_object(path, "Bring back a copy, or remove it.")
+    stored = run_data.load(folder)
     found = {}
     for kind in ("images", "videos"):
         entry = stored.get(kind)

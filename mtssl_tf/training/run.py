@@ -27,6 +27,7 @@ from mtssl_tf.tasks import heads
 from mtssl_tf.training import batches
 from mtssl_tf.training import devices
 from mtssl_tf.training import rmsprop as rmsprop_lib
+from mtssl_tf.training import run_data
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import step
 from mtssl_tf.training import task_model
@@ -155,10 +156,10 @@ def open_own_sources(
         ValueError: one is empty, or is not the same as at the start.
     """
     kept = kept_list.KeptLists(workdir / run_directory.LIST_FILE)
-    records_in = run_directory.records_in(workdir, config.data.images)
+    records_in = run_data.records_in(workdir, config.data.images)
     sources = open_sources(config, kept, records_in)
     for kind, source in sources.items():
-        run_directory.check_content(
+        run_data.check(
             workdir,
             kind,
             getattr(config.data, kind),

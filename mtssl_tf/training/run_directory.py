@@ -7,11 +7,10 @@ may lie elsewhere than at the start if it is the same files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import json
 import os
 import pathlib
@@ -33,11 +32,11 @@ from mtssl_tf.process import atomic_file
 from mtssl_tf.process import lock
 from mtssl_tf.process import paths
 from mtssl_tf.reports import tensorboard
+from mtssl_tf.training import run_data
 
 CONFIG_FILE = "config.json"
 LIST_FILE = "images.list"  # of `KeptLists`; further ones have a number
 SECONDS_FILE = "seconds_per_step.json"  # of a `cost_table`
-CONTENT_FILE = "data.json"
 PICTURES_FOLDER = "pictures"  # what tasks see and predict, mixes
 SNAPSHOTS_FOLDER = "snapshots"
 FACTS_FOLDER = "facts"
@@ -81,11 +80,9 @@ _FREE_SETTINGS = {
 # Of every task: they change what is learned from here on, and not what the
 # state means.
 _FREE_OF_TASKS = {"learning_rate", "weight"}
-# Free where `check_content` can tell that it is the same.
+# Free where `run_data.check` can tell that it is the same.
 _DATA_SETTINGS = {"data.images": "images", "data.videos": "videos"}
-_RECORDS_IN = "records_in"
 _WEIGHTS_FILE = "weights.json"
-_NUM_SIZES = 256  # ours: files whose sizes are compared too
 _FIRST_FORMAT_OF_CUTS = 3  # of config.json
 _MAX_HISTORY = 1000  # ours: starts with other settings that are kept
 
@@ -295,149 +292,12 @@ def _has_changed_weights(workdir: pathlib.Path) -> bool:
     )
 
 
-def _load_content(workdir: pathlib.Path) -> dict[str, Any]:
-    """Returns what is noted of a run's data, by its kind."""
-    path = workdir / CONTENT_FILE
-    if not path.exists():
-        return {}
-    remedy = "Remove it, and name the data where it lay at the start."
-    return json_file.load_object(path, remedy)
-
-
-def records_in(workdir: pathlib.Path, images: str) -> str | None:
-    """Returns the folder that a run's records are said to be in.
-
-    As `ShardIndex.names` takes it. Names stay what they were at the start,
-    wherever the files are by now: they decide what is held out.
-
-    Args:
-        workdir: run directory.
-        images: what the user named.
-
-    Raises:
-        OSError, ValueError: what is noted there cannot be read.
-    """
-    noted = _load_content(workdir).get("images")
-    if not isinstance(noted, dict):
-        return ""
-    if _RECORDS_IN in noted:
-        return str(noted[_RECORDS_IN])
-    # A run of an earlier version, whose names have paths.
-    before = str(noted.get("path"))
-    pattern = before.removeprefix(paths.RECORDS)
-    if before in (images, pattern) or "," in before or paths.is_url(pattern):
-        return None
-    return str(pathlib.PurePath(pattern).parent)
-
-
-def check_content(
-    workdir: pathlib.Path,
-    kind: str,
-    where: str,
-    names: Sequence[str],
-    num_held_out: int,
-) -> None:
-    """Checks that data that was moved is the same files, and notes them.
-
-    Args:
-        workdir: run directory.
-        kind: 'images' or 'videos'.
-        where: what the user named.
-        names: of all examples.
-        num_held_out: of them that are never trained on.
-
-    Raises:
-        ValueError: it lies elsewhere than at the last start, and is not the
-            same.
-    """
-    known = _load_content(workdir)
-    digest, num_sizes = _content_digest(where, names)
-    found = {
-        "path": where,
-        "count": len(names),
-        "held_out": num_held_out,
-        "digest": digest,
-    }
-    if kind == "images" and paths.needs_tensorflow(where):
-        folder = records_in(workdir, where)
-        found |= {} if folder is None else {_RECORDS_IN: folder}
-    before = known.get(kind)
-    if before == found:
-        return
-    if isinstance(before, dict):
-        _check_order(kind, str(before.get("path")), where)
-    if isinstance(before, dict) and before.get("digest") != digest:
-        counts = f"{before.get('count')} at the start, {len(names)} now"
-        # Clips may be folders, which have no size.
-        is_of_files = kind == "images" and paths.local_folders(where) == [where]
-        if is_of_files and not num_sizes:
-            raise FileNotFoundError(
-                f"--{kind}={where} holds none of the files that the run "
-                "started with. Mount the disk that they are on, or name the "
-                "folder where they are."
-            )
-        if not paths.is_same_place(str(before.get("path")), where):
-            raise ValueError(
-                f"--{kind}={where} holds other files than the run started "
-                f"with in {before.get('path')} ({counts}). Name the same "
-                "ones, or start in another --workdir."
-            )
-        logging.warning(
-            "--%s=%s holds other files than at the start (%s): the run goes "
-            "on with these, and not to the bit.",
-            kind,
-            where,
-            counts,
-        )
-    text = json.dumps({**known, kind: found}, indent=2) + "\n"
-    atomic_file.write_text(workdir / CONTENT_FILE, text)
-
-
-def _check_order(kind: str, before: str, where: str) -> None:
-    """Raises ValueError where sets of data are named in another order.
-
-    A number would mean another picture from there on.
-    """
-    ends = [
-        [part.rstrip("/").rpartition("/")[2] for part in each.split(",")]
-        for each in (before, where)
-    ]
-    if ends[0] != ends[1] and sorted(ends[0]) == sorted(ends[1]):
-        raise ValueError(
-            f"--{kind}={where} has another order than the run started with: "
-            f"{before}. Name them in that order."
-        )
-
-
-def _content_digest(where: str, names: Sequence[str]) -> tuple[str, int]:
-    """Returns a digest of all names, and of the sizes of some of the files.
-
-    And how many of the sizes there were to find.
-    """
-    digest = hashlib.sha256()
-    num_sizes = 0
-    ordered = sorted(names)
-    spacing = max(1, len(ordered) // _NUM_SIZES)
-    for first in range(0, len(ordered), spacing):
-        # All at once: there may be a million.
-        name, *others = ordered[first : first + spacing]
-        digest.update(os.fsencode(name) + b"\0")
-        path = os.path.join(where, name)
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.isfile(path):
-                digest.update(str(os.path.getsize(path)).encode())
-                num_sizes += 1
-        text = "".join([f"{other}\0" for other in others])
-        digest.update(os.fsencode(text))
-    return digest.hexdigest(), num_sizes
-
-
 def identity_files(workdir: pathlib.Path) -> list[pathlib.Path]:
     """Returns all that makes a directory that of a run, but for its state.
 
     The facts that tasks fitted come on top, in a folder of their own.
     """
-    names = (CONFIG_FILE, CONTENT_FILE, SECONDS_FILE, _WEIGHTS_FILE)
+    names = (CONFIG_FILE, run_data.FILE, SECONDS_FILE, _WEIGHTS_FILE)
     files = (workdir / name for name in names)
     lists = sorted(workdir.glob(f"{LIST_FILE}*"))
     return [path for path in (*files, *lists) if path.exists()]
@@ -516,8 +376,5 @@ def _may_change(
         return False
     if paths.is_same_place(getattr(old.data, kind), getattr(new.data, kind)):
         return True
-    # `check_content` looks at it once the data is open.
-    path = workdir / CONTENT_FILE
-    return path.exists() and kind in json_file.load_object(
-        path, "Remove it, and name the data where it lay at the start."
-    )
+    # `run_data.check` looks at it once the data is open.
+    return kind in run_data.load(workdir)

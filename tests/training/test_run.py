@@ -9,7 +9,7 @@ import tensorflow as tf
 from mtssl_tf import config as config_lib
 from mtssl_tf.data import skipped
 from mtssl_tf.training import run
-from mtssl_tf.training import run_directory
+from mtssl_tf.training import run_data
 
 
 @pytest.mark.parametrize("is_of_old_version", [False, True])
@@ -33,7 +33,7 @@ def test_records_may_move(tmp_path, monkeypatch, is_of_old_version):
 
     if is_of_old_version:
         with monkeypatch.context() as patch:
-            patch.setattr(run_directory, "records_in", lambda *_: None)
+            patch.setattr(run_data, "records_in", lambda *_: None)
             first = open_there(f"{old}/*.tfrecord")
         assert first[0][0].startswith(f"{old}/a.tfrecord at byte")
     else:
