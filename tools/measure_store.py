@@ -32,6 +32,7 @@ from typing import Any
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import start_ray
 from mtssl_tf.process import command
+from mtssl_tf.process import cores
 from tools import private_hosts
 
 FLOATS = 27_558_016  # ResNet-101 through block 3, trainable
@@ -175,7 +176,7 @@ def _measure(flags: argparse.Namespace) -> dict[str, Any]:
     """Measures each setting in a process of its own: Ray's settings differ."""
     found: dict[str, Any] = {}
     found["floats"], found["shards"] = flags.floats, flags.shards
-    found["cores"], found["load_before"] = os.cpu_count(), os.getloadavg()[0]
+    found["cores"], found["load_before"] = cores.count(), os.getloadavg()[0]
     found["two_hosts_are"] = (
         f"network namespaces of {flags.hosts}"
         if flags.hosts

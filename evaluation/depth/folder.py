@@ -7,7 +7,6 @@ depth maps have no such tag and lie pixel by pixel over what is stored.
 from __future__ import annotations
 
 from concurrent import futures
-import os
 import pathlib
 
 from absl import logging
@@ -18,6 +17,7 @@ from evaluation.depth import pairs as pairs_lib
 from mtssl_tf.files import names
 from mtssl_tf.files import picture
 from mtssl_tf.files import walk
+from mtssl_tf.process import cores
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
 _MILLIMETRES = 1000.0
@@ -59,7 +59,7 @@ class FolderPairs:
         if not self._files:
             raise ValueError(f"{folder}/rgb and depth hold no picture files.")
         self.skipped: dict[str, str] = {}
-        with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        with futures.ThreadPoolExecutor(cores.count()) as pool:
             problems = list(pool.map(self._problem, range(len(self._files))))
         for (path, _), problem in zip(self._files, problems):
             if problem:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from concurrent import futures
 import dataclasses
 import hashlib
-import os
 import pathlib
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from evaluation.detection import scored_boxes
 from evaluation.detection import voc_devkit
 from evaluation.detection import voc_picture
+from mtssl_tf.process import cores
 
 _TFDS_PREFIX = "tfds:"
 
@@ -114,7 +114,7 @@ def with_whole_pictures(split: VocSplit, is_strict: bool) -> VocSplit:
     """
     problems = voc_picture.Problems(is_strict, split.skipped)
     kept = []
-    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with futures.ThreadPoolExecutor(cores.count()) as pool:
         found = pool.map(_problem_of, split.pictures)
         for picture, problem in zip(split.pictures, found):
             if problem:

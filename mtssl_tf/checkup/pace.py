@@ -21,6 +21,7 @@ from mtssl_tf.data import source as source_lib
 from mtssl_tf.training import batches
 from mtssl_tf.training import dry_run
 from mtssl_tf.training import out_of_memory
+from mtssl_tf.training import pipelines
 from mtssl_tf.training import run
 from mtssl_tf.training import step
 from mtssl_tf.training import step_in_parts
@@ -221,5 +222,4 @@ def _batches(
     dataset = batches.build_batches(
         state.task, source, seed, skipped_lib.SkippedExamples()
     )
-    gpus = tf.config.list_logical_devices("GPU")
-    return source_lib.iterate(dataset, source, gpus[0].name if gpus else None)
+    return source_lib.iterate(dataset, source, pipelines.only_gpu())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-import os
 import threading
 from typing import Generic, TypeVar
 
 from absl import logging
 
 from mtssl_tf.motion import labeller
+from mtssl_tf.process import cores
 
 _MAX_AHEAD = 4096  # ours: positions
 _MAX_BEHIND = 512  # ours: positions are read nearly in their order
@@ -62,7 +62,7 @@ class WorkAhead(Generic[Need]):
             if not self._threads and not self._stopped.is_set():
                 self._threads = [
                     threading.Thread(target=self._work, daemon=True)
-                    for _ in range(max((os.cpu_count() or 1) // 2, 1))
+                    for _ in range(max(cores.count() // 2, 1))
                 ]
                 for thread in self._threads:
                     thread.start()

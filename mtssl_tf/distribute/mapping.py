@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 import contextlib
 import functools
-import os
 import pathlib
 
 from absl import flags
 
 from mtssl_tf.distribute import options
+from mtssl_tf.process import cores
 from mtssl_tf.process import local_map
 
 
@@ -74,7 +74,7 @@ def over_cluster(
 
     with start_ray.connected(
         values.cluster,
-        os.cpu_count() or 1,
+        cores.count(),
         allows_open=values.allow_open_cluster,
     ):
         import ray

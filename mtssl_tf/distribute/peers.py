@@ -11,6 +11,7 @@ from absl import logging
 import tensorflow as tf
 
 from mtssl_tf.distribute import worker
+from mtssl_tf.process import cores
 
 
 def find_free_port() -> int:
@@ -29,11 +30,11 @@ def connect(
     To be called before all other use of TensorFlow. A peer that never comes
     is the supervisor's business: it ends this process.
     """
-    cores = os.cpu_count() or 1
+    num_cores = cores.count()
     # A thread that waits for a peer is a thread less: seen with one, a group
     # of two workers waits for ever.
-    tf.config.threading.set_intra_op_parallelism_threads(max(2, cores))
-    tf.config.threading.set_inter_op_parallelism_threads(max(8, cores))
+    tf.config.threading.set_intra_op_parallelism_threads(max(2, num_cores))
+    tf.config.threading.set_inter_op_parallelism_threads(max(8, num_cores))
     kinds = tf.distribute.experimental.CommunicationImplementation
     gpus = tf.config.list_physical_devices("GPU")
     options = tf.distribute.experimental.CommunicationOptions(

@@ -27,6 +27,7 @@ from absl import logging
 
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.files import error_text
+from mtssl_tf.process import cores
 from mtssl_tf.process import signal_mask
 
 # Unix sockets have 107 bytes: not inside a user's run directory.
@@ -128,7 +129,7 @@ def _own(num_cpus: int, has_dashboard: bool) -> Iterator[None]:
         _init_with_patience(
             ray,
             address="local",
-            num_cpus=max(os.cpu_count() or 1, num_cpus),
+            num_cpus=max(cores.count(), num_cpus),
             include_dashboard=has_dashboard,
             _temp_dir=str(folder / "ray"),  # which Ray opens to everybody
             _node_ip_address="127.0.0.1",

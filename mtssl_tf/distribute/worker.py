@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import concurrent.futures
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -18,15 +19,14 @@ from mtssl_tf.distribute import coordinator
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
 from mtssl_tf.distribute import step as step_lib
-from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
 from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import metrics_window
-from mtssl_tf.training import batches as batches_lib
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import half_batches
-from mtssl_tf.training import loop
+from mtssl_tf.training import non_finite
 from mtssl_tf.training import out_of_memory
+from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.weighting import weighing
 
@@ -128,12 +128,23 @@ class Worker:
             NonFiniteLossError: a loss is not a number.
             GroupError: the group must start anew from the store's state.
             OutOfMemoryError: names task, batch and what helps.
+            SourceError, OSError: its data cannot be used.
         """
         try:
-            with out_of_memory.explained(
-                self._job.config, self._job.task, has_parts=False
+            with (
+                out_of_memory.explained(
+                    self._job.config, self._job.task, has_parts=False
+                ),
+                contextlib.closing(
+                    pipelines.start_pipeline(
+                        self._run,
+                        self._job.task,
+                        self._step,
+                        part=(self._job.rank, self._job.size),
+                    )
+                ) as batches,
             ):
-                self._train()
+                self._train(batches)
         except tf.errors.OpError as error:
             # Its message is a page, and says little more.
             raise GroupError(
@@ -141,8 +152,7 @@ class Worker:
                 f"({type(error).__name__})."
             ) from None
 
-    def _train(self) -> None:
-        batches = self._start_pipeline()
+    def _train(self, batches: Iterator[Any]) -> None:
         use_overlap = self._job.options.use_overlap
         coming = self._threads.submit(self._begin, self._step)
         travelling = None  # the commit under way, and what the head waits for
@@ -206,18 +216,6 @@ class Worker:
         self._step_function.apply(head_gradients)
         return True
 
-    def _start_pipeline(self) -> Iterator[Any]:
-        return iter(
-            batches_lib.build_batches(
-                self._state.task,
-                self._run.source_of(self._state.task).training,
-                self._job.config.train.seed,
-                self._run.skipped,
-                self._step * self._config.batch_size,
-                part=(self._job.rank, self._job.size),
-            )
-        )
-
     def _compute(self, batch: Any) -> tuple:
         values, is_finite, is_in_step, gradient, head_gradients = (
             self._step_function.compute(batch, self._step)
@@ -227,18 +225,16 @@ class Worker:
                 f"Workers of {self._job.task} are at different steps."
             )
         if not is_finite:
-            path = self._job.workdir / loop.LAST_BATCH_FILE
-            # All workers of a group come here at once.
-            path = path.with_stem(
-                f"{path.stem}_{self._job.task}_{self._job.rank}"
-            )
-            with atomic_file.open_new(path) as file:
-                np.savez(file, **{k: v.numpy() for k, v in batch.items()})
-            raise loop.NonFiniteLossError(
-                f"The loss of {self._job.task} at its step {self._step} is "
-                f"{float(values['loss'])}, or its gradient is not finite. A "
-                f"worker's part of the batch is in {path}. Lower "
-                f"{self._job.task}.learning_rate, or look at the batch."
+            path = self._job.workdir / non_finite.BATCH_FILE
+            # All workers of a group come here at once, each with its part.
+            non_finite.fail(
+                self._job.task,
+                f"at its step {self._step}",
+                float(values[metrics_record.LOSS]),
+                {name: value.numpy() for name, value in batch.items()},
+                path.with_stem(
+                    f"{path.stem}_{self._job.task}_{self._job.rank}"
+                ),
             )
         return values, gradient, head_gradients
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pebble
 
+from mtssl_tf.process import cores
 from mtssl_tf.process import signal_mask
 
 # What calls a function with every item, and yields an item's number and what
@@ -48,7 +49,7 @@ def local_map(
         there is none: the function's own, or a `CrashedError`.
     """
     pool = pebble.ProcessPool(
-        min(workers or os.cpu_count() or 1, max(len(items), 1)),
+        min(workers or cores.count(), max(len(items), 1)),
         initializer=end_with_parent,
         initargs=[os.getpid()],
         # Forking a process that uses OpenCV's threads can hang.

@@ -6,6 +6,7 @@ import os
 import pathlib
 
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import cores
 
 _DRIVER = pathlib.Path("/proc/driver/nvidia/version")
 
@@ -14,18 +15,13 @@ def describe() -> str:
     """Returns such as '2 GPUs (NVIDIA H100)' or '8 CPU cores, no GPU'."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return f"{num_cores()} CPU cores, no GPU"
+        return f"{cores.count()} CPU cores, no GPU"
     names = {
         tf.config.experimental.get_device_details(gpu).get("device_name", "?")
         for gpu in gpus
     }
     plural = "s" if len(gpus) > 1 else ""
     return f"{len(gpus)} GPU{plural} ({', '.join(sorted(names))})"
-
-
-def num_cores() -> int:
-    """Returns how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def unused_gpu(driver: pathlib.Path = _DRIVER) -> str:

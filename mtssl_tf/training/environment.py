@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
 from typing import Any
@@ -21,6 +20,7 @@ from mtssl_tf.files import json_file
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import checkout
+from mtssl_tf.process import cores
 
 FILE = "environment.json"
 _HISTORY = "history"
@@ -66,7 +66,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "cpu": _after_colon(_CPU_FILE, "model name") or platform.machine(),
-        "num_cpus": os.cpu_count(),
+        "num_cpus": cores.count(),
         "memory": _after_colon(_MEMORY_FILE, "MemTotal"),
         "gpus": _gpus(),
         "driver": _first_line(_DRIVER_FILE),

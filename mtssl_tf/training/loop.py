@@ -22,6 +22,7 @@ from mtssl_tf.training import checkpoint
 from mtssl_tf.training import examiner
 from mtssl_tf.training import health
 from mtssl_tf.training import health_check
+from mtssl_tf.training import non_finite
 from mtssl_tf.training import out_of_memory
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
@@ -32,12 +33,6 @@ from mtssl_tf.training import step_in_parts
 from mtssl_tf.training import steps_under_way
 from mtssl_tf.training import time_budget
 from mtssl_tf.training import turns as turns_lib
-
-LAST_BATCH_FILE = "non_finite_batch.npz"
-
-
-class NonFiniteLossError(ArithmeticError):
-    """A loss or gradient is not a number any more."""
 
 
 class Trainer:
@@ -269,22 +264,15 @@ class Trainer:
         """Ends the run at a step that is not finite, if there is one."""
         if bad is None:
             return
-        path = self._workdir / LAST_BATCH_FILE
         local = self._run.strategy.experimental_local_results
-        whole: dict[str, Any] = {
+        whole = {
             key: np.concatenate([part.numpy() for part in local(value)])
             for key, value in bad.batch.items()
         }
-        np.savez(path, **whole)
         names = self._step_functions[bad.task].names
         loss = bad.outcome.numbers.numpy()[names.index(metrics_record.LOSS)]
-        raise NonFiniteLossError(
-            f"The loss of {bad.task} at step {bad.step} is {loss}, or its "
-            f"gradient is not finite. The batch is in {path}; the last "
-            "checkpoint is from before it. Run the same command again with a "
-            f"lower rate, --set {bad.task}.learning_rate=..., or look at the "
-            "batch."
-        )
+        path = self._workdir / non_finite.BATCH_FILE
+        non_finite.fail(bad.task, f"at step {bad.step}", loss, whole, path)
 
     def _write_windows(self) -> None:
         """Writes a line for every task since its last one."""

@@ -13,7 +13,10 @@ from mtssl_tf.training import run as run_lib
 
 
 def start_pipeline(
-    run: run_lib.Run, name: str, num_steps: int
+    run: run_lib.Run,
+    name: str,
+    num_steps: int,
+    part: tuple[int, int] | None = None,
 ) -> Generator[Any, None, None]:
     """Returns a task's batches from where it stopped.
 
@@ -21,6 +24,11 @@ def start_pipeline(
         run: of the tasks.
         name: of the task.
         num_steps: that it has done.
+        part: of each batch, as `build_batches` takes it, for a worker that
+            sees to its own part; None for whole ones.
+
+    Raises:
+        SourceError, Exception: as `source.iterate`.
     """
     task = run.states[name].task
     source = run.source_of(task).training
@@ -30,15 +38,16 @@ def start_pipeline(
         run.config.train.seed,
         run.skipped,
         num_steps * task.config.batch_size,
+        part=part or (0, 1),
     )
-    if run.strategy.num_replicas_in_sync > 1:
+    if part is None and run.strategy.num_replicas_in_sync > 1:
         # It brings each replica's part to its device by itself.
         dataset = run.strategy.experimental_distribute_dataset(dataset)
         return source_lib.iterate(dataset, source)
-    return source_lib.iterate(dataset, source, _only_gpu())
+    return source_lib.iterate(dataset, source, only_gpu())
 
 
-def _only_gpu() -> str | None:
+def only_gpu() -> str | None:
     """Returns the device that steps are taken on, or None for the host."""
     gpus = tf.config.list_logical_devices("GPU")
     return gpus[0].name if gpus else None

@@ -1,11 +1,14 @@
 """A worker between a store and its data, in this process."""
 
+import shutil
 import time
 
+import pytest
 import tensorflow as tf
 import tiny_run
 
 from mtssl_tf.data import sample_set
+from mtssl_tf.data import source as source_lib
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import joint_checkpoint
 from mtssl_tf.distribute import options as options_lib
@@ -54,25 +57,20 @@ class _Store:
         self.rates.append(record.rates["images_per_s"])
 
 
-def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(tmp_path):
-    # Who goes on from it tells of the steps after it alone: what was not told
-    # before was lost. What a step took is its own: with the others' turns in
-    # it, each task's price was the sum of all.
-    samples = sample_set.build_sample_set(tmp_path)
-    config = tiny_run.config(samples, [_TASK], "train.log_every=4")
-    options = options_lib.ClusterOptions("local", {}, mode="turns")
+def _worker(config, workdir, deposit_at=0, end_at=0):
+    """Returns a worker of one, and its store."""
     joint = joint_checkpoint.JointCheckpoint(
-        run_lib.build_run(config, tmp_path, tf.distribute.get_strategy()),
-        tmp_path,
+        run_lib.build_run(config, workdir, tf.distribute.get_strategy()),
+        workdir,
         num_shards=1,
         has_heads=False,
     )
     trunk = joint.shard_arrays(0)[shard_lib.TRUNK, shard_lib.VALUES]
-    store = _Store(trunk, deposit_at=3, end_at=5)
+    store = _Store(trunk, deposit_at, end_at)
     job = worker_lib.Job(
         config,
-        tmp_path,
-        options,
+        workdir,
+        options_lib.ClusterOptions("local", {}, mode="turns"),
         _TASK,
         rank=0,
         size=1,
@@ -80,11 +78,36 @@ def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(tmp_path):
         step=0,
         deposit=joint.deposits()[_TASK],
     )
-    worker_lib.Worker(
+    made = worker_lib.Worker(
         job,
         store,
         tf.distribute.get_strategy(),
         tf.distribute.experimental.CommunicationOptions(),
-    ).train()
+    )
+    return made, store
+
+
+def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(tmp_path):
+    # Who goes on from it tells of the steps after it alone: what was not told
+    # before was lost. What a step took is its own: with the others' turns in
+    # it, each task's price was the sum of all.
+    samples = sample_set.build_sample_set(tmp_path)
+    config = tiny_run.config(samples, [_TASK], "train.log_every=4")
+    worker, store = _worker(config, tmp_path, deposit_at=3, end_at=5)
+    worker.train()
     assert store.calls == [("report", 3), ("deposit", 3), ("report", 4)]
     assert store.rates[-1] > config.tasks[_TASK].batch_size / _OTHERS_S
+
+
+def test_data_that_cannot_be_used_end_a_worker_in_their_own_words(tmp_path):
+    # A kind of fault: one machine names the data, a cluster said that "a
+    # worker is gone" and started it again and again.
+    samples = sample_set.build_sample_set(tmp_path)
+    pictures = shutil.copytree(samples.images, tmp_path / "pictures")
+    config = tiny_run.config(samples, [_TASK], f"data.images={pictures}")
+    worker, store = _worker(config, tmp_path, end_at=5)
+    for path in pictures.iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(source_lib.SourceError, match="pictures.*in a row"):
+        worker.train()
+    assert not store.calls

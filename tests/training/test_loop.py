@@ -23,6 +23,7 @@ from mtssl_tf.reports import progress
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import loop
+from mtssl_tf.training import non_finite
 from mtssl_tf.training import pipelines
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import step as step_lib
@@ -237,12 +238,14 @@ def test_a_loss_that_is_no_number_stops_the_run(samples, tmp_path):
     run.states["exemplar"].variables[0].assign(
         np.full(run.states["exemplar"].variables[0].shape, np.nan)
     )
-    with pytest.raises(loop.NonFiniteLossError, match="exemplar at step 2"):
+    with pytest.raises(
+        non_finite.NonFiniteLossError, match="exemplar at step 2"
+    ):
         trainer.train(never_stops.OnlyTrains())
     # The last good checkpoint stays the last.
     assert checkpoint.latest(tmp_path).endswith("ckpt-2")
     assert all(np.isfinite(w).all() for w in tiny_run.saved(tmp_path).values())
-    batch = np.load(tmp_path / loop.LAST_BATCH_FILE)
+    batch = np.load(tmp_path / non_finite.BATCH_FILE)
     assert batch["views"].shape[:2] == (4, 2)
 
 
@@ -260,9 +263,11 @@ def test_the_first_bad_step_is_named_with_its_batch(
         return _poisoned(batches, 2) if name == "colorization" else batches
 
     monkeypatch.setattr(pipelines, "start_pipeline", start_with_poison)
-    with pytest.raises(loop.NonFiniteLossError, match="colorization at step 3"):
+    with pytest.raises(
+        non_finite.NonFiniteLossError, match="colorization at step 3"
+    ):
         trainer.train(never_stops.NeverStops())
-    assert np.isnan(np.load(tmp_path / loop.LAST_BATCH_FILE)["views"]).all()
+    assert np.isnan(np.load(tmp_path / non_finite.BATCH_FILE)["views"]).all()
     assert checkpoint.latest(tmp_path).endswith("ckpt-2")
 
 
