@@ -20,7 +20,6 @@ if __name__ == "__main__":
 from collections.abc import Iterator, Sequence
 import contextlib
 import json
-import os
 import pathlib
 import sys
 import typing
@@ -33,6 +32,7 @@ from mtssl_tf.motion import config as motion_config
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.process import lock
+from mtssl_tf.process import paths
 from mtssl_tf.reports import progress as progress_lib
 
 if typing.TYPE_CHECKING:
@@ -132,8 +132,7 @@ def _jobs_from_flags() -> list[job.Job]:
             raise ValueError(f"--{flag.name} is missing: name a folder.")
     if _COMPARE.value and not pathlib.Path(_COMPARE.value).is_dir():
         raise FileNotFoundError(f"No folder of true masks at {_COMPARE.value}.")
-    videos, out = (os.path.realpath(each.value) for each in (_VIDEOS, _OUT))
-    if f"{out}/".startswith(f"{videos}/"):
+    if paths.lies_in(_OUT.value, _VIDEOS.value):
         raise ValueError(
             f"--out={_OUT.value} lies in --videos={_VIDEOS.value}: its results "
             "would be taken for clips. Name a folder elsewhere."

@@ -54,6 +54,7 @@ _SETTINGS = (
 )
 _BATCH = 4
 _LOOK_S = 0.02
+_LEAST_LOOKS = 4  # of which two quarters are compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +183,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _work(values: flags.FlagValues) -> None:
+    least = values.settled + _LEAST_LOOKS * values.every
+    if values.steps < least:
+        raise ValueError(
+            f"--steps={values.steps}: to compare its start with its end takes "
+            f"{_LEAST_LOOKS} looks after --settled={values.settled}, so "
+            f"{least} steps at --every={values.every}. Raise the one, or lower "
+            "the others."
+        )
     with tempfile.TemporaryDirectory() as folder:
         looks = measure(pathlib.Path(folder), values.steps, values.every, ())
     for look in looks:

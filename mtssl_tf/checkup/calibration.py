@@ -16,9 +16,11 @@ import tensorflow as tf
 from mtssl_tf import config as config_lib
 from mtssl_tf.checkup import clip_facts
 from mtssl_tf.checkup import pace
+from mtssl_tf.data import choose_range
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.files import value_range
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import devices
 from mtssl_tf.training import gpu_hours
@@ -93,7 +95,11 @@ def _build_run(config: config_lib.RunConfig) -> run_lib.Run:
 
 def _open(kind: str, config: config_lib.RunConfig) -> source_lib.Source:
     if kind == "images":
-        return open_source.open_pictures(config.data.images)
+        return choose_range.settled(
+            open_source.open_pictures(config.data.images),
+            config.contract.value_range
+            or value_range.parse(config.data.value_range),
+        )
     return pace.OneFrame(
         clip_facts.first_frame(
             config.data.videos,

@@ -102,11 +102,7 @@ def look(
     source = open_source.open_pictures(spec, files_below)
     no_range = ""
     try:
-        source = source.in_range(
-            choose_range.choose(source)
-            if value_range == value_range_lib.AUTO
-            else value_range
-        )
+        source = choose_range.settled(source, value_range)
     except ValueError as error:
         no_range = str(error)
     count = len(source)

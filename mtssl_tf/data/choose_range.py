@@ -73,13 +73,15 @@ def settled(
 
     Args:
         source: the pictures.
-        own: the range that is kept with the trunk; None where it has seen
-            8 bits alone, and one is chosen by these pictures.
+        own: the range that is kept with the trunk, or that was asked for;
+            None where it has seen 8 bits alone, or AUTO: one is chosen by
+            these pictures.
 
     Raises:
         ValueError: as `choose`.
     """
-    return source.in_range(choose(source) if own is None else own)
+    is_open = own in (None, value_range_lib.AUTO)
+    return source.in_range(choose(source) if is_open else own)
 
 
 def _looked_at(

@@ -109,6 +109,7 @@ class _Group:
     deposit: tuple[int, Any] = (0, None)
     # Of each task, as they were when this one had done its last.
     all_steps: dict[str, int] = dataclasses.field(default_factory=dict)
+    told: Any = None  # the last record of `report`
     # Step -> the trunk it was given; two where groups overlap.
     begun: dict[int, Any] = dataclasses.field(default_factory=dict)
 
@@ -132,6 +133,7 @@ class Coordinator:
             deposits: task -> what its group owned then.
         """
         self._plan = plan
+        self._prices = gpu_hours.GpuHours(plan.seconds)
         self._call_shards = call_shards
         self._groups = {
             task: _Group(
@@ -142,7 +144,7 @@ class Coordinator:
         }
         self._committed: dict[str, int] = {}
         self._steps = dict(steps)
-        # Pusher -> a commit, and the shards that its gradient has come to.
+        # Sender -> a commit, and the shards that its gradient has come to.
         self._pending: dict[str, tuple[shard_lib.Commit, set[int]]] = {}
         self._number = 0
         self._trunk: tuple[int, Any] = (-1, None)  # commit number, versions
@@ -173,10 +175,10 @@ class Coordinator:
             group.begun = {}
             group.is_away = True  # until its first step
             self._note_if_behind(task)
-            for pusher in [p for p in self._pending if _task(p) == task]:
-                del self._pending[pusher]
-            for pusher in [p for p in self._committed if _task(p) == task]:
-                del self._committed[pusher]  # there may be fewer now
+            for sender in [p for p in self._pending if _task(p) == task]:
+                del self._pending[sender]
+            for sender in [p for p in self._committed if _task(p) == task]:
+                del self._committed[sender]  # there may be fewer now
             if self._plan.mode == "asynchronous":
                 for rank in range(size):
                     self._committed[f"{task}/{rank}"] = self._steps[task]
@@ -242,14 +244,13 @@ class Coordinator:
             if late and not self._may_be_late(late):
                 return None
             self._is_cut = self._must_end()
-            prices = gpu_hours.GpuHours(self._plan.seconds)
             cut = Cut(
                 dict(self._steps),
                 {t: group.deposit[1] for t, group in self._groups.items()},
                 self._call_shards("dump"),
                 late,
                 self._is_cut,
-                prices.of(self._steps) if self._is_snapshot else None,
+                self._prices.of(self._steps) if self._is_snapshot else None,
                 self._plan.weighing.dump() if self._plan.weighing else "",
             )
             self._is_snapshot = False
@@ -306,9 +307,9 @@ class Coordinator:
             refusal = self._refuse(commit)
             if refusal:
                 return refusal
-            pending = self._pending.get(commit.pusher)
+            pending = self._pending.get(commit.sender)
             if pending is None or pending[0] != commit:
-                pending = self._pending[commit.pusher] = (commit, set())
+                pending = self._pending[commit.sender] = (commit, set())
             pending[1].update(shards)
             while True:
                 refusal = self._refuse(commit)
@@ -318,7 +319,7 @@ class Coordinator:
                 # In turns no head is handed in from within a step.
                 if not self._is_held or (self._is_exact and owes):
                     self._apply_what_is_whole()
-                    if self._committed[commit.pusher] > commit.step:
+                    if self._committed[commit.sender] > commit.step:
                         return Reply(OK)
                 elif rank == 0 and owes:
                     return Reply(DEPOSIT)
@@ -344,10 +345,14 @@ class Coordinator:
         done its last one, however far others have come since.
         """
         with self._changed:
-            steps = self._groups[record.task].all_steps
+            group = self._groups[record.task]
+            if record == group.told:
+                return  # sent again: the link was cut, and this had come
+            group.told = record
+            steps = group.all_steps
             if self._plan.seconds:
-                prices = gpu_hours.GpuHours(self._plan.seconds)
-                record = dataclasses.replace(record, gpu_hours=prices.of(steps))
+                cost = self._prices.of(steps)
+                record = dataclasses.replace(record, gpu_hours=cost)
             self._reports.append(
                 (sum(steps.values()), record, seconds_per_step)
             )
@@ -372,7 +377,7 @@ class Coordinator:
     def _refuse(self, commit: shard_lib.Commit) -> Reply | None:
         if commit.generation != self._groups[commit.task].generation:
             return Reply(END if self._is_over else STALE)
-        committed = self._committed[commit.pusher]
+        committed = self._committed[commit.sender]
         if commit.step < committed:
             return Reply(OK)  # at the end too: other ranks were told so
         if self._is_over:
@@ -420,8 +425,8 @@ class Coordinator:
             self._is_torn = True  # until all shards have it
             self._call_shards("apply", self._number, self._scaled(commit))
             self._is_torn = False
-            del self._pending[commit.pusher]
-            self._committed[commit.pusher] += 1
+            del self._pending[commit.sender]
+            self._committed[commit.sender] += 1
             self._count(commit.task)
             if weighing:
                 weighing.add_step(commit.task, commit.loss, commit.consistency)
@@ -452,10 +457,11 @@ class Coordinator:
         every = self._plan.save_every
         done = self._num_done()
         is_due = done // every > sum(before.values()) // every
-        if self._plan.snapshot_every:
-            prices = gpu_hours.GpuHours(self._plan.seconds)
-            if prices.crosses(before, self._steps, self._plan.snapshot_every):
-                self._is_snapshot = is_due = True
+        snapshot_every = self._plan.snapshot_every
+        if snapshot_every and self._prices.crosses(
+            before, self._steps, snapshot_every
+        ):
+            self._is_snapshot = is_due = True
         if is_due or self._must_end():
             self._hold()
 
@@ -500,13 +506,10 @@ class Coordinator:
         limit_s = self._plan.away_timeout_s
         if time.monotonic() - self._held_since >= limit_s:
             return True
-        return (self._is_overdue() or self._is_stopping) and self._are_away(
-            late
-        )
-
-    def _are_away(self, tasks: Mapping[str, int]) -> bool:
-        return all(self._groups[task].is_away for task in tasks)
+        if not (self._is_overdue() or self._is_stopping):
+            return False
+        return all(self._groups[task].is_away for task in late)
 
 
-def _task(pusher: str) -> str:
-    return pusher.split("/")[0]
+def _task(sender: str) -> str:
+    return sender.split("/")[0]

@@ -36,10 +36,10 @@ class Commit:
     """One gradient: whose it is, and of which step.
 
     Attributes:
-        pusher: a task, or `TASK/RANK` where workers commit alone.
+        sender: a task, or `TASK/RANK` where workers commit alone.
         task: whose slots it is applied with.
         generation: of the group; a former one's gradients are void.
-        step: of the pusher, from 0.
+        step: of the sender, from 0.
         learning_rate: of that step.
         trunk_scale: what the trunk's part of the step is scaled by, besides.
         loss: of its batch; no part of what the commit is.
@@ -47,7 +47,7 @@ class Commit:
             measured.
     """
 
-    pusher: str
+    sender: str
     task: str
     generation: int
     step: int
@@ -87,7 +87,7 @@ class Shard:
 
     def stage(
         self,
-        pusher: str,
+        sender: str,
         generation: int,
         step: int,
         gradients: Mapping[str, np.ndarray],
@@ -95,16 +95,16 @@ class Shard:
         """Keeps a gradient until it is applied or replaced.
 
         Args:
-            pusher: as in `Commit`.
+            sender: as in `Commit`.
             generation: the same.
             step: the same.
             gradients: segment -> float32 [n], or its upper halves, uint16.
         """
         with self._lock:
-            known = self._staged.get(pusher)
+            known = self._staged.get(sender)
             if known is None or (generation, step) >= known[:2]:
                 whole = {name: from_wire(g) for name, g in gradients.items()}
-                self._staged[pusher] = (generation, step, whole)
+                self._staged[sender] = (generation, step, whole)
 
     def apply(self, number: int, commit: Commit) -> None:
         """Applies what is staged, as the commit of that number.
@@ -118,7 +118,7 @@ class Shard:
                     f"Commit {number} came after commit {self._number}."
                 )
             generation, step, gradients = self._staged.pop(
-                commit.pusher, (0, -1, {})
+                commit.sender, (0, -1, {})
             )
             if (generation, step) != (commit.generation, commit.step):
                 raise ValueError(

@@ -69,7 +69,7 @@ class Job:
         return self.options.mode == "asynchronous"
 
     @property
-    def pusher(self) -> str:
+    def sender(self) -> str:
         """The name that its gradients are committed under."""
         return f"{self.task}/{self.rank}" if self.is_alone else self.task
 
@@ -291,7 +291,7 @@ class Worker:
         """
         job = self._job
         commit = shard_lib.Commit(
-            job.pusher,
+            job.sender,
             job.task,
             job.generation,
             step,
@@ -301,7 +301,7 @@ class Worker:
         )
         slices = self._slices(gradient)
         shards = list(slices)
-        self._store.stage(slices, job.pusher, job.generation, step)
+        self._store.stage(slices, job.sender, job.generation, step)
         while True:
             reply = self._store.commit(commit, job.rank, shards)
             if reply.status == coordinator.OK:
@@ -321,8 +321,8 @@ class Worker:
         slices: dict[int, dict[str, np.ndarray]] = {}
         for shard in range(num_shards):
             # Ranks far from each other, so that they are of several hosts.
-            sender = shard * self._job.size // num_shards
-            if not self._job.is_alone and sender != self._job.rank:
+            rank = shard * self._job.size // num_shards
+            if not self._job.is_alone and rank != self._job.rank:
                 continue
             slices[shard] = {}
             for segment, first, size in zip(self._segments(), starts, sizes):

@@ -12,8 +12,10 @@ import re
 import shlex
 from typing import Any
 
+from mtssl_tf.process import paths
+
 # `--flag=` and `--set section.key=`, which stand before a path.
-_BEFORE_PATH = re.compile(r"(?:--?[\w.-]+=)?(?:\w+\.\w+=)?(?:tfrecord:)?")
+_BEFORE_PATH = re.compile(r"(?:--?[\w.-]+=)?(?:\w+\.\w+=)?")
 _COMMAND = "command"
 _HISTORY = "history"  # of a run's starts: command lines and folders in words
 
@@ -37,18 +39,25 @@ def of_command(command: str) -> str:
 
 
 def of_path(text: str) -> str:
-    """Returns the last part of a local path; all else as it is.
+    """Returns the last parts of local paths; all else as it is.
 
     Args:
-        text: a path, or one behind `--flag=`; `tfds:`, `gs://` and other
-            addresses name no local one.
+        text: a path, or several with commas between; or such behind
+            `--flag=`. `tfds:`, `gs://` and other addresses name no local one.
     """
     before = _BEFORE_PATH.match(text)
     start = before.end() if before else 0
-    path = text[start:]
-    if "/" not in path or "://" in path or path.startswith("tfds:"):
+    return text[:start] + paths.join(map(_last_part, text[start:].split(",")))
+
+
+def _last_part(text: str) -> str:
+    mark = next(
+        (each for each in paths.BEFORE_PATHS if text.startswith(each)), ""
+    )
+    path = text.removeprefix(mark)
+    if "/" not in path or "://" in path or path.startswith(paths.TFDS):
         return text
-    return text[:start] + pathlib.PurePath(path).name
+    return mark + pathlib.PurePath(path).name
 
 
 def in_text(text: str, settings: Mapping[str, Any]) -> str:
@@ -67,12 +76,14 @@ def _shorten(value: Any) -> Any:
 
 
 def _paths(value: Any) -> Iterator[str]:
-    """Yields the strings of settings that `of_path` shortens to something."""
+    """Yields the paths of settings that are shortened to something."""
     if isinstance(value, Mapping):
         for each in value.values():
             yield from _paths(each)
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _paths(each)
-    elif isinstance(value, str) and of_path(value) not in ("", value):
-        yield value
+    elif isinstance(value, str):
+        for path in value.split(","):
+            if _last_part(path) not in ("", path):
+                yield path

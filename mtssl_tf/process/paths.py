@@ -13,7 +13,7 @@ TFDS = "tfds:"
 RECORDS = "tfrecord:"
 SHARDS = "webdataset:"
 LIST = "list:"
-_BEFORE_PATHS = (RECORDS, SHARDS, LIST)
+BEFORE_PATHS = (RECORDS, SHARDS, LIST)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 # What `--images` and its like take, for every --help.
@@ -36,7 +36,7 @@ def expand(text: str) -> str:
     """
     if text.startswith(TFDS):
         return text
-    for start in _BEFORE_PATHS:
+    for start in BEFORE_PATHS:
         if text.startswith(start):
             return start + expand(text.removeprefix(start))
     if not text.startswith("~"):
@@ -67,7 +67,7 @@ def split(text: str) -> list[str]:
         return []
     whole = expand(text)
     path = whole
-    for start in _BEFORE_PATHS:
+    for start in BEFORE_PATHS:
         path = path.removeprefix(start)
     if "," not in text or os.path.lexists(path):
         return [whole]
@@ -123,7 +123,7 @@ def identity(place: str) -> str:
     """Returns what is the same for all ways to name one set of data."""
     if is_url(place):
         return place.rstrip("/")
-    for start in _BEFORE_PATHS:
+    for start in BEFORE_PATHS:
         if place.startswith(start):
             path = place.removeprefix(start)
             return start + (path if is_url(path) else os.path.realpath(path))
@@ -147,7 +147,7 @@ def local_folders(text: str) -> list[str]:
 
 def _is_folder(part: str) -> bool:
     """Returns whether a set of data is a folder of this machine."""
-    is_marked = part.startswith((TFDS, *_BEFORE_PATHS))
+    is_marked = part.startswith((TFDS, *BEFORE_PATHS))
     return not (is_marked or is_url(part) or is_shard(part))
 
 

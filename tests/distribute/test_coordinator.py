@@ -27,7 +27,7 @@ class Shards:
         if method == "apply":
             number, commit = arguments
             assert number == len(self.applied) + 1
-            self.applied.append((commit.pusher, commit.step))
+            self.applied.append((commit.sender, commit.step))
             self.scales.append(commit.trunk_scale)
         if method == "version":
             self.versions += 1
@@ -49,10 +49,10 @@ def build(monkeypatch, mode="hybrid", num_steps=100, **plan):
     return coordinator, shards
 
 
-def commit(coordinator, pusher, step, generation=1, rank=0, shards=(0, 1)):
-    task = pusher.split("/")[0]
+def commit(coordinator, sender, step, generation=1, rank=0, shards=(0, 1)):
+    task = sender.split("/")[0]
     return coordinator.commit(
-        shard_lib.Commit(pusher, task, generation, step, 0.1), rank, shards
+        shard_lib.Commit(sender, task, generation, step, 0.1), rank, shards
     ).status
 
 
@@ -438,6 +438,8 @@ def test_reports_are_passed_on_once(monkeypatch):
     record = metrics_record.MetricsRecord(A, 0, "train", {"loss": 1.0})
     coordinator.report(record, 0.1)
     assert coordinator.status()["reports"] == [(0, record, 0.1)]
+    # A worker whose link was cut cannot know whether it has come.
+    coordinator.report(record, 0.1)
     assert coordinator.status()["reports"] == []
 
 

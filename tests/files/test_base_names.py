@@ -33,6 +33,10 @@ _SETTINGS = {
         ("tfrecord:/data/train-*", "tfrecord:train-*"),
         ("--images=tfds:x/y:train", "--images=tfds:x/y:train"),
         ("gs://bucket/photos", "gs://bucket/photos"),
+        ("/home/ann/a,gs://bucket/b", "a,gs://bucket/b"),
+        ("--images=tfds:x:train,/home/ann/a", "--images=tfds:x:train,a"),
+        ("/home/ann/a,/home/ann/b", "a,b"),
+        ("list:/home/ann/l.txt", "list:l.txt"),
     ],
 )
 def test_a_path_keeps_its_last_part(text, expected):

@@ -207,8 +207,10 @@ class Runner:
             failed = [name for name in job.needs if name in self.failures]
             if failed:
                 self.failures[job.name] = f"{failed[0]} failed"
-            elif len(self._running) < self._num_at_once and all(
-                map(self.is_done, job.needs)
+            elif (
+                not self._signal
+                and len(self._running) < self._num_at_once
+                and all(map(self.is_done, job.needs))
             ):
                 self._start(job)
             else:
@@ -237,7 +239,10 @@ class Runner:
                 # Ctrl-C comes from here, once, and not from the terminal too.
                 start_new_session=True,
             )
+        missed = self._signal  # which came before the command is known here
         self._running[job.name] = (process, time.monotonic(), job)
+        if missed:
+            process.send_signal(missed)
 
     def _ended(self) -> Iterator[str]:
         """Yields the jobs whose command has ended."""
