@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 
+from mtssl_tf.process import end_signals
 from mtssl_tf.process import keras_settings
 
 # Before TensorFlow is imported anywhere, as a command does it.
@@ -15,6 +16,15 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from mtssl_tf import train  # noqa: E402
+
+# Tests send signals that a shell, or nohup, may have had this ignore.
+for _number in filter(end_signals.is_deaf_to, end_signals.NUMBERS):
+    signal.signal(
+        _number,
+        signal.default_int_handler
+        if _number == signal.SIGINT
+        else signal.SIG_DFL,
+    )
 
 # Two replicas on one CPU; must come before the first operation.
 tf.config.set_logical_device_configuration(
@@ -62,7 +72,7 @@ def threads_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def signal_handlers() -> Iterator[None]:
     """Puts back the handlers that a run sets."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = end_signals.NUMBERS
     before = [signal.getsignal(number) for number in numbers]
     yield
     for number, handler in zip(numbers, before):

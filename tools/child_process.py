@@ -10,7 +10,7 @@ from mtssl_tf.process import end_signals
 
 
 def run_to_its_end(command: Sequence[str]) -> None:
-    """Runs a command; Ctrl-C and SIGTERM are the command's to answer.
+    """Runs a command; signals are the command's to answer.
 
     Training saves before it stops. `subprocess.run` would kill it a quarter
     of a second after Ctrl-C, and leave it running after SIGTERM.
@@ -28,9 +28,13 @@ def run_to_its_end(command: Sequence[str]) -> None:
             process.send_signal(number)
 
     former = {
-        # A terminal sends Ctrl-C to the command too, which stops at once
-        # when a second one comes: nothing is passed on.
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        # A terminal sends these to the command too, which stops at once when
+        # a second one comes: nothing is passed on.
+        number: signal.signal(number, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGHUP)
+        if not end_signals.is_deaf_to(number)
+    }
+    former |= {
         signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
     }
     try:

@@ -147,9 +147,9 @@ def _init_with_patience(ray: Any, **arguments: Any) -> None:
     for attempt in range(1, _TRIES + 1):
         try:
             # Who ends a command by a signal to its whole process group, as
-            # `timeout` and many schedulers do, would end Ray before the run
-            # has saved.
-            with signal_mask.blocked(signal.SIGTERM):
+            # `timeout`, many schedulers and a closed terminal do, would end
+            # Ray before the run has saved.
+            with signal_mask.blocked(signal.SIGTERM, signal.SIGHUP):
                 ray.init(**arguments)
             return
         except Exception as error:  # Ray has no class of its own for this.
@@ -218,7 +218,10 @@ shutil.rmtree(folder, ignore_errors=True)
 
 def _warn_of_small_shm() -> None:
     """Says it where Ray will use the disk in place of shared memory."""
-    free = shutil.disk_usage("/dev/shm").free
+    try:
+        free = shutil.disk_usage("/dev/shm").free
+    except OSError:  # there is none
+        free = 0
     if free * _SHM_SHARE < _MIN_SHM_BYTES:
         logging.warning(
             "/dev/shm has %d MB free; Ray falls back to the disk where its "
@@ -235,10 +238,13 @@ def public_addresses() -> list[str]:
     """
     found = []
     for family, far in ((socket.AF_INET, "1.1.1.1"), (socket.AF_INET6, "2::")):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            with contextlib.suppress(OSError):
-                probe.connect((far, 9))
-                found.append(str(probe.getsockname()[0]))
+        # A kernel may have no IPv6, a host no way out.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(family, socket.SOCK_DGRAM) as probe,
+        ):
+            probe.connect((far, 9))
+            found.append(str(probe.getsockname()[0]))
     return [each for each in found if ipaddress.ip_address(each).is_global]
 
 

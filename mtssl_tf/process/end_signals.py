@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command in order, soon, and without a traceback.
+"""Signals end a command in order, soon, and without a traceback.
 
 To be imported before all that takes a while to import: a command takes
 signals in its first lines. Work that has something to save first listens by a
@@ -15,7 +15,8 @@ import sys
 import time
 import types
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+# Ctrl-C; what schedulers send; a terminal that is closed, or an ssh that ends.
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_SIGNAL = 128  # plus the signal's number, as a shell reports it
 # ours: for the main thread to end in order. It may stand in C code that looks
 # at no signal, as within an import, or its interrupt may be swallowed there.
@@ -36,9 +37,7 @@ def take() -> None:
     so, a thread of its own does.
     """
     for number in NUMBERS:
-        # A shell without job control starts what it puts into the background
-        # deaf to Ctrl-C.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if not is_deaf_to(number):
             signal.signal(number, _interrupt)
     import threading  # slow, and the signals were first
 
@@ -51,6 +50,15 @@ def take() -> None:
     threading.Thread(
         target=_watch, args=(reader,), name="end_signals", daemon=True
     ).start()
+
+
+def is_deaf_to(number: signal.Signals) -> bool:
+    """Returns whether who started this process wants a signal ignored.
+
+    `nohup` does, and a shell without job control: what it puts into the
+    background is deaf to Ctrl-C.
+    """
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 Keras and tf_keras read theirs when they are imported, from the environment
 and from a file in the user's home. What they find there decides how layers
-read their input and what type they compute in. Matplotlib and tqdm have such
-settings, too.
+read their input and what type they compute in. Matplotlib, tqdm and OpenCV
+have such settings, too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ _HOME = importlib.resources.files(__package__) / "keras_home"
 _POLICY = "float32"  # has no place in that file
 # Pictures are drawn without a screen, and not as a user's file has it.
 _OF_MATPLOTLIB = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
-# tqdm's import fails at a setting that is none; others hide the progress line.
-_OF_TQDM = "TQDM_"
+# What these begin with is taken away. tqdm's import fails at a setting that is
+# none, and others hide the progress line; OpenCV's choose how video is decoded,
+# and bound pictures that are bounded here.
+_OF_OTHERS = (
+    "TQDM_",
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS",
+    "OPENCV_IO_MAX_",
+    "OPENCV_VIDEOIO_",
+)
 
 
 def fix() -> None:
@@ -40,7 +47,7 @@ def fix() -> None:
     os.environ["KERAS_HOME"] = str(_HOME)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"
     os.environ.update(_OF_MATPLOTLIB)
-    for name in [name for name in os.environ if name.startswith(_OF_TQDM)]:
+    for name in [name for name in os.environ if name.startswith(_OF_OTHERS)]:
         del os.environ[name]
     chatter.silence()
 

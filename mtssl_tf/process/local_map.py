@@ -56,8 +56,8 @@ def local_map(
         context=multiprocessing.get_context("spawn"),
     )
     try:
-        # A terminal sends Ctrl-C to all of them; this process ends them.
-        with signal_mask.blocked(signal.SIGINT):
+        # A terminal sends both to all of them; this process ends them.
+        with signal_mask.blocked(signal.SIGINT, signal.SIGHUP):
             futures: dict[concurrent.futures.Future, int] = {
                 pool.schedule(function, [item]): index
                 for index, item in enumerate(items)

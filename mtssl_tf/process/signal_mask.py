@@ -8,12 +8,12 @@ import signal
 
 
 @contextlib.contextmanager
-def blocked(number: signal.Signals) -> Iterator[None]:
-    """Keeps a signal from the processes and threads that are started meanwhile.
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Keeps signals from the processes and threads that are started meanwhile.
 
-    Those stay deaf to it; one that comes to this process comes afterwards.
+    Those stay deaf to them; one that comes to this process comes afterwards.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a flag, so that a run saves before it stops."""
+"""Signals as a flag, so that a run saves before it stops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import threading
 import types
 from typing import Any
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+from mtssl_tf.process import end_signals
 
 
 class _CutShort(BaseException):
@@ -26,7 +26,7 @@ def _show_unless_cut_short(show: Callable[[Any], Any], lost: Any) -> None:
 
 
 class StopSignal:
-    """Notes the first SIGINT or SIGTERM; the second one stops at once.
+    """Notes the first of `end_signals.NUMBERS`; the second stops at once.
 
     Only the main thread may take signals: made in another one, it never asks
     for anything.
@@ -50,8 +50,9 @@ class StopSignal:
             file.unlink(missing_ok=True)
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            for number in _NUMBERS:
-                self._before[number] = signal.signal(number, self._note)
+            for number in end_signals.NUMBERS:
+                if not end_signals.is_deaf_to(number):
+                    self._before[number] = signal.signal(number, self._note)
 
     @property
     def is_requested(self) -> bool:
@@ -142,7 +143,7 @@ class StopSignal:
     def _note(self, number: int, frame: types.FrameType | None) -> None:
         del frame
         self.number = number
-        for each in _NUMBERS:
+        for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         for listener in self._listeners:
             listener()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import functools
 import os
 import sys
@@ -21,6 +23,8 @@ class ProgressLine:
     """One line: how far, how long still, and a text.
 
     It comes with the first `update`, and gives way to the text of `finish`.
+    Where standard error takes no more, as a closed terminal or a full disk,
+    there is none from then on: what is told of goes on.
     """
 
     def __init__(self, total: int | None, unit: str, initial: int = 0) -> None:
@@ -31,6 +35,7 @@ class ProgressLine:
             unit: what is counted, as in "steps".
             initial: position at the start.
         """
+        self._is_unseen = False
         self._is_terminal = sys.stderr.isatty()
         self._rare = _RareLines()
         self._bar = _bar_class()(
@@ -58,7 +63,9 @@ class ProgressLine:
 
         For who has to wait for what the text says.
         """
-        return self._bar.is_due() and (self._is_terminal or self._rare.is_due())
+        if self._is_unseen or not self._bar.is_due():
+            return False
+        return self._is_terminal or self._rare.is_due()
 
     def expect(self, total: int | None) -> None:
         """Takes another position for the end."""
@@ -71,18 +78,27 @@ class ProgressLine:
         Lines that follow each other too fast for the eye are left out, in a
         log file those that follow one of the last 30 s.
         """
-        is_still = position == self._bar.n
-        self._bar.set_description_str(text, refresh=False)
-        if self._is_terminal:
-            self._bar.ncols = _terminal_width()
-        self._bar.update(position - self._bar.n)
-        if is_still:
-            self._bar.refresh()
+        with self._while_seen():
+            is_still = position == self._bar.n
+            self._bar.set_description_str(text, refresh=False)
+            if self._is_terminal:
+                self._bar.ncols = _terminal_width()
+            self._bar.update(position - self._bar.n)
+            if is_still:
+                self._bar.refresh()
 
     def finish(self, text: str) -> None:
         """Puts `text` in the line's place, and goes to the next."""
-        self._bar.close()
-        print(text, file=sys.stderr, flush=True)
+        with self._while_seen():
+            self._bar.close()
+            print(text, file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def _while_seen(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self._is_unseen = True
 
 
 @functools.cache

@@ -72,6 +72,10 @@ keras_settings.fix()
 import matplotlib
 assert not matplotlib.rcParams["text.usetex"]
 assert matplotlib.get_backend() == "agg"
+import os
+assert not [name for name in os.environ if name.startswith("OPENCV_IO_")]
+assert not [name for name in os.environ if name.startswith("OPENCV_V")]
+assert "OPENCV_FFMPEG_CAPTURE_OPTIONS" not in os.environ
 line = progress.ProgressLine(2, "steps")
 assert not line.is_due()
 time.sleep(0.11)
@@ -84,6 +88,9 @@ line.update(1)
             "MPLCONFIGDIR": str(config),
             "TQDM_DISABLE": "1",
             "TQDM_MININTERVAL": "often",
+            "OPENCV_IO_MAX_IMAGE_WIDTH": "1",
+            "OPENCV_VIDEOIO_PRIORITY_FFMPEG": "0",
+            "OPENCV_FFMPEG_CAPTURE_OPTIONS": "video_codec;none",
         },
     )
     assert run.returncode == 0, run.stderr

@@ -33,6 +33,24 @@ def test_a_signal_asks_for_the_end(tmp_path):
     assert (stop.number, stop.name) == (signal.SIGTERM, "SIGTERM")
 
 
+def test_a_closed_terminal_asks_for_the_end_but_not_under_nohup():
+    # A kind of fault: one of the ways in which people end things was not
+    # among those that save first.
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        stop = stop_signal.StopSignal()
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.is_requested and stop.name == "SIGHUP"
+        stop.close()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        stop = stop_signal.StopSignal()
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop.is_requested
+        stop.close()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_signal_that_came_is_handed_on():
     came = []
     before = signal.signal(

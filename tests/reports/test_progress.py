@@ -110,6 +110,29 @@ def test_who_asks_before_has_the_same_lines(show):
     assert seen.rstrip().endswith("done")
 
 
+@pytest.mark.parametrize("loss", ["closed", "full", "gone"])
+def test_who_reads_no_more_ends_nothing(loss):
+    # A kind of fault: a guest ends the house: training behind `2>&1 | head`,
+    # or in a terminal that was closed, ended unsaved at its next line.
+    code = _STEPS.replace("PADDING", "x").replace(
+        "for step", "import os, sys; " + _LOSSES[loss] + "\nfor step", 1
+    )
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.stdout == b"after\n"
+
+
+_LOSSES = {
+    "closed": "sys.stderr.close()",
+    "full": "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)",
+    "gone": "r, w = os.pipe(); os.close(r); os.dup2(w, 2)",
+}
+
+
 def test_what_goes_back_is_no_error():
     code = (
         "from mtssl_tf.reports import progress\n"

@@ -22,6 +22,7 @@ from absl import logging
 
 from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import end_signals
 from mtssl_tf.process import local_map
 
 _POLL_S = 0.2
@@ -185,7 +186,7 @@ class Runner:
             when_done: is called after each that has been done.
 
         Raises:
-            Stopped: by SIGINT or SIGTERM, once the commands have ended.
+            Stopped: by a signal, once the commands have ended.
         """
         waiting = [job for job in jobs if not self.is_done(job.name)]
         by_name = {job.name: job for job in jobs}
@@ -274,7 +275,8 @@ class Runner:
 
         former = {
             number: signal.signal(number, pass_on)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in end_signals.NUMBERS
+            if not end_signals.is_deaf_to(number)
         }
         try:
             yield
