@@ -131,7 +131,7 @@ def save_result(
         )
     record.update(extra or {})
     path = pathlib.Path(out_dir) / RESULT_FILE
-    atomic_file.write_text(path, json.dumps(_as_plain(record), indent=2) + "\n")
+    atomic_file.write_text(path, as_json(record))
     return path
 
 
@@ -197,6 +197,11 @@ def load_mixes(path: str | os.PathLike) -> dict[str, list[float]]:
             "Evaluate again with --lasso into another --out."
         )
     return mixes
+
+
+def as_json(value: Any) -> str:
+    """Returns JSON for people; what is not finite, as of no box, is null."""
+    return json.dumps(_as_plain(value), indent=2, allow_nan=False) + "\n"
 
 
 def _as_plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 
 RUN_FILE = "run.json"
+SAVED_MODEL = "saved_model"
 # A linear layer's lie beside the file.
 _CHECKPOINTS = ("*.index", "checkpoints/*.index")
 
@@ -48,6 +49,12 @@ def check_same_run(
             raise ValueError(
                 f"{folder} holds checkpoints and no {RUN_FILE}, which says of "
                 "which run they are. Put it back, or choose another --out."
+            )
+        if (folder / SAVED_MODEL).exists():
+            raise ValueError(
+                f"{folder} holds a {SAVED_MODEL} of something else, as an "
+                "export does, in whose place ours would come. Choose another "
+                "--out."
             )
         atomic_file.write_text(path, json.dumps(wanted, indent=2) + "\n")
         return

@@ -20,13 +20,13 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 import dataclasses
-import json
 import pathlib
 import sys
 
 from absl import flags
 
 from evaluation import command
+from evaluation import result
 from evaluation.detection import files
 from evaluation.detection import metrics
 from evaluation.detection import protocol as protocol_lib
@@ -107,15 +107,12 @@ def _score(values: flags.FlagValues) -> None:
     if values.out:
         out_dir = pathlib.Path(values.out)
         out_dir.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(
-            {
-                "metrics": score.metrics,
-                "data": split.describe(),
-                "detections": str(values.score),
-            },
-            indent=2,
-        )
-        atomic_file.write_text(out_dir / METRICS_FILE, text + "\n")
+        told = {
+            "metrics": score.metrics,
+            "data": split.describe(),
+            "detections": str(values.score),
+        }
+        atomic_file.write_text(out_dir / METRICS_FILE, result.as_json(told))
         from evaluation.detection import pictures  # imports matplotlib
 
         pictures.save_all(out_dir, split, found, score.curves)

@@ -16,6 +16,7 @@ from mtssl_tf.formats import registry
 from mtssl_tf.frozen import rank
 from mtssl_tf.models import families
 from mtssl_tf.reports import metrics_log
+from mtssl_tf.reports import metrics_record
 
 _CARD = """{head}
 # A trunk trained by mtssl_tf
@@ -242,7 +243,7 @@ def _last_judgement(
     logged: Sequence[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Returns the last held-out line of each task."""
-    held_out = [line for line in logged if line.get("split") == "held_out"]
+    held_out = filter(metrics_record.is_judgement, logged)
     return list({line["task"]: line for line in held_out}.values())
 
 

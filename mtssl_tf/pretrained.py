@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 
+from absl import logging
 import keras
 
 from mtssl_tf import export_record
@@ -121,6 +122,13 @@ def load_pretrained(
     if is_on_hub:
         _check_strangers(path, source)
     if is_random(source):
+        if pathlib.Path(source).is_dir():
+            logging.warning(
+                "--trunk=%s is a trunk of random weights, not the folder of "
+                "that name here, which would be ./%s.",
+                source,
+                source,
+            )
         loaded = _build_random(source, random_config, seed)
     elif (path / TRUNK_FILE).is_file():
         loaded = _load_export(path)
@@ -245,17 +253,10 @@ def _load_run(folder: pathlib.Path) -> Pretrained:
 
 
 def _load_mixes(folder: pathlib.Path, step: int) -> dict[str, list[float]]:
-    """Returns each task's mix as a run wrote it down by a step."""
     try:
-        lines = metrics_log.load_metrics(folder)
+        return metrics_log.load_mixes(folder, step)
     except FileNotFoundError:
         return {}
-    mixes: dict[str, list[float]] = {}
-    for line in lines:
-        if line["step"] <= step:
-            mix = line.get("mixing_weights")
-            mixes |= mix if isinstance(mix, dict) else {}
-    return mixes
 
 
 def _load_export(folder: pathlib.Path) -> Pretrained:

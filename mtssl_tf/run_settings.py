@@ -222,6 +222,13 @@ def check_paths(config: config_lib.RunConfig) -> None:
     named = {"images": config.data.images, "videos": config.data.videos}
     if not any(named.values()) or named["videos"]:
         _check_cache(config.data.cache_dir)
+    if named["videos"] and os.path.isdir(named["videos"]):
+        _check_cache_apart(config.data.cache_dir, named["videos"])
+    for folder in paths.local_folders(config.train.probe):
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"--probe={folder} is no folder that can be read."
+            )
     if not any(named.values()):
         return  # The sample set.
     for kind in sorted(config.sources()):
@@ -239,6 +246,20 @@ def check_paths(config: config_lib.RunConfig) -> None:
                 )
 
 
+def _check_cache_apart(folder: str, videos: str) -> None:
+    """Raises ValueError where labelled frames would be taken for clips."""
+    cache = os.path.realpath(paths.expand(folder))
+    if not paths.lies_in(cache, videos):
+        return
+    inner = os.path.relpath(cache, os.path.realpath(videos))
+    # What is hidden is no clip.
+    if not any(part.startswith(".") for part in inner.split(os.sep)[:-1]):
+        raise ValueError(
+            f"data.cache_dir={folder} lies in --videos={videos}: its frames "
+            "would be taken for clips. Name a folder elsewhere."
+        )
+
+
 def _check_cache(folder: str) -> None:
     """Checks that labels and the sample set can be kept somewhere.
 
@@ -246,6 +267,11 @@ def _check_cache(folder: str) -> None:
         OSError: they cannot; names the setting.
     """
     remedy = "Name another folder: --set data.cache_dir=DIR."
+    if not folder:
+        raise ValueError(
+            "data.cache_dir is empty (a variable that is not set?): labels "
+            f"would go into the current folder. {remedy}"
+        )
     try:
         path = pathlib.Path(paths.expand(folder)).absolute()
     except ValueError as error:

@@ -50,8 +50,16 @@ def main(argv: Sequence[str]) -> int:
     return command.call(NAME, work)
 
 
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError(
+            "names nothing: a variable that is not set?"
+        )
+    return paths.expand(text)
+
+
 def _path(text: str) -> pathlib.Path:
-    return pathlib.Path(paths.expand(text))
+    return pathlib.Path(_named(text))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument(
         "--checkpoint",
         required=True,
-        type=paths.expand,
+        type=_named,
         help="V2 prefix, V1 file, directory or .tar.gz",
     )
     importing.add_argument(
@@ -103,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--workdir",
         required=True,
-        type=paths.expand,
+        type=_named,
         help="run directory, or an export",
     )
     exporting.add_argument(

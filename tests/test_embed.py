@@ -211,6 +211,18 @@ def test_nearest_and_duplicates_by_hand():
     assert pairs[1][2] == pytest.approx(2 / 5**0.5)
 
 
+def test_of_too_many_duplicates_the_most_alike_are_listed(monkeypatch):
+    # A kind of fault: all are held, and cut off afterwards.
+    rng = np.random.default_rng(0)
+    units = near.unit_length(rng.normal(size=(70, 3)).astype(np.float32))
+    everything = near.duplicates(units, -1.0)
+    assert len(everything) == 70 * 69 / 2
+    monkeypatch.setattr(near, "MAX_PAIRS", 50)
+    monkeypatch.setattr(near, "_CHUNK", 16)
+    cut = near.duplicates(units, -1.0)
+    assert [pair[:2] for pair in cut] == [pair[:2] for pair in everything[:50]]
+
+
 @pytest.mark.parametrize(
     "flags, message",
     [
@@ -224,6 +236,7 @@ def test_nearest_and_duplicates_by_hand():
         (["--size_px=1000000000"], "size_px=1000000000"),
         (["--seed=99999999999"], "seed=99999999999"),
         (["--duplicates={0}"], "is a folder. Name a file"),
+        (["--duplicates=" + __file__], "exists. Name a new file, or remove"),
         (["--duplicates={0}/v.csv"], "v.csv is where"),
         (["--duplicates={0}/v.csv.json"], "v.csv.json is where"),
         (["--projector={0}"], "exists and holds no"),

@@ -71,6 +71,19 @@ def samples(tmp_path_factory) -> sample_set.SampleSet:
         (["--profile=5", "--workdir=x"], "--profile=5.*START:STOP"),
         (["--set=train.stepz=5", "--workdir=x"], "stepz.*steps"),
         (["--images=/no/such", "--workdir=x"], "--images=/no/such"),
+        (["--images=,", "--workdir=x"], "names nothing beside a comma"),
+        (
+            ["--images=/tmp", "--probe=/no/such", "--workdir=x"],
+            "--probe=/no/such is no folder",
+        ),
+        (["--set=data.cache_dir=", "--workdir=x"], "data.cache_dir is empty"),
+        (
+            [
+                *("--videos=/tmp", "--tasks=motion_segmentation"),
+                *("--set=data.cache_dir=/tmp/x/cache", "--workdir=x"),
+            ],
+            "/tmp/x/cache lies in --videos=/tmp",
+        ),
         (
             ["--images=/tmp", "--tasks=motion_segmentation", "--workdir=x"],
             "--videos",

@@ -33,6 +33,7 @@ from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import start_ray
 from mtssl_tf.process import command
 from mtssl_tf.process import cores
+from mtssl_tf.process import paths
 from tools import private_hosts
 
 FLOATS = 27_558_016  # ResNet-101 through block 3, trainable
@@ -137,7 +138,9 @@ def _private_mb(pid: int) -> float:
 def main() -> None:
     """Prints what was measured, as JSON."""
     parser = command.Parser(prog="python -m tools.measure_store")
-    parser.add_argument("--json", help="also write it to this file")
+    parser.add_argument(
+        "--json", type=paths.expand, help="also write it to this file"
+    )
     parser.add_argument("--soak", action="store_true")
     parser.add_argument(
         "--hosts",

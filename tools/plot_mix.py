@@ -23,12 +23,14 @@ import sys
 from absl import flags
 
 from evaluation import result
+from mtssl_tf.files import walk
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.process import paths
 from mtssl_tf.reports import metrics_log
 
-_KEY = "mixing_weights"
+# What OpenCV writes by the end of a name.
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tiff", ".bmp")
 
 Mixes = dict[str, list[float]]
 
@@ -51,8 +53,8 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
     runs: dict[str, Mixes] = {}
     results: dict[str, Mixes] = {}
     for folder in map(pathlib.Path, folders):
-        logs = atomic_file.find(folder, f"**/{metrics_log.FILE}")
-        files = atomic_file.find(folder, f"**/{result.RESULT_FILE}")
+        logs = _named(folder, metrics_log.FILE)
+        files = _named(folder, result.RESULT_FILE)
         if not logs and not files:
             raise FileNotFoundError(
                 f"{folder} holds neither {metrics_log.FILE} nor "
@@ -60,7 +62,7 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
                 "folder."
             )
         for log in logs:
-            runs[_row_prefix(folder, log)] = last_mixes(log.parent)
+            runs[_row_prefix(folder, log)] = metrics_log.load_mixes(log.parent)
         for file in files:
             results[_row_prefix(folder, file)] = result.load_mixes(file)
     pretext, evaluation = _name_rows(runs), _name_rows(results)
@@ -72,12 +74,10 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
     return pretext, evaluation
 
 
-def last_mixes(workdir: str | os.PathLike) -> Mixes:
-    """Returns each task's mix as the run's log has it last."""
-    mixes: Mixes = {}
-    for line in metrics_log.load_metrics(workdir):
-        mixes.update(line.get(_KEY, {}))
-    return mixes
+def _named(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """Returns the files of a name in and below a folder."""
+    found = map(pathlib.Path, walk.files_below(folder, (name,)).files)
+    return [path for path in found if path.name == name]
 
 
 def _row_prefix(folder: pathlib.Path, file: pathlib.Path) -> str:
@@ -120,6 +120,14 @@ def main(argv: Sequence[str]) -> int:
 def _work(values: flags.FlagValues, more: Sequence[str]) -> None:
     # Shells expand DIR... to plain arguments after the first.
     folders = [paths.expand(each) for each in (*values.workdir, *more)]
+    if "" in folders:
+        raise ValueError("--workdir= names nothing: name a run's folder.")
+    suffix = pathlib.Path(values.out).suffix
+    if suffix.lower() not in ("", *_SUFFIXES):
+        raise ValueError(
+            f"--out={values.out} ends in {suffix}. Name a picture: "
+            f"{', '.join(_SUFFIXES)}."
+        )
     pretext, evaluation = read_mixes(folders)
     save_picture(pretext, evaluation, pathlib.Path(values.out))
     for name, weights in [*pretext.items(), *evaluation.items()]:

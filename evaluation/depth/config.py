@@ -56,7 +56,9 @@ class DepthConfig:
     """
 
     picture_size: tuple[int, int] = (228, 304)  # release
-    up_filters: tuple[int, ...] = (512, 256, 128)  # paper, sec. 5
+    up_filters: tuple[int, int, int] = settings.ranged(
+        (512, 256, 128), at_least=1
+    )  # paper, sec. 5
     bn_decay: float = settings.ranged(0.99, at_least=0, below=1)  # ours
     batch_size: int = settings.ranged(16, at_least=1)  # release
     steps: int = settings.ranged(

@@ -8,8 +8,7 @@ from evaluation.depth import folder
 from evaluation.depth import nyu_labelled
 from evaluation.depth import pairs as pairs_lib
 from evaluation.depth import tfds
-
-_TFDS_PREFIX = "tfds:"
+from mtssl_tf.process import paths
 
 
 def load_depth_data(
@@ -28,8 +27,13 @@ def load_depth_data(
         ValueError: something is not what it should be.
     """
     path = pathlib.Path(source)
-    if source.startswith(_TFDS_PREFIX):
-        data = tfds.load_depth_tfds(source.removeprefix(_TFDS_PREFIX))
+    if split_path is not None and not path.is_file():
+        raise ValueError(
+            f"--split={split_path} is of NYU's .mat file, and --data={source} "
+            "is none. Leave it out."
+        )
+    if source.startswith(paths.TFDS):
+        data = tfds.load_depth_tfds(source.removeprefix(paths.TFDS))
     elif path.is_dir():
         data = folder.load_depth_folder(path, test_share)
     elif path.is_file():

@@ -28,7 +28,6 @@ from mtssl_tf.models import config as model_config
 
 OUTPUT_STRIDE = 16  # paper, sec. 5: three up-projections reach half size
 PICTURES_FILE = "pictures.png"
-SAVED_MODEL = "saved_model"
 _NUM_PICTURES = 6
 
 
@@ -81,7 +80,9 @@ def run(
     )
     metrics, baseline = judging.judge(predict, data.test, mean_depth_m)
     _draw(predict, data.test, out_dir / PICTURES_FILE)
-    predictor.export_predictor(training.model, predict, out_dir / SAVED_MODEL)
+    predictor.export_predictor(
+        training.model, predict, out_dir / run_folder.SAVED_MODEL
+    )
     result.save_result(
         out_dir,
         protocol,

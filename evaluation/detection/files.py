@@ -21,8 +21,10 @@ from evaluation.detection import scored_boxes
 from evaluation.detection import voc_picture
 from mtssl_tf.files import json_file
 from mtssl_tf.files import walk
+from mtssl_tf.files import whole_file
 
 _VOC2007_ID_DIGITS = 6
+_MAX_BYTES = 2**30  # ours: of one class's text
 
 
 def load_detections(
@@ -127,9 +129,8 @@ def _load_text(
             f"{name!r}. Known: {', '.join(voc_picture.CLASSES)}."
         )
     pictures, rows = [], []
-    for number, line in enumerate(
-        file.read_text(errors="replace").splitlines(), start=1
-    ):
+    text = whole_file.load(file, _MAX_BYTES).decode(errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         place = f"{file}, line {number}"

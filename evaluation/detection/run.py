@@ -31,8 +31,6 @@ from mtssl_tf.models import lasso_mix
 from mtssl_tf.models import trunk
 from mtssl_tf.reports import progress as progress_lib
 
-SAVED_MODEL = "saved_model"
-
 
 def run(
     *,
@@ -83,7 +81,9 @@ def run(
     found = detect_pictures(
         detector, test_split.pictures, protocol, contract.means_rgb
     )
-    export.export_detector(detector, protocol, contract, out_dir / SAVED_MODEL)
+    export.export_detector(
+        detector, protocol, contract, out_dir / run_folder.SAVED_MODEL
+    )
     score = save_judgement(out_dir, test_split, found)
     result.save_result(
         out_dir,

@@ -9,7 +9,8 @@ from evaluation.detection import voc_annotation
 from evaluation.detection import voc_picture
 from mtssl_tf.files import picture_head
 
-_START_BYTES = 2**16  # ours: a picture's size comes early, as a rule
+_START_BYTES = 2**16  # ours: a picture's size comes early, as a rule,
+_MAX_START_BYTES = 2**24  # ours: or late, behind others' data about it
 
 
 def load_pictures(
@@ -60,7 +61,7 @@ def _read_start(file: pathlib.Path) -> bytes:
     with file.open("rb") as stream:
         start = stream.read(_START_BYTES)
         if picture_head.read_head(start) is None:
-            start += stream.read()
+            start += stream.read(_MAX_START_BYTES)
     return start
 
 

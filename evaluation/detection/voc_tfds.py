@@ -11,6 +11,8 @@ from evaluation.detection import voc_annotation
 from evaluation.detection import voc_picture
 from mtssl_tf.data import tfds_builder
 
+_FEATURES = {"image", "image/filename", "objects"}
+_OF_OBJECTS = {"bbox", "is_difficult", "label"}
 _SPLITS = {"trainval": "train+validation", "val": "validation"}
 
 
@@ -28,6 +30,15 @@ def load_pictures(
         ValueError: TFDS has no such data set, or that no such split.
     """
     builder = tfds_builder.open_builder(name, "voc/2007")
+    features = dict(builder.info.features or {})
+    objects = features.get("objects")
+    missing = _FEATURES - set(features)
+    missing |= _OF_OBJECTS - set(getattr(objects, "feature", None) or ())
+    if missing:
+        raise ValueError(
+            f"tfds:{name} has no {', '.join(sorted(missing))}, which VOC's "
+            "protocol needs. Expected tfds:voc/2007 or voc/2012."
+        )
     tfds_builder.prepare(builder)
     wanted = _SPLITS.get(split, split)
     unknown = set(wanted.split("+")) - set(builder.info.splits)
@@ -36,7 +47,7 @@ def load_pictures(
             f"TFDS's {name} has no split {split!r}; it has "
             f"{', '.join([*builder.info.splits, *_SPLITS])}."
         )
-    class_names = builder.info.features["objects"]["label"].names
+    class_names = features["objects"]["label"].names
     # The JPEG bytes are kept: 5000 decoded pictures fill a memory.
     dataset = builder.as_dataset(
         split=wanted, decoders={"image": tfds.decode.SkipDecoding()}

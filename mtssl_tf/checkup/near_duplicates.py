@@ -22,7 +22,8 @@ _NUM_BANDS = 4
 # ours: mean difference of small pictures, of 255. So the 20 groups that are
 # found in 3917 pictures of Caltech-101 are all of one picture each, by eye.
 _MAX_DIFFERENCE = 6.0
-_ROWS_AT_ONCE = 256  # of a large band, against the rest of it
+_ROWS_AT_ONCE = 16  # of a large band, against the rest of it
+_PAIRS_AT_ONCE = 256
 
 
 def difference_hash(image: np.ndarray) -> np.uint64:
@@ -44,20 +45,29 @@ def find_groups(hashes: np.ndarray, thumbnails: np.ndarray) -> list[list[int]]:
         Ascending numbers of pictures, the largest group first; who is like
         nobody is in none.
     """
-    count = len(hashes)
-    found = [np.zeros([0, 2], np.int64)]
-    found += [
-        pair[_are_alike(thumbnails, pair)] for pair in _hash_pairs(hashes)
-    ]
-    first, second = np.concatenate(found).T
-    links = sparse.coo_matrix(
-        (np.ones(len(first), bool), (first, second)), shape=(count, count)
-    )
-    _, group_of = sparse.csgraph.connected_components(links, directed=False)
+    group_of = np.arange(len(hashes))
+    for pairs in _hash_pairs(hashes):
+        # Of frames of a camera that stands still nearly all pairs are alike.
+        first, second = group_of[pairs].T
+        apart = pairs[first != second]
+        alike = apart[_are_alike(thumbnails, apart)]
+        if len(alike):
+            group_of = _joined(group_of, alike)
     order = np.argsort(group_of, kind="stable")
     bounds = np.flatnonzero(np.diff(group_of[order])) + 1
     groups = [part.tolist() for part in np.split(order, bounds)]
     return sorted((g for g in groups if len(g) > 1), key=len, reverse=True)
+
+
+def _joined(group_of: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Returns the groups, int [n], once those of pairs are one."""
+    count = len(group_of)
+    links = sparse.coo_matrix(
+        (np.ones(len(pairs), bool), tuple(group_of[pairs].T)),
+        shape=(count, count),
+    )
+    _, joined = sparse.csgraph.connected_components(links, directed=False)
+    return joined[group_of]
 
 
 def _hash_pairs(hashes: np.ndarray) -> Iterator[np.ndarray]:
@@ -81,8 +91,8 @@ def _hash_pairs(hashes: np.ndarray) -> Iterator[np.ndarray]:
 def _are_alike(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Returns bool [m] for int64 [m, 2]."""
     is_alike = np.zeros(len(pairs), bool)
-    for start in range(0, len(pairs), _ROWS_AT_ONCE):
-        part = pairs[start : start + _ROWS_AT_ONCE]
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        part = pairs[start : start + _PAIRS_AT_ONCE]
         a, b = (thumbnails[part[:, n]].astype(np.float32) for n in range(2))
         difference = np.abs(a - b).reshape(len(part), -1).mean(1)
         is_alike[start : start + len(part)] = difference <= _MAX_DIFFERENCE

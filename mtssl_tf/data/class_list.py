@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 
 from mtssl_tf.data import remote
@@ -16,7 +17,8 @@ def load_class_list(folder: str | os.PathLike) -> dict[int, str]:
     """Returns the name of each class by the number that records have.
 
     TF-Slim writes a line `number:name` for each. Its ImageNet counts from 1,
-    and keeps 0 for a background that has no picture.
+    and keeps 0 for a background that has no picture. Two classes of one name
+    (ImageNet has two cranes) are told apart by their numbers.
 
     Args:
         folder: of the records; without the list there are no classes.
@@ -42,4 +44,10 @@ def load_class_list(folder: str | os.PathLike) -> dict[int, str]:
                 "away to read pictures without classes."
             )
         found[int(number)] = name.strip()
-    return dict(sorted(found.items()))
+    times = collections.Counter(found.values())
+    return {
+        number: f"{name} ({number})".strip()
+        if not name or times[name] > 1
+        else name
+        for number, name in sorted(found.items())
+    }

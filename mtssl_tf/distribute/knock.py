@@ -117,10 +117,8 @@ def _read_token() -> str:
     """Returns the token that Ray would send, or ''."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return os.environ["RAY_AUTH_TOKEN"].strip()
-    path = pathlib.Path(
-        os.environ.get("RAY_AUTH_TOKEN_PATH") or _DEFAULT_TOKEN
-    ).expanduser()
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or _DEFAULT_TOKEN
     try:
-        return path.read_text().strip()
+        return pathlib.Path(os.path.expanduser(path)).read_text().strip()
     except FileNotFoundError:
         return ""

@@ -379,7 +379,7 @@ class Worker:
         record = metrics_record.MetricsRecord(
             self._job.task,
             step,
-            "train",
+            metrics_record.TRAIN,
             self._window.means(),
             self._window.rates(),
             self._state.model.mixing_weights(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 MAX_PAIRS = 100_000  # ours: of near-duplicates that are listed
-_CHUNK = 1024  # pictures compared at a time, which bounds the memory
+_CHUNK = 1024  # pictures compared with as many, which bounds the memory
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
@@ -56,17 +56,22 @@ def duplicates(
     Returns:
         (number, a larger number, cosine), `MAX_PAIRS` at most.
     """
-    found: list[tuple[int, int, float]] = []
+    found = np.zeros([0, 2], np.int64)
+    best = np.zeros([0], units.dtype)
     for start in range(0, len(units), _CHUNK):
         chunk = units[start : start + _CHUNK]
-        cosines = chunk @ units[start:].T
-        rows, columns = np.nonzero(cosines >= threshold)
-        is_later = columns > rows
-        rows, columns = rows[is_later], columns[is_later]
-        values = cosines[rows, columns]
-        found += zip(
-            (rows + start).tolist(), (columns + start).tolist(), values.tolist()
-        )
-        found.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
-        del found[MAX_PAIRS:]
-    return found
+        for other in range(start, len(units), _CHUNK):
+            cosines = chunk @ units[other : other + _CHUNK].T
+            # Where the list is full, only what is more alike than its last.
+            is_full = len(best) == MAX_PAIRS
+            pairs = np.argwhere(
+                cosines > best[-1] if is_full else cosines >= threshold
+            )
+            values = cosines[tuple(pairs.T)]
+            pairs += [start, other]
+            is_later = pairs[:, 1] > pairs[:, 0]
+            found = np.concatenate([found, pairs[is_later]])
+            best = np.concatenate([best, values[is_later]])
+            order = np.lexsort([found[:, 1], found[:, 0], -best])[:MAX_PAIRS]
+            found, best = found[order], best[order]
+    return list(zip(*found.T.tolist(), best.tolist()))

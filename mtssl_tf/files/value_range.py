@@ -25,6 +25,8 @@ _PERCENTILES = (0.1, 99.9)  # ours: a hot pixel or a dead one decides nothing
 # ours: levels of 256 that a picture must span where nobody has chosen a range.
 # 12 bits in 16 span 16: nearly black.
 _MIN_LEVELS_OF_DTYPE = 17
+# ours: of what can still be computed with
+_MIN_SPREAD, _MAX_SPREAD = 1e-300, 1e300
 _CHUNK = 2**22  # values that are scaled at a time, which bounds the memory
 
 
@@ -95,8 +97,14 @@ def of_values(values: np.ndarray) -> Range:
         NoContrastError: it is none: nearly all are the same.
     """
     low, high = (float(each) for each in np.percentile(values, _PERCENTILES))
+    spread = high - low
+    if low < high and not _MIN_SPREAD < spread < _MAX_SPREAD:
+        raise NoContrastError(
+            f"values are from {low:g} to {high:g}, too near or too far from "
+            "each other to tell them apart"
+        )
     # As few digits as people read, outwards.
-    digits = 1 - math.floor(math.log10(high - low)) if high > low else 0
+    digits = 1 - math.floor(math.log10(spread)) if high > low else 0
     step = 10.0**-digits
     low = round(math.floor(low / step) * step, max(digits, 0))
     high = round(math.ceil(high / step) * step, max(digits, 0))

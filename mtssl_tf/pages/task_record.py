@@ -17,6 +17,7 @@ _LAST_SHARE = 0.1
 _MIN_LAST = 3
 _MAX = 3.4e38  # float32's: what is trained writes no larger number
 _MIN_CHANCE = 1e-6  # ours: of no guess is less expected
+_SPLITS = (metrics_record.TRAIN, metrics_record.HELD_OUT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 def _is_whole(line: Mapping[str, Any]) -> bool:
     return (
         isinstance(line.get("task"), str)
-        and line.get("split") in ("train", "held_out")
+        and line.get("split") in _SPLITS
         and is_number(line.get(metrics_record.LOSS))
         and is_number(line.get("chance"))
         and line["chance"] >= _MIN_CHANCE
@@ -140,7 +141,7 @@ def _is_whole(line: Mapping[str, Any]) -> bool:
 
 
 def _record(name: str, lines: list[Mapping[str, Any]]) -> TaskRecord:
-    points: dict[str, list[Point]] = {"train": [], "held_out": []}
+    points: dict[str, list[Point]] = {split: [] for split in _SPLITS}
     for line in lines:
         values = numbers(line.get("metrics"))
         points[line["split"]].append(Point(line["step"], line["loss"], values))
@@ -152,7 +153,7 @@ def _record(name: str, lines: list[Mapping[str, Any]]) -> TaskRecord:
         num_steps if isinstance(num_steps, int) else 0,
         last["chance"],
         numbers(last.get("metrics_chance")),
-        tuple(points["train"]),
-        tuple(points["held_out"]),
+        tuple(points[metrics_record.TRAIN]),
+        tuple(points[metrics_record.HELD_OUT]),
         sum(wall for wall in walls if is_number(wall)),
     )

@@ -91,8 +91,14 @@ def new_folder(
     Raises:
         FileExistsError: there is a folder of that name at the end that is
             not to be replaced, and it is not empty.
-        OSError: it cannot be written.
+        OSError: it cannot be written; a link to nothing, as to a disk that is
+            away, before anything is done.
     """
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(
+            f"{path} is a link to nothing. Mount the disk that it leads to, or "
+            "name another."
+        )
     partial = _partial(path)
     shutil.rmtree(partial, ignore_errors=True)  # a killed process had our id
     partial.mkdir(parents=True)

@@ -54,6 +54,8 @@ class _Holder:
             the system does not say.
         since: when it took the lock, for people.
         token: no other lock has it.
+        folder: number (inode) of the folder that the lock was made in; 0
+            where an earlier version has made it.
     """
 
     host: str
@@ -62,6 +64,7 @@ class _Holder:
     started: int
     since: str
     token: str
+    folder: int = 0
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
@@ -88,8 +91,11 @@ def hold(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
+        what = "a file"
+        if not folder.exists():
+            what = "a link to nothing: mount the disk that it leads to"
         raise NotADirectoryError(
-            f"{folder} is a file. Name a folder to write to."
+            f"{folder} is {what}. Name a folder to write to."
         ) from error
     try:
         with _hold_file(folder / FILE, folder, on_loss):
@@ -125,7 +131,7 @@ def hold_name(
 def _hold_file(
     path: pathlib.Path, what: pathlib.Path, on_loss: Callable[[str], None]
 ) -> Iterator[None]:
-    mine = _own_entry()
+    mine = _own_entry(path)
     _acquire(path, what, mine)
     is_over = threading.Event()
 
@@ -194,7 +200,7 @@ def _acquire(path: pathlib.Path, what: pathlib.Path, mine: _Holder) -> None:
                         "whom. Wait a minute, or remove that file if nobody "
                         "writes there."
                     )
-            elif _is_alive(holder, age):
+            elif _is_alive(holder, age) and not _is_copy(holder, path):
                 raise LockedError(
                     f"{what} is being written by {holder}, says {path}. Wait "
                     "for it, stop it, or name another folder."
@@ -318,7 +324,7 @@ def _read(path: pathlib.Path) -> _Holder | None:
         return None
 
 
-def _own_entry() -> _Holder:
+def _own_entry(path: pathlib.Path) -> _Holder:
     return _Holder(
         socket.gethostname(),
         _machine(),
@@ -326,12 +332,19 @@ def _own_entry() -> _Holder:
         _start_ticks(os.getpid()) or 0,
         datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         uuid.uuid4().hex,
+        path.parent.stat().st_ino,
     )
 
 
 def _is_here(holder: _Holder) -> bool:
     here = (socket.gethostname(), _machine())
     return (holder.host, holder.machine) == here
+
+
+def _is_copy(holder: _Holder, path: pathlib.Path) -> bool:
+    """Returns whether a lock came here with a copy of what it locks."""
+    own = path.parent.stat().st_ino
+    return _is_here(holder) and holder.folder not in (0, own)
 
 
 def _is_alive(holder: _Holder, age_s: float) -> bool:

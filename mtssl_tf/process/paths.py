@@ -61,7 +61,8 @@ def split(text: str) -> list[str]:
     What is there under the very name typed is meant by it, commas and all.
 
     Raises:
-        ValueError: there is no such home, or one is named twice.
+        ValueError: there is no such home, one is named twice, or one is
+            empty.
     """
     if not text:
         return []
@@ -71,7 +72,12 @@ def split(text: str) -> list[str]:
         path = path.removeprefix(start)
     if "," not in text or os.path.lexists(path):
         return [whole]
-    parts = [expand(part.strip()) for part in text.split(",") if part.strip()]
+    parts = [expand(part.strip()) for part in text.split(",")]
+    if "" in parts:
+        raise ValueError(
+            f"{text} names nothing beside a comma: a variable that is not set? "
+            "Name all sets of data, or leave the comma out."
+        )
     twice = [part for part in parts if parts.count(part) > 1]
     if twice:
         raise ValueError(f"{text} names {twice[0]} twice. Leave one out.")

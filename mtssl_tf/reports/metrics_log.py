@@ -12,6 +12,7 @@ from absl import logging
 
 from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
+from mtssl_tf.reports import metrics_record
 
 FILE = "metrics.jsonl"
 _STEP_STOP = 2**63  # as arrays and TensorBoard have them
@@ -94,6 +95,28 @@ def load_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
                 text,
             )
     return lines
+
+
+def load_mixes(
+    workdir: str | os.PathLike, last_step: int | None = None
+) -> dict[str, list[float]]:
+    """Returns the mix that each task had last.
+
+    Args:
+        workdir: of a run.
+        last_step: by which; None is the end.
+
+    Raises:
+        FileNotFoundError: as `load_metrics`.
+    """
+    mixes: dict[str, list[float]] = {}
+    for line in load_metrics(workdir):
+        mix = line.get(metrics_record.MIXES)
+        if isinstance(mix, dict) and (
+            last_step is None or line["step"] <= last_step
+        ):
+            mixes |= mix
+    return mixes
 
 
 def cut(

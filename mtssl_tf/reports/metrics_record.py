@@ -12,6 +12,14 @@ from typing import Any
 
 LOSS = "loss"
 GPU_HOURS = "gpu_hours"
+TRAIN, HELD_OUT = "train", "held_out"  # splits
+MIXES = "mixing_weights"
+_ENTRIES = {"task", LOSS, "chance", "metrics", "metrics_chance"}
+
+
+def is_judgement(line: Mapping[str, Any]) -> bool:
+    """Returns whether a line, perhaps of other hands, is of held-out data."""
+    return line.get("split") == HELD_OUT and line.keys() >= _ENTRIES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +63,7 @@ class MetricsRecord:
             **self.rates,
         }
         if self.mixing_weights is not None:
-            line["mixing_weights"] = {self.task: self.mixing_weights}
+            line[MIXES] = {self.task: self.mixing_weights}
             line["units_off"] = self.mixing_weights.count(0.0)
         if self.gpu_hours is not None:
             line[GPU_HOURS] = self.gpu_hours

@@ -16,6 +16,7 @@ from absl import logging
 
 from mtssl_tf.files import json_file
 from mtssl_tf.frozen import rank
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.training import snapshot
 
 FOLDER = "best"
@@ -145,7 +146,7 @@ def figure(
     losses = {
         line["task"]: line["loss"] / line["chance"]
         for line in lines
-        if line["split"] == "held_out" and line["loss"] is not None
+        if metrics_record.is_judgement(line) and line["loss"] is not None
     }
     if not losses or losses.keys() != set(tasks):
         return math.nan

@@ -18,6 +18,7 @@ from mtssl_tf.frozen import rank
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import memory
 from mtssl_tf.process import stop_signal
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import progress as progress_lib
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import judge as judge_lib
@@ -26,7 +27,6 @@ from mtssl_tf.training import run_directory
 from mtssl_tf.training import trunk_rank
 
 _NUM_DRAWN = 8  # ours
-_HELD_OUT = "held_out"  # the split of lines of what is judged
 
 # Writes a line: task, split, values, rates.
 Write = Callable[[str, str, Mapping[str, float], Mapping[str, float]], None]
@@ -102,7 +102,7 @@ class Examiner:
         told = {
             line["task"]
             for line in self._log.lines_of(step)
-            if line["split"] == _HELD_OUT
+            if metrics_record.is_judgement(line)
         }
         with stop.nothing_to_lose():
             self._judge(step, stop.check, told)
@@ -129,7 +129,9 @@ class Examiner:
                 continue
             self._progress.update(step, f"judging {name} on held-out examples")
             try:
-                self._write(name, _HELD_OUT, judge.judge(check), {})
+                self._write(
+                    name, metrics_record.HELD_OUT, judge.judge(check), {}
+                )
             except source_lib.SourceError as error:
                 logging.warning("%s is not judged: %s", name, error)
                 del self._judges[name]

@@ -279,7 +279,9 @@ class Trainer:
         self._take_in()
         for name, window in self._windows.items():
             if window.num_steps:
-                self._write(name, "train", window.means(), window.rates())
+                self._write(
+                    name, metrics_record.TRAIN, window.means(), window.rates()
+                )
                 window.clear()
 
     def _write(

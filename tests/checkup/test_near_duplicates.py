@@ -1,5 +1,7 @@
 """Tests for finding pictures that are nearly the same."""
 
+import tracemalloc
+
 import cv2
 import motion_clips
 import numpy as np
@@ -34,6 +36,20 @@ def test_copies_are_found_and_others_are_not():
     brighter = cv2.convertScaleAbs(images[4], alpha=1, beta=4)
     found = _groups([*images, compressed, smaller, brighter])
     assert found == [[2, 6, 7], [4, 8]]
+
+
+def test_many_that_are_alike_take_no_more_memory():
+    # A kind of fault: what grows with the square of what is alike, as of a
+    # camera that stands still.
+    count = 3000
+    hashes = np.zeros(count, np.uint64)
+    thumbnails = np.zeros((count, 16, 16, 3), np.uint8)
+    tracemalloc.start()
+    groups = near_duplicates.find_groups(hashes, thumbnails)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert groups == [list(range(count))]
+    assert most < 2**25  # of all pairs it would be 2**26 bytes and more
 
 
 def test_flat_pictures_of_other_colours_are_not_the_same():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mtssl_tf.data import class_list
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 
@@ -44,6 +45,17 @@ def test_records_have_the_classes_of_the_list_beside_them(tmp_path):
         for image, number in stream.as_numpy_iterator():
             label = {"bee": 3, "ant": 7}[source.class_names[number]]
             assert (image == 20 * label).all()
+
+
+def test_two_classes_of_one_name_are_told_apart(tmp_path):
+    # As ImageNet's two cranes: one of them was lost in what is by name.
+    (tmp_path / "labels.txt").write_text("1:crane\n2:\n5:crane\n6:ox\n")
+    assert class_list.load_class_list(tmp_path) == {
+        1: "crane (1)",
+        2: "(2)",
+        5: "crane (5)",
+        6: "ox",
+    }
 
 
 def test_a_picture_and_its_class_are_one_read_over_a_network(tmp_path):

@@ -44,6 +44,14 @@ def test_the_same_run_goes_on_and_any_other_is_named(tmp_path):
             _check(folder, **change)
 
 
+def test_what_lies_there_of_others_is_not_replaced(tmp_path):
+    # A kind of fault: a folder without our record taken for a new one.
+    (tmp_path / "saved_model").mkdir()
+    with pytest.raises(ValueError, match="saved_model of something else"):
+        _check(tmp_path)
+    assert not (tmp_path / "run.json").exists()
+
+
 def test_the_file_is_that_of_earlier_versions(tmp_path):
     _check(tmp_path)
     assert json.loads((tmp_path / "run.json").read_text()) == {

@@ -70,6 +70,13 @@ def test_percentiles_leave_a_hot_pixel_out_and_digits_are_few():
         value_range.of_values(np.full(100, 7))
 
 
+@pytest.mark.parametrize("far", [1.7e308, 1e-320])
+def test_what_cannot_be_computed_with_has_no_range(far):
+    values = np.array([-far, far] * 10)
+    with pytest.raises(value_range.NoContrastError, match="too near or too"):
+        value_range.of_values(values)
+
+
 def test_what_is_not_finite_is_counted():
     value_range.check_finite(np.zeros(3, np.uint16))
     with pytest.raises(ValueError, match="2 of its 4 values"):

@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,16 @@ def test_the_second_is_refused_by_the_firsts_name(tmp_path, holder):
             pass
     assert f"process {holder.pid} on {os.uname().nodename}" in str(found.value)
     assert "since 20" in str(found.value)
+
+
+def test_a_copy_of_what_is_being_written_is_not(tmp_path, holder):
+    # A kind of fault: a record that says who, and not of what.
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    with lock.hold(tmp_path / "copy"):
+        pass
+    with pytest.raises(lock.LockedError):
+        with lock.hold(tmp_path / "run"):
+            pass
 
 
 def test_one_that_was_killed_blocks_nobody(tmp_path, holder):
@@ -195,6 +206,11 @@ def test_a_file_is_no_folder(tmp_path):
     path.touch()
     with pytest.raises(NotADirectoryError, match="file is a file"):
         with lock.hold(path):
+            pass
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk that is away")
+    with pytest.raises(NotADirectoryError, match="link is a link to nothing"):
+        with lock.hold(link):
             pass
 
 

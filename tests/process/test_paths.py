@@ -38,6 +38,13 @@ def test_what_is_there_under_a_name_with_a_comma_is_meant(
     assert paths.split("~/c,~/d") == [f"{tmp_path}/c", f"{tmp_path}/d"]
 
 
+@pytest.mark.parametrize("text", [",", "a,", ",b", "a,,b"])
+def test_nothing_beside_a_comma_is_a_mistake(text):
+    # A kind of fault: --images=$A,$B with variables that are not set.
+    with pytest.raises(ValueError, match="names nothing beside a comma"):
+        paths.split(text)
+
+
 def test_a_folder_within_another_is_not_there_twice(tmp_path):
     # A kind of fault: one picture under two names, trained on and held out.
     (tmp_path / "a" / "b").mkdir(parents=True)

@@ -6,6 +6,7 @@ import cv2
 import imports
 import pytest
 
+from mtssl_tf.reports import metrics_log
 from tools import plot_mix
 
 
@@ -34,7 +35,9 @@ def test_a_run_gives_each_tasks_last_mix(tmp_path):
     )
     with (run / "metrics.jsonl").open("a") as log:
         log.write('{"step": 9, "mixing_weights": {"exem')  # being written
-    assert plot_mix.last_mixes(run) == {
+    with (run / "metrics.jsonl").open("a") as log:
+        log.write('\n{"step": 9, "split": "train", "mixing_weights": 5}\n')
+    assert metrics_log.load_mixes(run) == {
         "exemplar": [0.0, 1.0],
         "colorization": [0.6, 0.8],
     }

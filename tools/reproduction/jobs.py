@@ -143,7 +143,12 @@ def is_done(folder: pathlib.Path, name: str) -> bool:
     except (FileNotFoundError, ValueError):  # none, or a damaged one
         return False
     result = mark.get(_RESULT)
-    return not result or (folder / result).is_file()
+    try:
+        if result:
+            json_file.load_object(folder / result, "")
+    except (OSError, ValueError):  # gone, or torn: it is made again
+        return False
+    return True
 
 
 def seconds_of(folder: pathlib.Path, name: str) -> float | None:

@@ -80,7 +80,7 @@ def _figure4(
     run = options.out / mixed.folder()
     if not (run / metrics_log.FILE).is_file():
         return
-    of_tasks = plot_mix.last_mixes(run)
+    of_tasks = metrics_log.load_mixes(run)
     of_evaluations: dict[str, list[float]] = {}
     for each in wanted:
         folder = options.out / each.folder()

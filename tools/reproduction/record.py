@@ -11,6 +11,7 @@ from mtssl_tf.pages import run_record
 from mtssl_tf.pages import tables_record
 from mtssl_tf.pages import task_record
 from mtssl_tf.reports import metrics_log
+from mtssl_tf.reports import metrics_record
 from mtssl_tf.reports import words
 from mtssl_tf.training import cost_table
 from tools.reproduction import findings
@@ -199,10 +200,9 @@ def _loss_charts(
         points: dict[str, list[tuple[float, float]]] = {}
         for line in metrics_log.load_metrics(folder):
             figures = [line.get(x) for x in ("gpu_hours", "loss", "chance")]
-            is_whole = isinstance(line.get("task"), str) and all(
+            if metrics_record.is_judgement(line) and all(
                 map(task_record.is_number, figures)
-            )
-            if line["split"] == "held_out" and is_whole:
+            ):
                 points.setdefault(line["task"], []).append(
                     (line["gpu_hours"], line["loss"])
                 )

@@ -36,6 +36,12 @@ def test_picture_size_must_be_even_and_positive(size):
         depth_config.DepthConfig(picture_size=size)
 
 
+def test_there_are_three_up_projections():
+    for filters in ((), (64, 32), (64, 32, 0)):
+        with pytest.raises(ValueError, match="up_filters must be"):
+            depth_config.DepthConfig(up_filters=filters)
+
+
 def test_counts_must_be_positive():
     with pytest.raises(ValueError, match="steps must be >= 1, got 0"):
         depth_config.DepthConfig(steps=0)

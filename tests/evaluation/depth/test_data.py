@@ -49,6 +49,13 @@ def test_folder_is_split_in_time_and_read_in_metres(tmp_path):
     assert pair.depth_m.dtype == np.float32
 
 
+def test_a_split_that_is_not_looked_at_is_refused(tmp_path):
+    # A kind of fault: an option that does nothing, without a word.
+    folder = _write_folder(tmp_path)
+    with pytest.raises(ValueError, match="splits.mat is of NYU's .mat"):
+        _load(folder, tmp_path / "splits.mat")
+
+
 def test_frames_without_zeros_before_their_number_are_in_time(tmp_path):
     """By text 10 and 11 come before 2, and the test is no longer the end."""
     folder = _write_folder(tmp_path, num_pairs=12)

@@ -52,13 +52,15 @@ def test_a_mark_without_its_result_is_not_done(tmp_path):
     made = tmp_path / "results/a/result.json"
     code = (
         f"import pathlib; path = pathlib.Path({str(made)!r});"
-        "path.parent.mkdir(parents=True, exist_ok=True); path.touch()"
+        "path.parent.mkdir(parents=True, exist_ok=True); path.write_text('{}')"
     )
     job = dataclasses.replace(_job("a", code), result="results/a/result.json")
     assert _run(tmp_path, [job])[1] == ["a"]
     assert _run(tmp_path, [job])[1] == []
     made.unlink()
     assert _run(tmp_path, [job])[1] == ["a"] and made.exists()
+    made.write_text('{"metrics": {')
+    assert _run(tmp_path, [job])[1] == ["a"] and made.read_text() == "{}"
 
 
 def test_a_command_that_cannot_be_made_is_a_failure(tmp_path):
