@@ -29,10 +29,10 @@ from absl import flags
 from mtssl_tf import export_record
 from mtssl_tf import version
 from mtssl_tf.data import remote
-from mtssl_tf.files import base_names
 from mtssl_tf.files import hub
 from mtssl_tf.formats import registry
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import base_names
 from mtssl_tf.process import command
 from mtssl_tf.process import lock
 from mtssl_tf.process import paths

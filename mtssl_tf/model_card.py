@@ -10,11 +10,11 @@ from typing import Any
 from mtssl_tf import export_record
 from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf import tasks as tasks_lib
-from mtssl_tf.files import base_names
 from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.formats import registry
 from mtssl_tf.frozen import rank
 from mtssl_tf.models import families
+from mtssl_tf.process import base_names
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.reports import metrics_record
 

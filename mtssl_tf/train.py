@@ -116,10 +116,9 @@ def _train_on_cluster(
     """Trains on Ray, which starts before TensorFlow is imported."""
     from mtssl_tf.distribute import start_ray
 
-    num_workers = sum(group.most for group in options.workers.values())
     with start_ray.connected(
         options.address,
-        num_workers + options.store_shards,
+        options.most_workers() + options.store_shards,
         options.has_dashboard,
         options.allows_open,
     ):

@@ -80,7 +80,7 @@ class Picture(Target):
         import tensorflow as tf
 
         try:
-            decode.decode_in_graph(tf.constant(data))
+            decode.read_in_graph(lambda _: data, tf.constant(0, tf.int64))
         except tf.errors.OpError:
             pass
         picture.decode_rgb(data)

@@ -10,6 +10,7 @@ layer, the other the mix, in turns.
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -53,12 +54,8 @@ def learn_mix(
         float32 [N] of norm 1.
     """
     num_units = units.shape[1]
-    mix = lasso_mix.LassoMix(
-        lasso.l1,
-        lasso.group_l1,
-        lasso.group_size,
-        proximal=True,
-        dtype="float32",
+    mix = lasso_mix.build(
+        dataclasses.replace(lasso, proximal=True), dtype="float32"
     )
     mix.build([(None, 1, 1, num_classes)] * num_units)
     take_steps = _build_mix_steps(mix, num_units, num_classes)

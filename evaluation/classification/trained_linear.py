@@ -56,14 +56,7 @@ class LinearTrainer:
         unit_shape = self._unit_shape()
         self.mix = None
         if protocol.lasso is not None:
-            lasso = protocol.lasso
-            self.mix = lasso_mix.LassoMix(
-                lasso.l1,
-                lasso.group_l1,
-                lasso.group_size,
-                lasso.proximal,
-                dtype="float32",
-            )
+            self.mix = lasso_mix.build(protocol.lasso, dtype="float32")
         self.head = _build_head(
             len(trunk.unit_names), unit_shape, self.mix, data.train.num_classes
         )

@@ -68,14 +68,8 @@ def build_depth_model(
     if lasso is None:
         features = units[max(units)]  # [B, h, w, C]
     else:
-        features = lasso_mix.LassoMix(
-            lasso.l1,
-            lasso.group_l1,
-            lasso.group_size,
-            lasso.proximal,
-            dtype="float32",
-            name="mix",
-        )(units)
+        mix = lasso_mix.build(lasso, dtype="float32", name="mix")
+        features = mix(units)
     x = keras.layers.Conv2D(
         2 * up_filters[0],
         1,

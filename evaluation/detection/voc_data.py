@@ -19,8 +19,7 @@ from evaluation.detection import scored_boxes
 from evaluation.detection import voc_devkit
 from evaluation.detection import voc_picture
 from mtssl_tf.process import cores
-
-_TFDS_PREFIX = "tfds:"
+from mtssl_tf.process import paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +85,11 @@ def load_split(source: str, split: str, is_strict: bool) -> VocSplit:
         ValueError: an entry is wrong and `is_strict`, or nothing is left.
     """
     problems = voc_picture.Problems(is_strict)
-    if source.startswith(_TFDS_PREFIX):
+    if source.startswith(paths.TFDS):
         from evaluation.detection import voc_tfds  # imports TensorFlow
 
         pictures = voc_tfds.load_pictures(
-            source[len(_TFDS_PREFIX) :], split, problems
+            source.removeprefix(paths.TFDS), split, problems
         )
     else:
         pictures = voc_devkit.load_pictures(

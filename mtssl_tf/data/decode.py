@@ -21,15 +21,18 @@ from mtssl_tf.lazy_imports import tf
 JPEG_RATIOS = (8, 4, 2)  # that libjpeg decodes at less cost than whole
 
 
-def decode_in_graph(
-    contents: tf.Tensor,
+def read_in_graph(
+    read: Callable[[int], bytes],
+    number: tf.Tensor,
     smallest_side_px: int | None = None,
     value_range: value_range_lib.Choice | None = None,
 ) -> tf.Tensor:
-    """Decodes a picture; of an animation or several pages the first.
+    """Reads and decodes a picture; of an animation or several pages the first.
 
     Args:
-        contents: string [], the file's bytes; the name's suffix is not used.
+        read: number of a picture -> its file's bytes; no name's suffix is
+            looked at.
+        number: int64 [].
         smallest_side_px: a JPEG comes at the smallest of its size, a half, a
             quarter or an eighth of it whose short side is not under this.
             None takes its size.
@@ -38,33 +41,8 @@ def decode_in_graph(
     Returns:
         uint8 [H, W, 3] RGB. Reading it raises `InvalidArgumentError` where
         the bytes are broken or the picture is outside of the bounds of
-        `files/picture.py`; such a one is not decoded.
-    """
-    short_side, is_tensorflows = tf.numpy_function(
-        _look, [contents], [tf.int32, tf.bool], stateful=False
-    )
-    return _decode(
-        contents, short_side, is_tensorflows, smallest_side_px, value_range
-    )
-
-
-def read_in_graph(
-    read: Callable[[int], bytes],
-    number: tf.Tensor,
-    smallest_side_px: int | None = None,
-    value_range: value_range_lib.Choice | None = None,
-) -> tf.Tensor:
-    """Reads a picture, and decodes it as `decode_in_graph` does.
-
-    Args:
-        read: number of a picture -> its bytes.
-        number: int64 [].
-        smallest_side_px: as `decode_in_graph` takes it.
-        value_range: likewise.
-
-    Returns:
-        uint8 [H, W, 3] RGB. Reading it raises what `read` raises, as an error
-        of TensorFlow's, too.
+        `files/picture.py`, in which case it is not decoded; and what `read`
+        raises, as an error of TensorFlow's.
     """
 
     def read_and_look(

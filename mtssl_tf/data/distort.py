@@ -30,10 +30,6 @@ MAX_OFFSET = 0.1
 MIN_CONTRAST, MAX_CONTRAST = 0.5, 2.0
 
 
-# Streams of `seeded`.
-_CONTRAST, _COLORS = 101, 102
-
-
 def distorted_patches(
     image: tf.Tensor, place: tf.Tensor, patch_px: int, shares: tf.Tensor
 ) -> tf.Tensor:
@@ -78,9 +74,9 @@ def recolored(pictures: Any, strength: float, seeds: Any) -> Any:
         return pictures
     num_views, height, width = pictures.shape[1:4]
     flat = ops.reshape(pictures / 255.0, (-1, height, width, 3))
-    contrasts = seeded.uniform(seeds, _CONTRAST, (num_views, 3))
+    contrasts = seeded.uniform(seeds, seeded.Stream.CONTRAST, (num_views, 3))
     flat = change_contrast(flat, strength, ops.reshape(contrasts, (-1, 3)))
-    colors = seeded.uniform(seeds, _COLORS, (num_views, 7))
+    colors = seeded.uniform(seeds, seeded.Stream.COLORS, (num_views, 7))
     flat = change_colors(flat, strength, ops.reshape(colors, (-1, 7)))
     return 255.0 * ops.reshape(flat, (-1, num_views, height, width, 3))
 

@@ -16,7 +16,6 @@ from mtssl_tf.lazy_imports import keras
 
 # The noise of a dropped channel, relative to the kept channel's deviation.
 _NOISE_SHARE = 0.01  # release: Doersch et al., ICCV 2015, sec. 3.2
-_KEPT_CHANNEL, _NOISE = 1, 2  # streams of `seeded`
 
 
 def drop_colors(patches: Any, seeds: Any) -> Any:
@@ -32,7 +31,9 @@ def drop_colors(patches: Any, seeds: Any) -> Any:
     """
     ops = keras.ops
     num_views, height, width = patches.shape[1:4]
-    share = seeded.uniform(seeds, _KEPT_CHANNEL, (num_views, 1, 1, 1))
+    share = seeded.uniform(
+        seeds, seeded.Stream.KEPT_CHANNEL, (num_views, 1, 1, 1)
+    )
     kept = ops.cast(3.0 * share, "int32")
     is_kept = ops.equal(
         kept, ops.convert_to_tensor(np.arange(3, dtype="int32"))
@@ -40,7 +41,9 @@ def drop_colors(patches: Any, seeds: Any) -> Any:
     channel = ops.sum(ops.where(is_kept, patches, 0.0), -1, keepdims=True)
     mean = ops.mean(channel, axis=(2, 3, 4), keepdims=True)
     deviation = ops.std(channel, axis=(2, 3, 4), keepdims=True)
-    noise = seeded.normal(seeds, _NOISE, (num_views, height, width, 2))
+    noise = seeded.normal(
+        seeds, seeded.Stream.NOISE, (num_views, height, width, 2)
+    )
     is_first = ops.roll(is_kept, 1, axis=-1)  # of the two to be replaced
     noise = ops.where(is_first, noise[..., :1], noise[..., 1:])
     filler = mean + _NOISE_SHARE * deviation * noise

@@ -27,7 +27,6 @@ ORDERS = (  # release
     (_CONTRAST, _HUE, _BRIGHTNESS, _SATURATION),
     (_HUE, _SATURATION, _CONTRAST, _BRIGHTNESS),
 )
-_STREAM = 201  # of `seeded`
 
 
 def distort_colors(pictures: Any, strength: float, seeds: Any) -> Any:
@@ -46,7 +45,7 @@ def distort_colors(pictures: Any, strength: float, seeds: Any) -> Any:
     if strength == 0:
         return pictures
     num_views, height, width = pictures.shape[1:4]
-    share = seeded.uniform(seeds, _STREAM, (num_views, 5))
+    share = seeded.uniform(seeds, seeded.Stream.INCEPTION, (num_views, 5))
     changed = change_colors(
         ops.reshape(pictures / 255.0, (-1, height, width, 3)),
         strength,

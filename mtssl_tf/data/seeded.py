@@ -9,6 +9,7 @@ arithmetic, a batch at a time, the same on every back end and device.
 
 from __future__ import annotations
 
+import enum
 import math
 from typing import Any
 
@@ -22,12 +23,30 @@ _FACTORS = (0x7FEB352D, 0x846CA68B)
 _GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: neighbours lie far apart
 
 
-def uniform(seeds: Any, stream: int, shape: tuple[int, ...]) -> Any:
+@enum.unique
+class Stream(enum.IntEnum):
+    """What numbers are drawn for: those of different streams are independent.
+
+    A new one gets a number of its own, and keeps it: it decides what views a
+    run sees.
+    """
+
+    KEPT_CHANNEL = 1
+    NOISE = 2
+    THIRD_PATCH = 100
+    CONTRAST = 101
+    COLORS = 102
+    GREY = 103
+    HIDDEN_PLACE = 105
+    INCEPTION = 201
+
+
+def uniform(seeds: Any, stream: Stream, shape: tuple[int, ...]) -> Any:
     """Draws from [0, 1).
 
     Args:
         seeds: int32 [B, 2].
-        stream: numbers of different streams are independent.
+        stream: what they are for.
         shape: of an example's numbers.
 
     Returns:
@@ -40,14 +59,14 @@ def uniform(seeds: Any, stream: int, shape: tuple[int, ...]) -> Any:
     return ops.reshape(values, (-1, *shape))
 
 
-def normal(seeds: Any, stream: int, shape: tuple[int, ...]) -> Any:
+def normal(seeds: Any, stream: Stream, shape: tuple[int, ...]) -> Any:
     """Draws from the standard normal distribution, cut off at 4.8.
 
     By Box and Muller's transform of two 16-bit numbers: a pair for each hash.
 
     Args:
         seeds: int32 [B, 2].
-        stream: numbers of different streams are independent.
+        stream: what they are for.
         shape: of an example's numbers.
 
     Returns:
@@ -67,7 +86,7 @@ def normal(seeds: Any, stream: int, shape: tuple[int, ...]) -> Any:
     return ops.reshape(pairs[:, :count], (-1, *shape))
 
 
-def _bits(seeds: Any, stream: int, count: int) -> Any:
+def _bits(seeds: Any, stream: Stream, count: int) -> Any:
     """Returns uint32 [B, count], each a hash of seed, stream and place."""
     ops = keras.ops
     words = ops.cast(seeds, "uint32")

@@ -153,11 +153,6 @@ def open_videos(
             "or of folders of numbered frames."
         )
     found = tuple(clips_lib.list_clips(folder))
-    if not found:
-        raise ValueError(
-            f"--videos={folder} holds no clip. Expected video files (mp4, "
-            "avi, mkv, mov, webm) or folders of numbered frames."
-        )
     cache = cache_lib.LabelCache(
         cache_dir, motion_config, short_side_px, max_bytes
     )

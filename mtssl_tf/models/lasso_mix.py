@@ -15,6 +15,7 @@ it becomes sparse). Deviations and additions, all ours:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 from typing import Any
 
 import keras
@@ -304,3 +305,8 @@ def _shrink_groups(weights, threshold, group_size: int):
         1.0 - per_group * _group_scales(groups) / _group_norms(weights, groups)
     )
     return weights * ops.matmul(groups.T, scales[:, None])[:, 0]
+
+
+def build(lasso: model_config.LassoConfig, **layer: Any) -> LassoMix:
+    """Returns a mix with these options; `layer` as every layer takes them."""
+    return LassoMix(**dataclasses.asdict(lasso), **layer)

@@ -18,13 +18,11 @@ class Camera:
     Attributes:
         homography: float64 [3, 3], from the first frame to the second;
             the identity where none could be estimated.
-        num_matches: point pairs that it was fitted to.
         inlier_share: in [0, 1], of the matches that it explains.
         is_estimated: False where the homography is only a stand-in.
     """
 
     homography: np.ndarray
-    num_matches: int
     inlier_share: float
     is_estimated: bool
 
@@ -96,7 +94,6 @@ def estimate_camera(
     end: np.ndarray,
     size: tuple[int, int],
     config: motion_config.CameraConfig,
-    estimator: int = cv2.RANSAC,
 ) -> Camera:
     """Fits the homography that most matches agree on.
 
@@ -104,25 +101,23 @@ def estimate_camera(
         start: float32 [N, 2], (x, y) in px in the first frame.
         end: float32 [N, 2], the same points in the second.
         size: (H, W) of the frames in px.
-        estimator: cv2.RANSAC, or one of cv2.USAC_*.
 
     Returns:
         The camera; not estimated if matches are too few, too few agree or the
         homography is degenerate.
     """
-    num = len(start)
-    unknown = Camera(np.eye(3), num, 0.0, False)
-    if num <= config.min_matches:
+    unknown = Camera(np.eye(3), 0.0, False)
+    if len(start) <= config.min_matches:
         return unknown
     cv2.setRNGSeed(0)  # the same frames give the same camera
     homography, inliers = cv2.findHomography(
-        start, end, estimator, config.ransac_px
+        start, end, cv2.RANSAC, config.ransac_px
     )
     if homography is None or int(inliers.sum()) <= config.min_inliers:
         return unknown
     if is_degenerate(homography, size, config):
         return unknown
-    return Camera(homography, num, float(inliers.mean()), True)
+    return Camera(homography, float(inliers.mean()), True)
 
 
 def is_degenerate(

@@ -81,15 +81,11 @@ def _fit(
     )
     if homography is None:
         nobody = np.zeros(len(points), bool)
-        return camera_lib.Camera(
-            np.eye(3), int(is_left.sum()), 0.0, False
-        ), nobody
+        return camera_lib.Camera(np.eye(3), 0.0, False), nobody
     error = moved - points - camera_lib.homography_flow(homography, points)
     is_inlier = np.linalg.norm(error, axis=-1) < 3 * config.ransac_px
     share = float(is_inlier.mean())
-    return camera_lib.Camera(
-        homography, int(is_left.sum()), share, True
-    ), is_inlier
+    return camera_lib.Camera(homography, share, True), is_inlier
 
 
 def residual_motion(

@@ -72,7 +72,7 @@ def analyse_pair(
     cells, grid_shape = consensus.cell_indices(small, settings.consensus)
     return RefinedPair(
         forward,
-        planes[0] if planes else camera_lib.Camera(np.eye(3), 0, 0.0, False),
+        planes[0] if planes else camera_lib.Camera(np.eye(3), 0.0, False),
         len(planes),
         salient.ravel(),
         weight.ravel(),

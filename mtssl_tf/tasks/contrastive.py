@@ -26,8 +26,6 @@ from mtssl_tf.tasks import base
 from mtssl_tf.tasks import two_views
 from mtssl_tf.tasks import words as words_lib
 
-# ours: of different pictures.
-_COLLAPSED_COSINE = 0.95
 _NEVER = -1e9  # the logit of what is no negative
 
 
@@ -128,7 +126,7 @@ class Contrastive(two_views.TwoViews):
 
     def has_collapsed(self, means: Mapping[str, float]) -> bool:
         """Different pictures have the same embedding."""
-        return means["negative_cosine"] > _COLLAPSED_COSINE
+        return means["negative_cosine"] > two_views.COLLAPSED_COSINE
 
     def chance(self) -> dict[str, float]:
         """All embeddings alike: every view of the batch is as likely."""

@@ -25,15 +25,12 @@ from mtssl_tf.data import seeded
 from mtssl_tf.lazy_imports import keras
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.tasks import base
-from mtssl_tf.tasks import drawing
 from mtssl_tf.tasks import heads
+from mtssl_tf.tasks import two_views
 from mtssl_tf.tasks import words as words_lib
 
 MARGIN = 0.5  # paper, sec. 2
-# ours: of different pictures. It is above 0.9 in the first steps, too.
-_COLLAPSED_COSINE = 0.95
 NEGATIVES = ("active", "random")
-_THIRD_PATCH = 100  # a stream of `seeded` that no distortion has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +144,9 @@ class Exemplar(base.Task):
         )
         return {
             "views": self.to_trunk_input(views),
-            "target": seeded.uniform(batch["seed"], _THIRD_PATCH, ()),
+            "target": seeded.uniform(
+                batch["seed"], seeded.Stream.THIRD_PATCH, ()
+            ),
         }
 
     def build_head(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -218,7 +217,7 @@ class Exemplar(base.Task):
 
     def has_collapsed(self, means: Mapping[str, float]) -> bool:
         """Different pictures have the same embedding."""
-        return means["negative_cosine"] > _COLLAPSED_COSINE
+        return means["negative_cosine"] > two_views.COLLAPSED_COSINE
 
     def chance(self) -> dict[str, float]:
         """All embeddings alike: every triplet is active by the margin."""
@@ -229,21 +228,11 @@ class Exemplar(base.Task):
     ) -> np.ndarray:
         """Anchor, positive and hardest negative, with cosine distances."""
         del target
-        shown = self.to_displayed(views)
-        rows = []
-        pictures = np.arange(len(shown)) // self.config.patches_per_picture
-        for i, pair in enumerate(shown):
-            distances = 1.0 - prediction[:, 1] @ prediction[i, 0]
-            positive = distances[i]
-            distances[pictures == pictures[i]] = np.inf
-            hardest = int(np.argmin(distances))
-            rows.append(
-                drawing.row(
-                    [pair[0], pair[1], shown[hardest, 1]],
-                    f"same {positive:.2f}, other {distances[hardest]:.2f}",
-                )
-            )
-        return np.concatenate(rows)
+        return two_views.draw(
+            self.to_displayed(views),
+            1.0 - prediction[:, 0] @ prediction[:, 1].T,
+            self.config.patches_per_picture,
+        )
 
 
 def _cosines(
@@ -263,9 +252,14 @@ def _cosines(
     anchor = embeddings[:, 0]
     positive = ops.sum(anchor * embeddings[:, 1], -1)
     negative = ops.einsum("bd,cvd->bcv", anchor, embeddings)
-    pictures = ops.arange(ops.shape(embeddings)[0]) // patches_per_picture
-    is_other = ops.not_equal(pictures[:, None], pictures)[..., None]
-    return positive, negative, ops.broadcast_to(is_other, ops.shape(negative))
+    is_other = two_views.is_other_picture(
+        ops.shape(embeddings)[0], patches_per_picture
+    )
+    return (
+        positive,
+        negative,
+        ops.broadcast_to(is_other[..., None], ops.shape(negative)),
+    )
 
 
 def _violations(

@@ -34,7 +34,6 @@ from mtssl_tf.tasks import heads
 from mtssl_tf.tasks import per_place
 from mtssl_tf.tasks import words as words_lib
 
-_PLACE = 105  # a stream of `seeded`
 _MIN_DEVIATION = 1.0  # ours: in grey levels; keeps the loss of flat data finite
 
 
@@ -176,7 +175,7 @@ class Inpainting(base.Task):
         ops = keras.ops
         num_places = self.config.crop_px // per_place.STRIDE
         num_hidden = self.config.hidden_px // per_place.STRIDE
-        share = seeded.uniform(seeds, _PLACE, (2, 1))
+        share = seeded.uniform(seeds, seeded.Stream.HIDDEN_PLACE, (2, 1))
         first = ops.floor(share * (num_places - num_hidden + 1.0))
         places = ops.convert_to_tensor(np.arange(num_places, dtype=np.float32))
         is_within = ops.cast(

@@ -78,11 +78,7 @@ class HalfBatches:
         return self._strategy.experimental_local_results(cosine)[0]
 
     def _on_replica(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        statistics = [
-            variable.value
-            for variable in self._state.model.model.non_trainable_variables
-            if variable.dtype == "float32"
-        ]
+        statistics = self._state.model.moving_statistics()
         before = [tf.identity(variable) for variable in statistics]
         first, second = (
             step.sum_over_replicas(self._gradients(batch, part))

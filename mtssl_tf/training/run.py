@@ -213,9 +213,7 @@ def build_states(
         task.use_trunk(config.trunk)
         mix = None
         if config.train.use_lasso:
-            mix = lasso_mix.LassoMix(
-                **dataclasses.asdict(config.lasso), dtype=dtype, name="mix"
-            )
+            mix = lasso_mix.build(config.lasso, dtype=dtype, name="mix")
         trunk = shared.at(task.config.output_stride)
         recomputed = None
         if config.train.remat:

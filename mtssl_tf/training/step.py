@@ -347,11 +347,7 @@ class StepFunction:
         Keras leaves each replica its own, and a checkpoint holds the first
         one's only.
         """
-        statistics = [
-            variable.value
-            for variable in self._state.model.model.non_trainable_variables
-            if variable.dtype == "float32"
-        ]
+        statistics = self._state.model.moving_statistics()
         replica = tf.distribute.get_replica_context()
         means = replica.all_reduce(
             tf.distribute.ReduceOp.MEAN,

@@ -38,6 +38,17 @@ class TaskModel:
             return self.model(images, training=True)
         return self.head(self.recomputed(images), training=True)
 
+    def moving_statistics(self) -> list[Any]:
+        """Returns those of batch norm, which steps move and no gradient does.
+
+        Other variables that are not trained, as seeds, are no float32.
+        """
+        return [
+            variable.value
+            for variable in self.model.non_trainable_variables
+            if variable.dtype == "float32"
+        ]
+
     def mixing_weights(self) -> list[float] | None:
         """Returns the mix in depth order, N weights; None without one."""
         if self.mix is None:

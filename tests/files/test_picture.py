@@ -10,13 +10,13 @@ import struct
 import zlib
 
 import cv2
+import decoding
 import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
 import tifffile
 
-from mtssl_tf.data import decode
 from mtssl_tf.files import picture
 from mtssl_tf.files import picture_head
 
@@ -114,7 +114,7 @@ def test_bytes_that_are_cut_anywhere_have_a_head_or_none():
 def _refusals(contents):
     """Returns what OpenCV's way says; the graph's must refuse too."""
     with pytest.raises(tf.errors.InvalidArgumentError, match="out of bounds"):
-        decode.decode_in_graph(tf.constant(contents))
+        decoding.decoded(contents)
     with pytest.raises(picture.UnusablePictureError) as refusal:
         picture.decode_rgb(contents)
     return str(refusal.value)
@@ -160,7 +160,7 @@ def test_a_strip_is_refused():
     said = _refusals(_encode(np.zeros((8, 60_000), np.uint8), "PNG"))
     assert "60000x8" in said and "32 times" in said
     long = _encode(np.zeros((8, 256), np.uint8), "PNG")
-    assert decode.decode_in_graph(tf.constant(long)).shape == (8, 256, 3)
+    assert decoding.decoded(long).shape == (8, 256, 3)
 
 
 def test_a_jpeg_above_the_bound_is_read_at_a_fraction(monkeypatch):
@@ -185,7 +185,7 @@ def test_no_reader_turns_a_picture():
             picture.decode_rgb(turned),
             picture.decode(turned)[..., ::-1],
             picture.decode(turned, cv2.IMREAD_UNCHANGED)[..., ::-1],
-            decode.decode_in_graph(tf.constant(turned)).numpy(),
+            decoding.decoded(turned).numpy(),
         ):
             assert decoded.shape == (40, 56, 3)
             assert np.abs(decoded.astype(int) - _scene()).mean() < 8
@@ -215,7 +215,7 @@ def test_a_jpeg_of_nothing_is_refused_undecoded():
     with pytest.raises(picture.UnusablePictureError):
         picture.check(contents)
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode.decode_in_graph(tf.constant(contents))
+        decoding.decoded(contents)
 
 
 def test_a_file_of_gigabytes_is_not_read(tmp_path):
@@ -241,12 +241,10 @@ def test_both_decoders_take_the_same_of_a_jpeg_that_is_cut_off(share):
         with pytest.raises(picture.UnusablePictureError):
             picture.decode_rgb(contents)
         with pytest.raises(Exception, match="no picture that can be read"):
-            decode.decode_in_graph(tf.constant(contents))
+            decoding.decoded(contents)
         return
     got = picture.decode_rgb(contents)
-    np.testing.assert_array_equal(
-        decode.decode_in_graph(tf.constant(contents)), got
-    )
+    np.testing.assert_array_equal(decoding.decoded(contents), got)
     is_there = slice(int(0.9 * share * len(got)))
     np.testing.assert_array_equal(
         got[is_there], picture.decode_rgb(whole)[is_there]

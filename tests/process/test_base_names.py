@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtssl_tf.files import base_names
+from mtssl_tf.process import base_names
 
 _SETTINGS = {
     "data": {
