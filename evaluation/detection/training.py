@@ -144,19 +144,22 @@ def estimate_batch_norm(
         batches: to average over.
     """
     momenta = [layer.momentum for layer in layers]
-    for number, batch in enumerate(batches):
-        for layer in layers:
-            # A running mean: 0, 1/2, 2/3, ... of what was, the rest of now.
-            layer.momentum = number / (number + 1)
-        detector.losses(
-            tf.constant(batch.images),
-            tf.constant(batch.sizes),
-            tf.constant(batch.boxes),
-            tf.constant(batch.classes),
-            tf.constant([0, number], tf.int32),
-        )
-    for layer, momentum in zip(layers, momenta):
-        layer.momentum = momentum
+    try:
+        for number, batch in enumerate(batches):
+            for layer in layers:
+                # A running mean: 0, 1/2, 2/3, ... of what was, the rest of
+                # now.
+                layer.momentum = number / (number + 1)
+            detector.losses(
+                tf.constant(batch.images),
+                tf.constant(batch.sizes),
+                tf.constant(batch.boxes),
+                tf.constant(batch.classes),
+                tf.constant([0, number], tf.int32),
+            )
+    finally:
+        for layer, momentum in zip(layers, momenta):
+            layer.momentum = momentum
 
 
 def train(

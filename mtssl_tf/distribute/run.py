@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import pathlib
 import time
 from typing import Any
@@ -28,22 +27,17 @@ from mtssl_tf.distribute import hosts
 from mtssl_tf.distribute import joint_checkpoint
 from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import shard as shard_lib
+from mtssl_tf.distribute import telling
 from mtssl_tf.distribute import worker
-from mtssl_tf.process import atomic_file
 from mtssl_tf.process import paths
 from mtssl_tf.process import stop_signal
-from mtssl_tf.reports import metrics_record
-from mtssl_tf.reports import progress
-from mtssl_tf.reports import run_log
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import environment
 from mtssl_tf.training import gpu_hours
-from mtssl_tf.training import health
 from mtssl_tf.training import run as run_lib
 from mtssl_tf.training import run_directory
 from mtssl_tf.training import snapshot
 
-STATUS_FILE = "status.json"
 STOP_FILE = "stop"
 _TICK_S = 0.1
 _STATUS_EVERY_S = 1.0
@@ -97,29 +91,22 @@ class ClusterRun:
             options.mode == "asynchronous",
         )
         self._steps = self._restore()
-        self._log: run_log.RunLog | None = None
-        if not options.is_calibration:
-            self._log = run_log.RunLog(workdir, sum(self._steps.values()))
-            self._log.describe(
-                config_lib.flat(config),
-                run_lib.figures(self._run),
-                config.train.track,
-            )
-        self._watch = health.HealthWatch(
-            {name: state.task for name, state in self._run.states.items()},
-            is_resumed=any(self._steps.values()),
-        )
-        self._seconds: dict[str, float] = {}
+        self._num_steps = config.train.steps
         self._prices: gpu_hours.GpuHours | None = None
-        if not options.is_calibration:
+        if options.is_calibration:
+            # Every task has as many turns, whatever its weight.
+            self._num_steps = gpu_hours.NUM_MEASURED * len(config.tasks)
+        else:
             self._prices = _find_prices(workdir, config)
+        self._telling = telling.Telling(
+            self._run,
+            workdir,
+            self._steps,
+            self._num_steps,
+            has_log=not options.is_calibration,
+        )
         self._told: dict[str, Any] = {}
         self._reached_at = 0.0  # when all shards answered last
-        self._records: dict[str, metrics_record.MetricsRecord] = {}
-        self._told_steps = dict(self._steps)
-        self._progress = progress.ProgressLine(
-            self._plan().num_steps, "steps", sum(self._steps.values())
-        )
 
     def train(self, stop: stop_signal.StopSignal) -> str:
         """Trains; returns why the run failed, or ''."""
@@ -149,19 +136,17 @@ class ClusterRun:
                         f"{failures} times in a row. The last time: {error}"
                     )
                     break
-        if self._seconds and self._options.is_calibration:
+        if self._telling.seconds and self._options.is_calibration:
             self._save_seconds()
         end = "done" if not stop.is_requested else f"stopped by {stop.name}"
-        self._progress.finish(
+        self._telling.finish(
             f"step {sum(self._steps.values())}: {message or f'saved, {end}'}."
         )
-        if self._log:
-            self._log.close()
         return message
 
     def _run_epoch(self, stop: stop_signal.StopSignal) -> str:
         """Runs store and groups until the run's end."""
-        if sum(self._steps.values()) >= self._plan().num_steps:
+        if sum(self._steps.values()) >= self._num_steps:
             return ""
         with contextlib.ExitStack() as stack:
             shards = self._start_shards(stack)
@@ -190,7 +175,7 @@ class ClusterRun:
             for each in groups.values():
                 stack.callback(each.close)
                 each.start()
-            return self._lead(coordinator, shards, roles, groups, stop)
+            return self._see_through(coordinator, shards, roles, groups, stop)
 
     def _restore(self) -> dict[str, int]:
         """Goes to the last joint checkpoint; returns the steps of each task."""
@@ -201,10 +186,8 @@ class ClusterRun:
     def _start_shards(self, stack: contextlib.ExitStack) -> list[Any]:
         """Starts an epoch of the store at the last joint checkpoint."""
         self._steps = self._restore()
-        self._told_steps = dict(self._steps)
-        # At the start the log has been opened at this step.
-        if self._log and self._told:
-            self._log.go_back(sum(self._steps.values()))
+        if self._told:  # not at the start, which it knows
+            self._telling.go_back(self._steps)
         train = self._config.train
         shards = actors.start_shards(
             self._options,
@@ -258,11 +241,8 @@ class ClusterRun:
 
     def _plan(self) -> coordinator_lib.Plan:
         options, train = self._options, self._config.train
-        num_steps = train.steps
         weights = {n: t.weight for n, t in self._config.tasks.items()}
         if options.is_calibration:
-            # Every task has as many turns, whatever its weight.
-            num_steps = gpu_hours.NUM_MEASURED * len(weights)
             weights = dict.fromkeys(weights, 1.0)
             since: dict[str, int] = {}
         else:
@@ -270,7 +250,7 @@ class ClusterRun:
                 self._workdir, weights, self._steps
             )
         return coordinator_lib.Plan(
-            num_steps,
+            self._num_steps,
             train.save_every,
             weights,
             options.mode,
@@ -282,7 +262,7 @@ class ClusterRun:
             None if options.is_calibration else self._joint.weighing,
         )
 
-    def _lead(
+    def _see_through(
         self,
         coordinator: Any,
         shards: list[Any],
@@ -298,7 +278,7 @@ class ClusterRun:
                 was_told = True
                 self._ask(coordinator.stop.remote())
             told = self._told = self._ask(coordinator.status.remote())
-            self._write_reports(told)
+            self._telling.take(told)
             if told["is_over"]:
                 break
             if told["is_torn"]:
@@ -311,12 +291,12 @@ class ClusterRun:
             self._save_if_cut(coordinator)
             if time.monotonic() > next_status:
                 next_status = time.monotonic() + _STATUS_EVERY_S
-                self._write_status(told, roles, groups)
+                self._telling.write_status(told, roles, groups)
                 self._ping(shards)
-            self._show(told)
+            self._telling.show(told)
             time.sleep(_TICK_S)
         self._wait_for(groups)
-        self._write_status(told, roles, groups)
+        self._telling.write_status(told, roles, groups)
         return told["message"]
 
     def _wait_for(self, groups: dict[str, group.GroupSupervisor]) -> None:
@@ -333,7 +313,7 @@ class ClusterRun:
             return
         # What groups told before they handed in is not told again by who goes
         # on from it.
-        self._write_reports(self._ask(coordinator.status.remote()))
+        self._telling.take(self._ask(coordinator.status.remote()))
         for task, step in cut.late.items():
             logging.warning(
                 "The group of %s is away: this checkpoint has its head as "
@@ -352,8 +332,7 @@ class ClusterRun:
             self._ask(coordinator.end.remote())
 
     def _save(self, cut: coordinator_lib.Cut) -> None:
-        if self._log:
-            self._log.sync()
+        self._telling.sync()
         dumps = [self._ask(part[0]) for part in cut.shards]
         if cut.gpu_hours is not None:
             snapshot.keep_at_cost(
@@ -376,69 +355,8 @@ class ClusterRun:
             pathlib.Path(self._config.train.costs or own),
             self._config,
             f"a Ray cluster of {resources[kind]:g} {kind}s",
-            self._seconds,
+            self._telling.seconds,
         )
-
-    def _write_reports(self, told: dict[str, Any]) -> None:
-        if self._log:
-            for update in told["updates"]:
-                self._log.write_shares(update)
-        for step, record, seconds in told["reports"]:
-            self._seconds[record.task] = seconds
-            self._records[record.task] = record
-            if self._log:
-                task = self._run.states[record.task].task
-                self._log.write(step, record, task.chance())
-                self._say_troubles(step, record)
-
-    def _say_troubles(
-        self, step: int, record: metrics_record.MetricsRecord
-    ) -> None:
-        """Watches the losses and metrics that groups report."""
-        before = self._told_steps[record.task]
-        self._told_steps[record.task] = record.task_step
-        self._watch.add_steps(
-            record.task,
-            record.values,
-            num_steps=max(1, record.task_step - before),
-        )
-        for trouble in self._watch.take_new():
-            logging.warning("Step %d: %s", step, trouble.message)
-            if self._log:
-                self._log.write_health(
-                    step, trouble.kind, trouble.subject, trouble.message
-                )
-
-    def _write_status(
-        self,
-        told: dict[str, Any],
-        roles: dict[str, Any],
-        groups: dict[str, group.GroupSupervisor],
-    ) -> None:
-        workers = {
-            f"{name}/{rank}": place
-            for name, each in groups.items()
-            for rank, place in enumerate(each.places())
-        }
-        status = {
-            "steps": told["steps"],
-            "is_over": told["is_over"],
-            "message": told["message"],
-            "roles": {**roles, **workers},
-        }
-        with contextlib.suppress(OSError):  # a full disk only makes it old
-            atomic_file.write_text(
-                self._workdir / STATUS_FILE, json.dumps(status, indent=1) + "\n"
-            )
-
-    def _show(self, told: dict[str, Any]) -> None:
-        tasks = "  ".join(
-            f"{name} {r.values['loss']:.3f}/"
-            f"{self._run.states[name].task.chance()['loss']:.3f} "
-            f"{r.rates['images_per_s']:.0f}/s"
-            for name, r in self._records.items()
-        )
-        self._progress.update(sum(told["steps"].values()), tasks)
 
     def _ping(self, shards: list[Any]) -> None:
         """Finds out whether shards live, by calls that may be repeated.
