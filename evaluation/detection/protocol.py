@@ -117,7 +117,7 @@ class VocDetectionProtocol(result.Protocol):
     decay_steps: tuple[int, ...] = _at_least_0((50000,))  # Faster R-CNN
     warmup_steps: int = _at_least_0(500)  # ours
     momentum: float = settings_lib.ranged(
-        0.9, at_least=0, at_most=1
+        0.9, at_least=0, below=1
     )  # Faster R-CNN
     weight_decay: float = _at_least_0(5e-4)  # Faster R-CNN
     gradient_clip_norm: float = _positive(10.0)  # ours
@@ -146,6 +146,13 @@ class VocDetectionProtocol(result.Protocol):
                 f"roi_crop must be even, as block 4 halves it, got "
                 f"{self.roi_crop}."
             )
+        for name in ("train_proposals", "test_proposals"):
+            before, after = getattr(self, name)
+            if after > before:
+                raise ValueError(
+                    f"{name} must keep no more after suppression than it takes "
+                    f"into it, got {before, after}."
+                )
         if self.train_proposals[1] < self.roi_samples:
             raise ValueError(
                 f"train_proposals must leave at least roi_samples="

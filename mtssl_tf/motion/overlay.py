@@ -71,6 +71,11 @@ class Overlay:
                 _VIDEO_FPS,
                 (width, height),
             )
+            if not self._video.isOpened():
+                raise OSError(
+                    f"{self._stem}.mp4 cannot be written: there is no room, or "
+                    "this OpenCV has no encoder for it. Leave --overlay out."
+                )
         self._video.write(np.ascontiguousarray(picture[:height, :width]))
 
     def close(self) -> None:
