@@ -120,12 +120,7 @@ def _config(values: flags.FlagValues) -> config_lib.RunConfig:
         values.tasks,
         values.preset,
         **named,
-        lasso=False,
-        harmonize=False,
-        steps=None,
         value_range=values.value_range,
-        precision="float32",
-        probe="",
         assignments=values.set,
     )
 

@@ -5,10 +5,11 @@ Imports no TensorFlow: mistakes are told before it is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 from absl import logging
 
@@ -60,22 +61,12 @@ def build_config(
     recipe: str = recipes.OURS,
     images: str,
     videos: str,
-    lasso: bool,
-    harmonize: bool,
-    weighting: str = weighting_lib.FIXED,
-    steps: int | None,
+    value_range: str = value_range_lib.AUTO,
+    harmonize: bool = False,
+    steps: int | None = None,
     hours: float | None = None,
     gpu_hours: float | None = None,
-    costs: str = "",
-    snapshot_every: float = 0.0,
-    value_range: str = value_range_lib.AUTO,
-    precision: str,
-    remat: bool = False,
-    probe: str,
-    keep_best: str = "",
-    track: str = "",
-    from_weights: str = "",
-    profile: tuple[int, ...] = (),
+    train: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
 ) -> config_lib.RunConfig:
     """Returns the settings of a run.
@@ -86,22 +77,12 @@ def build_config(
         recipe: whose method.
         images: source.
         videos: source.
-        lasso: whether tasks mix units.
+        value_range: of deep pictures.
         harmonize: whether inputs are harmonized.
-        weighting: of the steps, as `pretrain` takes it.
         steps: in all, or None.
         hours: to train for in place of steps, or None.
         gpu_hours: to train for in place of either, or None.
-        costs: a file of seconds per step, or "".
-        snapshot_every: GPU hours, or 0.
-        value_range: of deep pictures.
-        precision: of activations.
-        remat: whether units are computed again.
-        probe: a labelled folder or "".
-        keep_best: as `pretrain` takes it.
-        track: likewise.
-        from_weights: where the trunk begins, or "".
-        profile: first and last step to trace, or ().
+        train: further ones of `TrainConfig`, by name.
         assignments: 'section.key=value' each, after all else.
 
     Raises:
@@ -120,19 +101,9 @@ def build_config(
         ),
         train=dataclasses.replace(
             config.train,
-            precision=precision,
-            remat=remat,
-            use_lasso=lasso,
-            weighting=weighting,
-            probe=probe,
-            keep_best=keep_best,
-            track=track,
-            from_weights=from_weights,
-            profile=profile,
             steps=config.train.steps if steps is None else steps,
             hours=hours or 0.0,
-            costs=costs,
-            snapshot_every=snapshot_every,
+            **(train or {}),
         ),
     )
     config = config_lib.override(

@@ -256,6 +256,20 @@ DRY_RUN = flags.DEFINE_bool(
 )
 
 
+# By the names that `TrainConfig` has for them.
+_OF_TRAIN = (
+    COSTS,
+    FROM_WEIGHTS,
+    KEEP_BEST,
+    PRECISION,
+    PROBE,
+    REMAT,
+    SNAPSHOT_EVERY,
+    TRACK,
+    WEIGHTING,
+)
+
+
 def config_from_flags() -> config_lib.RunConfig:
     """Returns the settings that the flags ask for.
 
@@ -268,23 +282,17 @@ def config_from_flags() -> config_lib.RunConfig:
         recipe=RECIPE.value,
         images=IMAGES.value,
         videos=VIDEOS.value,
-        lasso=LASSO.value,
+        value_range=VALUE_RANGE.value,
         harmonize=HARMONIZE.value,
-        weighting=WEIGHTING.value,
         steps=STEPS.value,
         hours=_hours(),
         # They are bought by what a calibration has yet to measure.
         gpu_hours=None if CALIBRATE.value else GPU_HOURS.value,
-        costs=COSTS.value,
-        snapshot_every=SNAPSHOT_EVERY.value,
-        value_range=VALUE_RANGE.value,
-        precision=PRECISION.value,
-        remat=REMAT.value,
-        probe=PROBE.value,
-        keep_best=KEEP_BEST.value,
-        track=TRACK.value,
-        from_weights=FROM_WEIGHTS.value,
-        profile=_parse_profile(PROFILE.value),
+        train={
+            "use_lasso": LASSO.value,
+            "profile": _parse_profile(PROFILE.value),
+            **{flag.name: flag.value for flag in _OF_TRAIN},
+        },
         assignments=SET.value,
     )
 

@@ -15,11 +15,6 @@ def _config(names, recipe, *assignments):
         recipe=recipe,
         images="pictures",
         videos="clips",
-        lasso=False,
-        harmonize=False,
-        steps=None,
-        precision="float32",
-        probe="",
         assignments=assignments,
     )
 
