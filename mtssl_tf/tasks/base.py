@@ -56,6 +56,36 @@ class TaskConfig:
                 "takes them in order."
             )
 
+    def check_fit(self, cut: str, side: str) -> None:
+        """Checks that what is cut out of a picture is no larger than it.
+
+        Args:
+            cut: the option that has its side, in pixels.
+            side: the option that has the picture's short side.
+
+        Raises:
+            ValueError: it is; what is small would be enlarged.
+        """
+        cut_px, side_px = getattr(self, cut), getattr(self, side)
+        if cut_px > side_px:
+            raise ValueError(
+                f"{cut}={cut_px} is above {side}={side_px}: nothing of that "
+                "size can be cut out."
+            )
+
+    def check_compares(self) -> None:
+        """Checks that a batch has pictures to compare with each other.
+
+        Raises:
+            ValueError: it has one alone.
+        """
+        if self.pictures_per_batch < 2:
+            raise ValueError(
+                "batch_size must be at least 2 pictures: they are compared "
+                f"with each other. Got {self.batch_size} with "
+                f"{self.patches_per_picture} a picture."
+            )
+
     @property
     def pictures_per_batch(self) -> int:
         """Pictures (or frames) that a batch is cut from."""

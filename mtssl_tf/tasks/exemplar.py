@@ -59,20 +59,11 @@ class ExemplarConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.patch_px > self.short_side_px:
-            raise ValueError(
-                f"patch_px={self.patch_px} is above "
-                f"short_side_px={self.short_side_px}: no patch fits."
-            )
+        self.check_fit("patch_px", "short_side_px")
+        self.check_compares()
         if self.negatives not in NEGATIVES:
             raise ValueError(
                 f"negatives={self.negatives!r} is not one of {NEGATIVES}."
-            )
-        if self.pictures_per_batch < 2:
-            raise ValueError(
-                "batch_size must be at least 2 pictures: a triplet's third "
-                "patch is from another picture of the batch. Got "
-                f"{self.batch_size} with {self.patches_per_picture} a picture."
             )
 
 

@@ -57,11 +57,7 @@ class ImageLabelsConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.crop_px > self.resize_px:
-            raise ValueError(
-                f"crop_px={self.crop_px} is above resize_px={self.resize_px}: "
-                "no view fits."
-            )
+        self.check_fit("crop_px", "resize_px")
 
 
 class ImageLabels(classification.Classification):

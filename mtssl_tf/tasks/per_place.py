@@ -13,7 +13,7 @@ def check(config: Any, side_setting: str) -> None:
     """Checks that a crop has whole places, and room in its picture.
 
     Args:
-        config: options of a task, with `output_stride` and `crop_px`.
+        config: a `TaskConfig` with `crop_px`.
         side_setting: name of the smallest short side that it is cut from.
 
     Raises:
@@ -24,11 +24,10 @@ def check(config: Any, side_setting: str) -> None:
             f"output_stride={config.output_stride} must be {STRIDE}: each "
             "place is answered for at this stride (paper, sec. 2)."
         )
-    side_px = getattr(config, side_setting)
-    if config.crop_px % STRIDE or config.crop_px > side_px:
+    config.check_fit("crop_px", side_setting)
+    if config.crop_px % STRIDE:
         raise ValueError(
-            f"crop_px={config.crop_px} must be a multiple of {STRIDE} and at "
-            f"most {side_setting}={side_px}."
+            f"crop_px={config.crop_px} must be a multiple of {STRIDE}."
         )
 
 

@@ -58,11 +58,7 @@ class RotationConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.crop_px > self.short_side_px:
-            raise ValueError(
-                f"crop_px={self.crop_px} is above "
-                f"short_side_px={self.short_side_px}: no square fits."
-            )
+        self.check_fit("crop_px", "short_side_px")
 
 
 class Rotation(classification.Classification):

@@ -60,18 +60,8 @@ class TwoViewsConfig(base.TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.crop_px > self.short_side_px:
-            raise ValueError(
-                f"crop_px={self.crop_px} is above "
-                f"short_side_px={self.short_side_px}: every view would be "
-                "enlarged."
-            )
-        if self.pictures_per_batch < 2:
-            raise ValueError(
-                "batch_size must be at least 2 pictures: they are compared "
-                f"with each other. Got {self.batch_size} with "
-                f"{self.patches_per_picture} a picture."
-            )
+        self.check_fit("crop_px", "short_side_px")
+        self.check_compares()
 
 
 class TwoViews(base.Task):
