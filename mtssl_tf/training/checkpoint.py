@@ -178,12 +178,12 @@ def latest(workdir: pathlib.Path) -> str:
 
 def path_of(workdir: pathlib.Path, step: int) -> str:
     """Returns the path of the checkpoint after so many steps."""
-    return str(workdir / FOLDER / f"ckpt-{step}")
+    return str(checkpoint_folder.path_of(workdir / FOLDER, step))
 
 
 def step_of(path: str) -> int:
     """Returns after how many steps the checkpoint at `path` was saved."""
-    return int(path.rpartition("-")[2])
+    return checkpoint_folder.number_of(path)
 
 
 def restore_trunk(path: str, trunk: keras.Model) -> None:

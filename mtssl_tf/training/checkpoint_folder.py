@@ -25,8 +25,9 @@ from mtssl_tf.process import paths
 
 # 1 had no record, 2 no moving statistics of a cluster's groups.
 FORMAT = 3
-_FILE = re.compile(r"ckpt-(\d+)\.(index|json|data-\d{5}-of-\d{5})")
-_LEFTOVER = re.compile(r"ckpt-\d+(_temp|\.(index|data-.*)\.tempstate\d+)")
+_START = "ckpt-"  # of all names; then comes the number
+_FILE = re.compile(rf"{_START}(\d+)\.(index|json|data-\d{{5}}-of-\d{{5}})")
+_LEFTOVER = re.compile(rf"{_START}\d+(_temp|\.(index|data-.*)\.tempstate\d+)")
 _LIST_FILE = "checkpoint"
 _DAMAGED_SUFFIX = ".damaged"
 
@@ -72,7 +73,7 @@ class CheckpointFolder:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint.save_counter.assign_add(1)
-        path = self._folder / f"ckpt-{number}"
+        path = path_of(self._folder, number)
         _record_path(path).unlink(missing_ok=True)  # of another one
         try:
             with paths.without_pattern(self._folder) as plain:
@@ -120,7 +121,7 @@ class CheckpointFolder:
         if path is None:
             return None
         self.restore_from(path)
-        return _number(path)
+        return number_of(path)
 
     def restore_from(self, path: str, is_partial: bool = False) -> None:
         """Goes to the checkpoint that `find` gave; see `restore` below."""
@@ -133,8 +134,8 @@ class CheckpointFolder:
         if path is None:
             return None
         for number in numbers(self._folder):
-            if number > _number(path):
-                for file in files_of(self._folder / f"ckpt-{number}"):
+            if number > number_of(path):
+                for file in files_of(path_of(self._folder, number)):
                     file.rename(file.with_name(file.name + _DAMAGED_SUFFIX))
         return path
 
@@ -146,7 +147,7 @@ class CheckpointFolder:
         write_list(self._folder, kept)
         for number in numbers(self._folder):
             if number not in kept:
-                for file in files_of(self._folder / f"ckpt-{number}"):
+                for file in files_of(path_of(self._folder, number)):
                     file.unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
@@ -157,6 +158,16 @@ class CheckpointFolder:
         for path in self._folder.iterdir():
             if _LEFTOVER.fullmatch(path.name):
                 atomic_file.remove(path)
+
+
+def path_of(folder: pathlib.Path, number: int) -> pathlib.Path:
+    """Returns the path of a checkpoint, which its files' names begin with."""
+    return folder / f"{_START}{number}"
+
+
+def number_of(path: str) -> int:
+    """Returns the number of the checkpoint at `path`."""
+    return int(path.rpartition("-")[2])
 
 
 def numbers(folder: pathlib.Path) -> list[int]:
@@ -173,10 +184,10 @@ def numbers(folder: pathlib.Path) -> list[int]:
 
 def write_list(folder: pathlib.Path, kept: list[int]) -> None:
     """Writes TensorFlow's own list, of these numbers, the newest first."""
-    lines = [f'model_checkpoint_path: "ckpt-{kept[0]}"']
+    names = [path_of(folder, number).name for number in kept]
+    lines = [f'model_checkpoint_path: "{names[0]}"']
     lines += [
-        f'all_model_checkpoint_paths: "ckpt-{number}"'
-        for number in reversed(kept)
+        f'all_model_checkpoint_paths: "{name}"' for name in reversed(names)
     ]
     atomic_file.write_text(folder / _LIST_FILE, "\n".join(lines) + "\n")
 
@@ -192,7 +203,7 @@ def newest(folder: pathlib.Path) -> str | None:
     """
     damaged: list[tuple[int, str]] = []
     for number in numbers(folder):
-        path = folder / f"ckpt-{number}"
+        path = path_of(folder, number)
         try:
             check(path)
         except DamagedError as error:
@@ -202,7 +213,7 @@ def newest(folder: pathlib.Path) -> str | None:
             logging.warning(
                 "%s is damaged (%s). What was done between %d and %d is "
                 "lost; %s is whole and is used.",
-                folder / f"ckpt-{lost}",
+                path_of(folder, lost),
                 reason,
                 number,
                 lost,
@@ -212,7 +223,10 @@ def newest(folder: pathlib.Path) -> str | None:
     if damaged:
         raise DamagedError(
             f"No checkpoint in {folder} is whole: "
-            + "; ".join(f"ckpt-{n}: {reason}" for n, reason in damaged)
+            + "; ".join(
+                f"{path_of(folder, lost).name}: {reason}"
+                for lost, reason in damaged
+            )
             + ". Bring back a copy of them, or remove that folder to start "
             "over."
         )
@@ -323,10 +337,6 @@ def _check_by_reading(path: pathlib.Path) -> None:
 def _message(error: BaseException) -> str:
     text = error.message if isinstance(error, tf.errors.OpError) else str(error)
     return " ".join(text.split()).rstrip(".")[:300]
-
-
-def _number(path: str) -> int:
-    return int(path.rpartition("-")[2])
 
 
 def _record_path(path: pathlib.Path) -> pathlib.Path:
