@@ -86,6 +86,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _work(values: flags.FlagValues) -> int:
+    if end_signals.is_deaf_to(signal.SIGINT):
+        # As a script's background is; the commands would be deaf, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     outcomes = scenarios.try_all(
         values,
         SCENARIOS,
