@@ -191,7 +191,9 @@ def _head(
             *settings["tasks"],
         ],
     }
-    metrics = sorted({name for line in lines for name in line["metrics"]})
+    metrics = sorted(
+        {name for line in lines for name in line.get("metrics", {})}
+    )
     if metrics:
         entries["metrics"] = metrics
     # Any JSON is YAML, so nothing needs to be escaped twice.
@@ -269,8 +271,8 @@ def _table(lines: list[dict[str, Any]]) -> str:
         return "Not measured."
     rows = ["| task | measure | held out | blind guess |", "|---|---|---|---|"]
     for line in lines:
-        values = {"loss": line["loss"], **line["metrics"]}
-        chance = {"loss": line["chance"], **line["metrics_chance"]}
+        values = {"loss": line["loss"], **line.get("metrics", {})}
+        chance = {"loss": line["chance"], **line.get("metrics_chance", {})}
         for name, value in values.items():
             rows.append(
                 f"| {line['task']} | {name} | {_number(value)} | "

@@ -14,7 +14,7 @@ LOSS = "loss"
 GPU_HOURS = "gpu_hours"
 TRAIN, HELD_OUT = "train", "held_out"  # splits
 MIXES = "mixing_weights"
-_ENTRIES = {"task", LOSS, "chance", "metrics", "metrics_chance"}
+_ENTRIES = {"task", LOSS, "chance"}
 
 
 def is_judgement(line: Mapping[str, Any]) -> bool:
