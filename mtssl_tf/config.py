@@ -101,6 +101,12 @@ class RunConfig:
                     f"output_stride 16 or 8. Got {strides}."
                 )
 
+    @property
+    def value_range(self) -> value_range_lib.Choice:
+        """The one that is settled, or else the one that was asked for."""
+        asked = value_range_lib.parse(self.data.value_range)
+        return self.contract.value_range or asked
+
     def _sections(self) -> dict[str, Any]:
         """Returns all dataclasses of settings by the names `--set` has."""
         own = {

@@ -195,11 +195,7 @@ def check_paths(config: config_lib.RunConfig) -> None:
         _check_cache(config.data.cache_dir)
     if named["videos"] and os.path.isdir(named["videos"]):
         _check_cache_apart(config.data.cache_dir, named["videos"])
-    for folder in paths.local_folders(config.train.probe):
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(
-                f"--probe={folder} is no folder that can be read."
-            )
+    _check_folders("probe", paths.local_folders(config.train.probe))
     if not any(named.values()):
         return  # The sample set.
     for kind in sorted(config.sources()):
@@ -210,11 +206,16 @@ def check_paths(config: config_lib.RunConfig) -> None:
                 "folder, or choose --tasks that do without."
             )
         folders = paths.local_folders(path) if kind == "images" else [path]
-        for folder in folders:
-            if not os.path.isdir(folder):
-                raise FileNotFoundError(
-                    f"--{kind}={folder} is no folder that can be read."
-                )
+        _check_folders(kind, folders)
+
+
+def _check_folders(flag: str, folders: Sequence[str]) -> None:
+    """Raises FileNotFoundError where one of a flag's is not there."""
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"--{flag}={folder} is no folder that can be read."
+            )
 
 
 def _check_cache_apart(folder: str, videos: str) -> None:

@@ -30,7 +30,6 @@ from mtssl_tf.models import resnet_v2
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.process import lock
-from mtssl_tf.process import paths
 from mtssl_tf.training import run_directory
 
 REPORT_FILE = "import_report.txt"
@@ -50,16 +49,8 @@ def main(argv: Sequence[str]) -> int:
     return command.call(NAME, work)
 
 
-def _named(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError(
-            "names nothing: a variable that is not set?"
-        )
-    return paths.expand(text)
-
-
 def _path(text: str) -> pathlib.Path:
-    return pathlib.Path(_named(text))
+    return pathlib.Path(command.path(text))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument(
         "--checkpoint",
         required=True,
-        type=_named,
+        type=command.path,
         help="V2 prefix, V1 file, directory or .tar.gz",
     )
     importing.add_argument(
@@ -111,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument(
         "--workdir",
         required=True,
-        type=_named,
+        type=command.path,
         help="run directory, or an export",
     )
     exporting.add_argument(

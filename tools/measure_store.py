@@ -33,7 +33,6 @@ from mtssl_tf.distribute import options as options_lib
 from mtssl_tf.distribute import start_ray
 from mtssl_tf.process import command
 from mtssl_tf.process import cores
-from mtssl_tf.process import paths
 from tools import private_hosts
 
 FLOATS = 27_558_016  # ResNet-101 through block 3, trainable
@@ -139,7 +138,7 @@ def main() -> None:
     """Prints what was measured, as JSON."""
     parser = command.Parser(prog="python -m tools.measure_store")
     parser.add_argument(
-        "--json", type=paths.expand, help="also write it to this file"
+        "--json", type=command.path, help="also write it to this file"
     )
     parser.add_argument("--soak", action="store_true")
     parser.add_argument(

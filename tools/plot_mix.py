@@ -53,8 +53,7 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
     runs: dict[str, Mixes] = {}
     results: dict[str, Mixes] = {}
     for folder in map(pathlib.Path, folders):
-        logs = _named(folder, metrics_log.FILE)
-        files = _named(folder, result.RESULT_FILE)
+        logs, files = _find(folder, (metrics_log.FILE, result.RESULT_FILE))
         if not logs and not files:
             raise FileNotFoundError(
                 f"{folder} holds neither {metrics_log.FILE} nor "
@@ -74,10 +73,12 @@ def read_mixes(folders: Iterable[str | os.PathLike]) -> tuple[Mixes, Mixes]:
     return pretext, evaluation
 
 
-def _named(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
-    """Returns the files of a name in and below a folder."""
-    found = map(pathlib.Path, walk.files_below(folder, (name,)).files)
-    return [path for path in found if path.name == name]
+def _find(
+    folder: pathlib.Path, names: tuple[str, ...]
+) -> list[list[pathlib.Path]]:
+    """Returns the files in and below a folder that have each of some names."""
+    found = [*map(pathlib.Path, walk.files_below(folder, names).files)]
+    return [[path for path in found if path.name == name] for name in names]
 
 
 def _row_prefix(folder: pathlib.Path, file: pathlib.Path) -> str:

@@ -20,7 +20,6 @@ from mtssl_tf.data import choose_range
 from mtssl_tf.data import open_source
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
-from mtssl_tf.files import value_range
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import devices
 from mtssl_tf.training import gpu_hours
@@ -97,8 +96,7 @@ def _open(kind: str, config: config_lib.RunConfig) -> source_lib.Source:
     if kind == "images":
         return choose_range.settled(
             open_source.open_pictures(config.data.images),
-            config.contract.value_range
-            or value_range.parse(config.data.value_range),
+            config.value_range,
         )
     return pace.OneFrame(
         clip_facts.first_frame(

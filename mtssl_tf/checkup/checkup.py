@@ -17,7 +17,6 @@ from mtssl_tf.checkup import findings
 from mtssl_tf.checkup import pace as pace_lib
 from mtssl_tf.checkup import picture_facts as picture_facts_lib
 from mtssl_tf.data import source as source_lib
-from mtssl_tf.files import value_range as value_range_lib
 from mtssl_tf.training import devices
 from mtssl_tf.training import out_of_memory
 
@@ -57,8 +56,7 @@ def check(
             share,
             _PICTURES_S,
             max(sides, default=None),
-            config.contract.value_range
-            or value_range_lib.parse(config.data.value_range),
+            config.value_range,
         )
     if "videos" in needed:
         clips = clip_facts_lib.look(

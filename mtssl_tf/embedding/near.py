@@ -67,11 +67,11 @@ def duplicates(
             pairs = np.argwhere(
                 cosines > best[-1] if is_full else cosines >= threshold
             )
-            values = cosines[tuple(pairs.T)]
-            pairs += [start, other]
-            is_later = pairs[:, 1] > pairs[:, 0]
-            found = np.concatenate([found, pairs[is_later]])
-            best = np.concatenate([best, values[is_later]])
+            pairs = pairs[pairs[:, 1] + other > pairs[:, 0] + start]
+            if not len(pairs):
+                continue  # nearly always: to sort the list again takes longer
+            best = np.concatenate([best, cosines[tuple(pairs.T)]])
+            found = np.concatenate([found, pairs + [start, other]])
             order = np.lexsort([found[:, 1], found[:, 0], -best])[:MAX_PAIRS]
             found, best = found[order], best[order]
     return list(zip(*found.T.tolist(), best.tolist()))

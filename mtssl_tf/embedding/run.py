@@ -180,12 +180,12 @@ def _check(out: pathlib.Path, outputs: Outputs, folder: pathlib.Path) -> str:
             f"--duplicates={outputs.duplicates} is a folder. Name a file."
         )
     # Whose parts are there may have been killed after he wrote it.
-    if outputs.duplicates and outputs.duplicates.exists():
-        if not folder.exists():
-            raise FileExistsError(
-                f"--duplicates={outputs.duplicates} exists. Name a new file, "
-                "or remove that one."
-            )
+    is_begun = folder.exists()
+    if outputs.duplicates and outputs.duplicates.exists() and not is_begun:
+        raise FileExistsError(
+            f"--duplicates={outputs.duplicates} exists. Name a new file, or "
+            "remove that one."
+        )
     named = {
         "--duplicates": outputs.duplicates,
         "--projector": outputs.projector,

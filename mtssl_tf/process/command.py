@@ -79,6 +79,12 @@ class Interrupted(Exception):
         self.number = stop.number or 0
 
 
+_NAMES_NOTHING = (
+    "names nothing. Leave the flag out, or look whether the shell's variable "
+    "behind it is set."
+)
+
+
 class _PathFlag(flags.Flag):
     """A flag of a path, which names something.
 
@@ -88,8 +94,7 @@ class _PathFlag(flags.Flag):
     def parse(self, argument: Any) -> None:
         if not argument:
             raise flags.IllegalFlagValueError(
-                f"--{self.name}= names nothing. Leave the flag out, or look "
-                "whether the shell's variable behind it is set."
+                f"--{self.name}= {_NAMES_NOTHING}"
             )
         super().parse(argument)
 
@@ -125,10 +130,17 @@ def define_images(
     return flags.DEFINE_flag(flag, flag_values=values)
 
 
+def path(text: str) -> str:
+    """Reads a path of `Parser`, as `define_path` does one of absl's."""
+    if not text:
+        raise argparse.ArgumentTypeError(_NAMES_NOTHING)
+    return paths.expand(text)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's, with a mistake as an error for `call` to show.
 
-    Paths are of `type=paths.expand`.
+    Paths are of `type=command.path`.
     """
 
     def error(self, message: str) -> NoReturn:

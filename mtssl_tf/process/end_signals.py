@@ -36,9 +36,8 @@ def take() -> None:
     is interrupted; where that does not end the process within a second or
     so, a thread of its own does.
     """
-    for number in NUMBERS:
-        if not is_deaf_to(number):
-            signal.signal(number, _interrupt)
+    for number in heard():
+        signal.signal(number, _interrupt)
     import threading  # slow, and the signals were first
 
     reader, writer = os.pipe()
@@ -59,6 +58,11 @@ def is_deaf_to(number: signal.Signals) -> bool:
     background is deaf to Ctrl-C.
     """
     return signal.getsignal(number) is signal.SIG_IGN
+
+
+def heard() -> list[signal.Signals]:
+    """Returns those of `NUMBERS` that this process is to listen to."""
+    return [number for number in NUMBERS if not is_deaf_to(number)]
 
 
 @contextlib.contextmanager

@@ -50,9 +50,8 @@ class StopSignal:
             file.unlink(missing_ok=True)
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            for number in end_signals.NUMBERS:
-                if not end_signals.is_deaf_to(number):
-                    self._before[number] = signal.signal(number, self._note)
+            for number in end_signals.heard():
+                self._before[number] = signal.signal(number, self._note)
 
     @property
     def is_requested(self) -> bool:

@@ -14,12 +14,15 @@ LOSS = "loss"
 GPU_HOURS = "gpu_hours"
 TRAIN, HELD_OUT = "train", "held_out"  # splits
 MIXES = "mixing_weights"
-_ENTRIES = {"task", LOSS, "chance"}
 
 
 def is_judgement(line: Mapping[str, Any]) -> bool:
     """Returns whether a line, perhaps of other hands, is of held-out data."""
-    return line.get("split") == HELD_OUT and line.keys() >= _ENTRIES
+    return (
+        line.get("split") == HELD_OUT
+        and isinstance(line.get("task"), str)
+        and line.keys() >= {LOSS, "chance"}
+    )
 
 
 @dataclasses.dataclass(frozen=True)

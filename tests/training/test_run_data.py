@@ -4,7 +4,6 @@ Kinds of fault: a disk that is away taken for other data; a number that means
 another picture than before.
 """
 
-import dataclasses
 import hashlib
 import json
 
@@ -16,9 +15,8 @@ from mtssl_tf.training import run_directory
 
 
 def _config(images):
-    config = config_lib.preset_config("tiny", ["exemplar"])
-    return dataclasses.replace(
-        config, data=dataclasses.replace(config.data, images=images)
+    return config_lib.override(
+        config_lib.preset_config("tiny", ["exemplar"]), f"data.images={images}"
     )
 
 

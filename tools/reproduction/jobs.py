@@ -280,8 +280,7 @@ class Runner:
 
         former = {
             number: signal.signal(number, pass_on)
-            for number in end_signals.NUMBERS
-            if not end_signals.is_deaf_to(number)
+            for number in end_signals.heard()
         }
         try:
             yield
