@@ -136,6 +136,11 @@ def _protocols_of(
     }
 
 
+def open_data(values: flags.FlagValues) -> data_lib.LabelledData:
+    """Opens what the flags name; raises OSError or ValueError, as it does."""
+    return data_lib.open_data(values.train, values.test)
+
+
 def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; 2 is a mistaken input."""
     return command.run(NAME, __doc__, define_flags(), argv, _evaluate)
@@ -143,7 +148,7 @@ def main(argv: list[str]) -> int:
 
 def _evaluate(values: flags.FlagValues) -> None:
     protocols = protocols_from_flags(values)
-    data = data_lib.open_data(values.train, values.test)
+    data = open_data(values)
     default_stride = protocol_lib.PRESETS[values.preset].fast.output_stride
     for number, (mode, protocol) in enumerate(protocols.items()):
         out = pathlib.Path(values.out)

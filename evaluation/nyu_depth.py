@@ -70,6 +70,15 @@ def define_flags() -> flags.FlagValues:
     return values
 
 
+def open_data(values: flags.FlagValues) -> data_lib.DepthData:
+    """Opens what the flags name; raises OSError or ValueError, as it does."""
+    return data_lib.load_depth_data(
+        values.data,
+        pathlib.Path(values.split) if values.split else None,
+        values.test_share,
+    )
+
+
 def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; 2 is a mistaken input."""
     return command.run("nyu_depth", __doc__, define_flags(), argv, _evaluate)
@@ -89,11 +98,7 @@ def _evaluate(values: flags.FlagValues) -> None:
             values.set,
         ),
     )
-    data = data_lib.load_depth_data(
-        values.data,
-        pathlib.Path(values.split) if values.split else None,
-        values.test_share,
-    )
+    data = open_data(values)
     # Seconds of imports, which no mistake above had to wait for.
     from evaluation.depth import run
 

@@ -71,6 +71,19 @@ def define_flags() -> flags.FlagValues:
     return values
 
 
+def open_data(values: flags.FlagValues) -> list[voc_data.VocSplit]:
+    """Opens the splits to train and judge on, no picture of them.
+
+    Raises:
+        FileNotFoundError: there is no such data.
+        ValueError: it has no such split, or nothing that can be used.
+    """
+    return [
+        voc_data.load_split(values.data, name, values.strict)
+        for name in (values.train, values.test)
+    ]
+
+
 def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; 2 is a mistaken input."""
     return command.run(
@@ -122,11 +135,8 @@ def _train(
     values: flags.FlagValues, protocol: protocol_lib.VocDetectionProtocol
 ) -> None:
     splits = [
-        voc_data.with_whole_pictures(
-            voc_data.load_split(values.data, name, values.strict),
-            values.strict,
-        )
-        for name in (values.train, values.test)
+        voc_data.with_whole_pictures(split, values.strict)
+        for split in open_data(values)
     ]
     for split in splits:
         _tell_skipped(split)

@@ -28,6 +28,7 @@ import os
 import pathlib
 import statistics
 import sys
+import types
 
 from absl import flags
 
@@ -282,17 +283,11 @@ def _check_passed_on(options: plan_lib.Options) -> None:
 
     Its commands would be found out once all trunks are trained.
     """
-    # No help waits for these.
-    from evaluation import imagenet_linear
-    from evaluation import nyu_depth
-    from evaluation import voc_detection
-    from mtssl_tf import train_flags
+    from mtssl_tf import train_flags  # no help waits for it
 
-    commands = {
-        "train": copy.deepcopy(train_flags.FLAGS),
-        tables_lib.LINEAR: imagenet_linear.define_flags(),
-        tables_lib.DETECTION: voc_detection.define_flags(),
-        tables_lib.DEPTH: nyu_depth.define_flags(),
+    commands = {"train": copy.deepcopy(train_flags.FLAGS)} | {
+        kind: module.define_flags()
+        for kind, module in _evaluation_modules().items()
     }
     for kind, known in commands.items():
         given = options.flags.get(kind, ())
@@ -303,10 +298,23 @@ def _check_passed_on(options: plan_lib.Options) -> None:
             raise ValueError(f"{text}: {error}") from error
 
 
-def _check_data(work: _Work) -> None:
-    """Raises FileNotFoundError where a folder that was named is not there.
+def _evaluation_modules() -> dict[str, types.ModuleType]:
+    # No help waits for these.
+    from evaluation import imagenet_linear
+    from evaluation import nyu_depth
+    from evaluation import voc_detection
 
-    Its evaluations would be found out once all trunks are trained.
+    return {
+        tables_lib.LINEAR: imagenet_linear,
+        tables_lib.DETECTION: voc_detection,
+        tables_lib.DEPTH: nyu_depth,
+    }
+
+
+def _check_data(work: _Work) -> None:
+    """Raises ValueError or OSError where data that were named cannot be had.
+
+    Evaluations would find it out, each after its training.
     """
     for name, source in dataclasses.asdict(work.sources).items():
         for folder in paths.local_folders(source):
@@ -321,6 +329,23 @@ def _check_data(work: _Work) -> None:
             f"--costs={work.options.costs} is no file. Name another, or leave "
             "it out: seconds per step are then measured first."
         )
+    first = {each.kind: each for each in reversed(work.evaluations())}
+    for kind, module in _evaluation_modules().items():
+        if kind not in first:
+            continue
+        # At its run's end, since there is no snapshot yet to name.
+        each = dataclasses.replace(first[kind], snapshot=None)
+        command = plan_lib.evaluation_command(each, work.sources, work.options)
+        values = module.define_flags()
+        values(command[2:])  # after python -m
+        try:
+            module.open_data(values)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"For {kind}: {str(error).strip()} Flags of its command are "
+                f"passed on by --{kind}_flag; data that are not given leave "
+                "cells missing."
+            ) from error
 
 
 def _from_anywhere(source: str) -> str:

@@ -98,6 +98,28 @@ def test_mistakes_are_one_line(arguments, message):
     assert message in line
 
 
+@pytest.mark.parametrize(
+    "kind, names",
+    [
+        ("linear", ("train", "test")),
+        ("detection", ["voc"]),
+        ("depth", ["depth"]),
+    ],
+)
+def test_data_that_cannot_be_read_are_found_first(tmp_path, kind, names):
+    # A kind of fault: what is wrong with the data is told after the training.
+    out = tmp_path / "out"
+    for name in names:
+        (tmp_path / name).mkdir()
+    done = _call(
+        f"--out={out}", *(f"--{name}={tmp_path / name}" for name in names)
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert f"For {kind}: " in line and str(tmp_path / names[0]) in line
+    assert f"--{kind}_flag" in line and not out.exists()
+
+
 def test_nothing_runs_beside_what_measures_seconds_per_step(tmp_path):
     values = reproduce.define_flags()
     values(
