@@ -23,6 +23,7 @@ from absl import flags
 from evaluation import command
 from evaluation.depth import config as depth_config
 from evaluation.depth import data as data_lib
+from evaluation.depth import pairs as pairs_lib
 from mtssl_tf import settings
 from mtssl_tf.models import config as model_config
 from mtssl_tf.process import command as process_command
@@ -70,7 +71,7 @@ def define_flags() -> flags.FlagValues:
     return values
 
 
-def open_data(values: flags.FlagValues) -> data_lib.DepthData:
+def open_data(values: flags.FlagValues) -> pairs_lib.DepthData:
     """Opens what the flags name; raises OSError or ValueError, as it does."""
     return data_lib.load_depth_data(
         values.data,

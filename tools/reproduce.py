@@ -495,9 +495,16 @@ def _run(
         tables_record.save(found, work.options.out)
         report.write_report(work.options.out)
 
+    def tell(job: jobs_lib.Job) -> None:
+        save()
+        left = sum(
+            not jobs_lib.is_done(work.options.out, each.name) for each in jobs
+        )
+        print(f"{job.name} has ended, {left} left.", flush=True)
+
     save()
     try:
-        runner.run(jobs, lambda _: save())
+        runner.run(jobs, tell)
     except jobs_lib.Stopped as stopped:
         print(f"{NAME}: {stopped}. Run it again to go on.", file=sys.stderr)
         return end_signals.EXIT_SIGNAL + stopped.number

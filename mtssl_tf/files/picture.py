@@ -118,7 +118,7 @@ def decode(contents: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     head = check(contents)
     if head.is_deep and flags == cv2.IMREAD_COLOR:
         return _deep_rgb(contents, head, None)[..., ::-1]
-    return _decode(contents, flags)
+    return _whitened(_decode(contents, flags), head)
 
 
 def decode_rgb(
@@ -152,7 +152,8 @@ def decode_rgb(
         check(contents)
     if head.is_deep:
         return _deep_rgb(contents, head, value_range)
-    return cv2.cvtColor(_decode(contents, flags), cv2.COLOR_BGR2RGB)
+    image = _whitened(_decode(contents, flags), head)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def decode_values(contents: bytes) -> np.ndarray | None:
@@ -261,6 +262,14 @@ def _decode(contents: bytes, flags: int) -> np.ndarray:
     if image is None:
         raise UnusablePictureError("its bytes are no picture that can be read")
     return image
+
+
+def _whitened(image: np.ndarray, head: picture_head.PictureHead) -> np.ndarray:
+    """Returns a picture of up to 8 bits with white at 255."""
+    if head.white == 255:
+        return image
+    scaled = (image.astype(np.uint16) * 255 + head.white // 2) // head.white
+    return np.minimum(scaled, 255).astype(np.uint8)
 
 
 def _decode_cut_off(contents: bytes, flags: int) -> np.ndarray | None:

@@ -27,7 +27,8 @@ _OTHER_KINDS = ("JPEG2000", "PPM", "SUN", "AVIF")
 _MAX_PIXMAP_HEAD = 1024  # ours: bytes, with the comments in it
 # The largest value follows width and height (Netpbm's P2, P3, P5 and P6).
 _GAP = rb"(?:\s|#[^\n]*\n)+"
-_PIXMAP = re.compile(_GAP.join([rb"P[2356]", rb"\d+", rb"\d+", rb"(\d+)\s"]))
+_PIXMAP = re.compile(_GAP.join([rb"P([2356])", rb"\d+", rb"\d+", rb"(\d+)\s"]))
+_BINARY_PIXMAPS = (b"5", b"6")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,8 @@ class PictureHead:
         num_channels: with alpha; 3 where decoders make three of any.
         bytes_a_pixel: of the decoded picture in memory.
         is_deep: whether values have more than 8 bits, or do not count from 0.
+        white: the value that stands for 255, where OpenCV leaves values as
+            they are stored.
         is_tensorflows: whether it is of a kind that TensorFlow decodes.
         tiff: more of a TIFF.
         problem: '' or why nothing here decodes it.
@@ -58,6 +61,7 @@ class PictureHead:
     num_channels: int = 3
     bytes_a_pixel: int = 3
     is_deep: bool = False
+    white: int = 255
     is_tensorflows: bool = True
     tiff: tiff_lib.TiffHead | None = None
     problem: str = ""
@@ -246,10 +250,14 @@ def _other(contents: bytes) -> PictureHead | None:
     if found is None:
         return None
     pixmap = _PIXMAP.match(contents[:_MAX_PIXMAP_HEAD])
-    is_deep = pixmap is not None and int(pixmap[1]) > 255
+    white = int(pixmap[2]) if pixmap else 255
+    is_deep = white > 255
+    # Of the ones in plain text OpenCV makes 0..255 itself.
+    is_raw = pixmap is not None and pixmap[1] in _BINARY_PIXMAPS
     return dataclasses.replace(
         found,
         bytes_a_pixel=6 if is_deep else 3,
         is_deep=is_deep,
+        white=white if is_raw and 0 < white < 255 else 255,
         is_tensorflows=False,
     )

@@ -276,3 +276,23 @@ def test_a_complex_tiff_is_refused_by_name(tmp_path, kind):
     for value_range in (None, (0.0, 1.0)):
         with pytest.raises(picture.UnusablePictureError, match="magnitude"):
             picture.decode_rgb(path.read_bytes(), value_range)
+
+
+@pytest.mark.parametrize("white", [1, 15, 100, 255])
+@pytest.mark.parametrize("kind", ["P2", "P3", "P5", "P6"])
+def test_white_is_white_whatever_number_a_format_has_for_it(kind, white):
+    """Against Pillow. A kind of fault: a picture is far darker than it is."""
+    channels = 3 if kind in ("P3", "P6") else 1
+    values = (np.arange(16 * 16 * channels) % (white + 1)).astype(np.uint8)
+    pixels = (
+        values.tobytes()
+        if kind in ("P5", "P6")
+        else b"".join(f"{value}\n".encode() for value in values)
+    )
+    contents = f"{kind}\n# of a scanner\n16 16\n{white}\n".encode() + pixels
+    with PIL.Image.open(io.BytesIO(contents)) as image:
+        expected = np.array(image.convert("RGB"))
+    found = picture.decode_rgb(contents)
+    assert found.max() == 255
+    np.testing.assert_allclose(found, expected.astype(int), atol=1)
+    np.testing.assert_array_equal(picture.decode(contents)[..., ::-1], found)

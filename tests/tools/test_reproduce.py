@@ -238,7 +238,10 @@ def test_a_table_is_filled_and_goes_on_where_it_was_stopped(tmp_path):
         assert first.poll() is None
     first.send_signal(signal.SIGINT)
     assert first.wait() == 130
-    subprocess.run([*command, "--cluster=local"], check=True)
+    told = subprocess.run(
+        [*command, "--cluster=local"], stdout=subprocess.PIPE, check=True
+    ).stdout.splitlines()
+    assert told[-1].endswith(b"has ended, 0 left.")
     text = (out / "report.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| RP")]
     assert len([row for row in rows if " (1) a |" in row]) == 4

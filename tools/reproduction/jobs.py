@@ -22,11 +22,14 @@ from absl import logging
 
 from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
+from mtssl_tf.process import cores
 from mtssl_tf.process import end_signals
 from mtssl_tf.process import local_map
 
 _POLL_S = 0.2
 _RESULT = "result"
+# How many share one operation on the CPU: TensorFlow's and OpenMP's.
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
 # Becomes a command that ends with the process that started it.
 _ENDS_WITH = """
 import os, sys
@@ -240,8 +243,7 @@ class Runner:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                # On another machine it may begin in any folder.
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env=self._environment(),
                 # Ctrl-C comes from here, once, and not from the terminal too.
                 start_new_session=True,
             )
@@ -249,6 +251,16 @@ class Runner:
         self._running[job.name] = (process, time.monotonic(), job)
         if missed:
             process.send_signal(missed)
+
+    def _environment(self) -> dict[str, str]:
+        # On another machine a command may begin in any folder.
+        variables = {**os.environ, "PYTHONPATH": _python_path()}
+        if self._num_at_once > 1:
+            # Each takes all cores otherwise, and waits for the others' threads.
+            threads = str(max(1, cores.count() // self._num_at_once))
+            for name in _THREADS:
+                variables.setdefault(name, threads)
+        return variables
 
     def _ended(self) -> Iterator[str]:
         """Yields the jobs whose command has ended."""

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from mtssl_tf.process import cores
 from mtssl_tf.process import local_map
 from tools.reproduction import jobs as jobs_lib
 
@@ -61,6 +62,23 @@ def test_a_mark_without_its_result_is_not_done(tmp_path):
     assert _run(tmp_path, [job])[1] == ["a"] and made.exists()
     made.write_text('{"metrics": {')
     assert _run(tmp_path, [job])[1] == ["a"] and made.read_text() == "{}"
+
+
+@pytest.mark.parametrize("num_at_once", [1, 2])
+def test_those_beside_each_other_share_the_cores(
+    tmp_path, monkeypatch, num_at_once
+):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(cores, "count", lambda: 6)
+    code = (
+        "import os; print(os.environ.get('TF_NUM_INTRAOP_THREADS'),"
+        "os.environ['OMP_NUM_THREADS'])"
+    )
+    runner, _ = _run(tmp_path, [_job("a", code)], num_at_once)
+    told = runner.log_of("a").read_text()
+    # Alone it has what TensorFlow takes; what the user set stays.
+    assert told == ("None 7\n" if num_at_once == 1 else "3 7\n")
 
 
 def test_a_command_that_cannot_be_made_is_a_failure(tmp_path):
