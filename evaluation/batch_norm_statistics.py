@@ -60,7 +60,7 @@ def _collect(
 ) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
     """Returns means and variances: a list a batch of one [C] a layer."""
 
-    @tf.function(jit_compile=False, reduce_retracing=True)
+    @tf.function(jit_compile=False, reduce_retracing=True, autograph=False)
     def pass_through(inputs):
         model(inputs, training=True)
 

@@ -96,6 +96,7 @@ def _build_mix_steps(
             tf.TensorSpec([None], tf.int32),
         ],
         jit_compile=False,
+        autograph=True,  # for the loop
     )
     def take_steps(shares, bias, classes):
         units = tf.unstack(shares[:, :, None, None], axis=1)  # [n, 1, 1, K]

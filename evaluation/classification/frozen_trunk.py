@@ -92,7 +92,7 @@ def build_frozen_trunk(
         size = (1, protocol.image_px, protocol.image_px, 3)
         lasso_mix.check_shapes(loaded.trunk.compute_output_shape(size))
 
-    @tf.function(jit_compile=False, reduce_retracing=True)
+    @tf.function(jit_compile=False, reduce_retracing=True, autograph=False)
     def read_units(images: tf.Tensor) -> list[tf.Tensor]:
         units = loaded.trunk(loaded.contract.apply(images), training=False)
         return [units[name] for name in names]

@@ -28,6 +28,7 @@ from mtssl_tf.data import resize
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.frozen import features
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.process import plain_graphs
 from mtssl_tf.training import proximal
 
 _NORM_DECAY = 0.9  # ours: the features are frozen, so little is averaged
@@ -69,7 +70,10 @@ class LinearTrainer:
         self._optimizer.build(self.head.trainable_variables)
         self._epoch = tf.Variable(0, dtype=tf.int64, name="epoch")
         self._take_step = tf.function(
-            self._take_step_eagerly, jit_compile=False, reduce_retracing=True
+            self._take_step_eagerly,
+            jit_compile=False,
+            reduce_retracing=True,
+            autograph=False,
         )
 
     def train(self, folder: pathlib.Path) -> None:
@@ -105,7 +109,7 @@ class LinearTrainer:
             (logits float32 [n, K], classes int32 [n], pictures a second).
         """
 
-        @tf.function(jit_compile=False, reduce_retracing=True)
+        @tf.function(jit_compile=False, reduce_retracing=True, autograph=False)
         def predict(images):
             return self.head(self.read_units(images), training=False)
 
@@ -148,6 +152,7 @@ class LinearTrainer:
         proximal.take_proximal_step(self.mix, self._optimizer)
         return loss
 
+    @plain_graphs.traces_as_written
     def _epoch_batches(self, epoch: int) -> tf.data.Dataset:
         """All training pictures once, in the epoch's order and views."""
         epoch_seed = np.random.SeedSequence([self._seed, epoch]).generate_state(

@@ -35,7 +35,8 @@ def build_predictor(
     @tf.function(
         input_signature=[
             tf.TensorSpec([None, None, None, 3], tf.uint8, name="rgb")
-        ]
+        ],
+        autograph=False,
     )
     def predict(rgb: tf.Tensor) -> tf.Tensor:
         size = tf.shape(rgb)[1:3]

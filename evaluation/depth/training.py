@@ -72,7 +72,7 @@ class DepthTraining:
 
     @functools.cached_property
     def _compiled_step(self) -> tf.types.experimental.Callable:
-        return tf.function(functools.partial(train_step, self))
+        return tf.function(functools.partial(train_step, self), autograph=False)
 
 
 def build_training(

@@ -39,7 +39,8 @@ class ExportedDetector(tf.Module):
         self.state = detector.variables  # tracked, so that they are saved
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, "image")]
+        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, "image")],
+        autograph=False,
     )
     def detect(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Finds objects.

@@ -169,7 +169,7 @@ def detect_pictures(
     for number, (picture, batch) in enumerate(coming):
         shape = batch.images.shape
         if shape not in by_shape:
-            by_shape[shape] = tf.function(detector.detect)
+            by_shape[shape] = tf.function(detector.detect, autograph=False)
         outputs = by_shape[shape](
             tf.constant(batch.images), tf.constant(batch.sizes)
         )

@@ -81,7 +81,9 @@ class DetectorTraining:
         """Takes one step and returns the losses before it."""
         shape = batch.images.shape
         if shape not in self._run_by_shape:
-            self._run_by_shape[shape] = tf.function(self._update)
+            self._run_by_shape[shape] = tf.function(
+                self._update, autograph=False
+            )
         rate = learning_rate(self.protocol, self.step)
         self._optimizer.learning_rate.assign(rate)
         losses = self._run_by_shape[shape](

@@ -18,6 +18,7 @@ import tensorflow as tf
 from mtssl_tf import config as config_lib
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
+from mtssl_tf.process import plain_graphs
 from mtssl_tf.training import batches
 from mtssl_tf.training import dry_run
 from mtssl_tf.training import out_of_memory
@@ -69,6 +70,7 @@ class OneFrame:
         """Returns itself."""
         return self
 
+    @plain_graphs.traces_as_written
     def stream(
         self,
         positions: tf.data.Dataset,

@@ -27,8 +27,12 @@ def save(pretrained: pretrained_lib.Pretrained, folder: pathlib.Path) -> None:
 
     module = tf.Module()
     module.variables_ = [v.value for v in pretrained.trunk.variables]
-    from_uint8 = tf.function(extract, input_signature=[spec(tf.uint8)])
-    from_float = tf.function(extract, input_signature=[spec(tf.float32)])
+    from_uint8 = tf.function(
+        extract, input_signature=[spec(tf.uint8)], autograph=False
+    )
+    from_float = tf.function(
+        extract, input_signature=[spec(tf.float32)], autograph=False
+    )
     save_module(
         module,
         folder,

@@ -72,7 +72,7 @@ def build_extractor(
         uint8 [B, H, W, 3] -> float32 [B, N, grid * grid * C].
     """
 
-    @tf.function(jit_compile=False, reduce_retracing=True)
+    @tf.function(jit_compile=False, reduce_retracing=True, autograph=False)
     def extract(images: tf.Tensor) -> tf.Tensor:
         units = trunk(contract.apply(images), training=False)
         flat = [flatten(pool_to_grid(units[name])) for name in unit_names]

@@ -6,6 +6,7 @@ from mtssl_tf.data import pictures as pictures_lib
 from mtssl_tf.data import resize
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.lazy_imports import tf
+from mtssl_tf.process import plain_graphs
 
 
 def centre_view(image: tf.Tensor, resize_px: int, image_px: int) -> tf.Tensor:
@@ -25,6 +26,7 @@ def centre_view(image: tf.Tensor, resize_px: int, image_px: int) -> tf.Tensor:
     return tf.cast(tf.round(square), tf.uint8)
 
 
+@plain_graphs.traces_as_written
 def centre_view_batches(
     pictures: pictures_lib.PictureSource,
     resize_px: int,

@@ -23,6 +23,7 @@ from mtssl_tf.frozen import vectors as vectors_lib
 from mtssl_tf.frozen import view as view_lib
 from mtssl_tf.frozen import views
 from mtssl_tf.models import trunk as trunk_lib
+from mtssl_tf.process import plain_graphs
 from mtssl_tf.training import run as run_lib
 
 _BATCH_SIZE = 64
@@ -104,6 +105,7 @@ class TrunkRank:
         )
         return [images.numpy() for images, _ in batches]
 
+    @plain_graphs.traces_as_written
     def _load_frames(self, split: source_lib.SplitSource) -> np.ndarray:
         frames = split.training.stream(
             tf.data.Dataset.range(_MAX_FRAMES),

@@ -1,9 +1,14 @@
 """Datasets are traced as written, and say what that does not allow."""
 
+import ast
+import pathlib
+
 import pytest
 import tensorflow as tf
 
 from mtssl_tf.process import plain_graphs
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def _larger(x, y):
@@ -32,3 +37,30 @@ def test_a_branch_over_tensors_is_an_error():
         build(_larger)
     # Who needs one says so.
     assert sorted(build(tf.function(_larger)).as_numpy_iterator()) == expected
+
+
+def _functions(tree):
+    """Yields the line and keywords of each use of `tf.function`."""
+    calls = {
+        id(node.func): {keyword.arg for keyword in node.keywords}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and ast.unparse(node) == "tf.function"
+        ):
+            yield node.lineno, calls.get(id(node), set())
+
+
+def test_every_function_says_whether_its_source_is_rewritten():
+    # A kind of fault: seconds of rewriting, because nobody had turned it off.
+    found = [
+        (f"{path.relative_to(_ROOT)}:{line}", keywords)
+        for folder in ("mtssl_tf", "evaluation")
+        for path in sorted((_ROOT / folder).rglob("*.py"))
+        for line, keywords in _functions(ast.parse(path.read_text()))
+    ]
+    assert len(found) > 15
+    assert [place for place, words in found if "autograph" not in words] == []
