@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import os
 import pathlib
+import shutil
 import signal
 
 from mtssl_tf.process import end_signals
@@ -16,6 +17,7 @@ import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from mtssl_tf import train  # noqa: E402
+from mtssl_tf.data import sample_set  # noqa: E402
 
 # Tests send signals that a shell, or nohup, may have had this ignore.
 for _number in filter(end_signals.is_deaf_to, end_signals.NUMBERS):
@@ -46,6 +48,22 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set MTSSL_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_samples(tmp_path_factory) -> pathlib.Path:
+    """A folder with the sample set, for copies alone."""
+    folder = tmp_path_factory.mktemp("made_samples")
+    sample_set.build_sample_set(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(made_samples, tmp_path_factory) -> sample_set.SampleSet:
+    """A sample set of a file's own, with its cache of labelled clips."""
+    folder = tmp_path_factory.mktemp("samples")
+    shutil.copytree(made_samples, folder, dirs_exist_ok=True)
+    return sample_set.build_sample_set(folder)  # finds it
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ import tiny_run
 import mtssl_tf
 from mtssl_tf import model_card
 from mtssl_tf import pretrained
-from mtssl_tf.data import sample_set
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import run_directory
 
@@ -17,8 +16,8 @@ _SETTINGS = tiny_run.SETTINGS | {"exemplar.batch_size": 4}
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    return sample_set.build_sample_set(tmp_path_factory.mktemp("cache")).images
+def images(samples):
+    return samples.images
 
 
 def _pretrain(workdir, images, steps, settings=None, **options):

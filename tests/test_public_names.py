@@ -15,7 +15,6 @@ import pytest
 import tiny_run
 
 import mtssl_tf
-from mtssl_tf.data import sample_set
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SMALL = tiny_run.SETTINGS | {
@@ -61,9 +60,8 @@ def test_type_checkers_see_the_same_names():
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> pathlib.Path:
-    cache = tmp_path_factory.mktemp("cache")
-    return sample_set.build_sample_set(cache).images
+def pictures(samples) -> pathlib.Path:
+    return samples.images
 
 
 def test_pretrain_trains_and_load_trunk_loads(pictures, tmp_path):

@@ -13,8 +13,6 @@ import imports
 import pytest
 import tiny_run
 
-from mtssl_tf.data import sample_set
-
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -25,11 +23,6 @@ def _train(*arguments):
         capture_output=True,
         text=True,
     )
-
-
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory) -> sample_set.SampleSet:
-    return sample_set.build_sample_set(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.mark.parametrize(

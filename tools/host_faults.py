@@ -57,6 +57,7 @@ _NUM_CPUS = 4
 _TIMEOUT_S = 900.0
 _MAX_CUT_S = 30.0
 _HEAD = "Ray's head"
+_ACTORS = "ray::(Shard|Coordinator|_Worker)"  # as `ps` shows them
 _WAIT_FOR_HOSTS = """
 import sys, time
 import ray
@@ -102,10 +103,14 @@ class Cluster:
         return {name: place["pid"] for name, place in status["roles"].items()}
 
     def kill(self, test: str, pid: str) -> None:
-        """Sends SIGKILL on those hosts where a test of the shell holds."""
+        """Sends SIGKILL on the first host where a test of the shell holds."""
         for host in self.hosts:
             words = [*host.prefix, "sh", "-c", f"{test} && kill -9 {pid}"]
-            subprocess.run(words, env=self.environment, capture_output=True)
+            done = subprocess.run(
+                words, env=self.environment, capture_output=True
+            )
+            if done.returncode == 0:
+                return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +171,9 @@ def _kill_process(cluster: Cluster, rng: random.Random) -> str:
         cluster.kill("pid=$(pgrep gcs_server)", "$pid")
     else:
         pid = str(places[name])
-        cluster.kill(f"grep -q ray:: /proc/{pid}/cmdline", pid)
+        # Another host's process of that number may be an agent of Ray's, with
+        # which its whole host is lost.
+        cluster.kill(f"grep -qE '{_ACTORS}' /proc/{pid}/cmdline", pid)
     return name
 
 

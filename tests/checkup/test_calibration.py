@@ -8,17 +8,15 @@ import pytest
 import tiny_run
 
 from mtssl_tf.checkup import calibration
-from mtssl_tf.data import sample_set
 from mtssl_tf.training import cost_table
 from mtssl_tf.training import gpu_hours
 
 pytestmark = pytest.mark.usefixtures("threads_as_they_are")
 
 
-def test_each_task_is_measured_into_one_table(tmp_path, monkeypatch):
+def test_each_task_is_measured_into_one_table(samples, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_hours, "NUM_MEASURED", 4)
     monkeypatch.setattr(gpu_hours, "NUM_WARM_UP", 1)
-    samples = sample_set.build_sample_set(tmp_path / "samples")
     # Of 12 bits: nearly black where no range is chosen, as training does.
     deep = tmp_path / "deep"
     deep.mkdir()

@@ -16,7 +16,6 @@ import tensorflow as tf
 from mtssl_tf import motion
 from mtssl_tf import tasks
 from mtssl_tf.data import order
-from mtssl_tf.data import sample_set
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.data import videos
@@ -28,11 +27,10 @@ from mtssl_tf.training import batches
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory) -> videos.VideoSource:
-    folder = tmp_path_factory.mktemp("videos")
-    samples = sample_set.build_sample_set(folder)
+def source(samples, tmp_path_factory) -> videos.VideoSource:
+    cache = tmp_path_factory.mktemp("videos") / "cache"
     whole = videos.open_videos(
-        str(samples.videos), motion.MotionConfig(), folder / "cache", 96
+        str(samples.videos), motion.MotionConfig(), cache, 96
     )
     return whole.subset(np.array([1, 3, 4]))
 

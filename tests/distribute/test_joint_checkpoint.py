@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 import tiny_run
 
-from mtssl_tf.data import sample_set
 from mtssl_tf.distribute import flat_variables
 from mtssl_tf.distribute import joint_checkpoint
 from mtssl_tf.distribute import shard as shard_lib
@@ -16,8 +15,7 @@ _TASKS = ("colorization", "exemplar")
 
 
 @pytest.fixture(name="config", scope="module")
-def config_fixture(tmp_path_factory):
-    samples = sample_set.build_sample_set(tmp_path_factory.mktemp("samples"))
+def config_fixture(samples):
     return tiny_run.config(samples, _TASKS)
 
 

@@ -13,7 +13,6 @@ import pytest
 import tensorflow as tf
 import tiny_run
 
-from mtssl_tf.data import sample_set
 from mtssl_tf.reports import metrics_log
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,9 +21,8 @@ _PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")
-def arguments(tmp_path_factory):
+def arguments(samples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("local_run")
-    samples = sample_set.build_sample_set(folder)
     settings = ["train.log_every=4", "train.save_every=40"]
     settings += [f"{task}.batch_size=4" for task in _TASKS]
     return [

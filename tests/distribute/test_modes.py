@@ -11,7 +11,6 @@ import pytest
 import tiny_run
 
 from mtssl_tf import pretrained
-from mtssl_tf.data import sample_set
 from mtssl_tf.reports import metrics_log
 from mtssl_tf.training import checkpoint
 from mtssl_tf.training import cost_table
@@ -25,9 +24,8 @@ _STEPS = 12
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory):
+def train(samples, tmp_path_factory):
     """Returns (name, flags) -> run directory, for short runs of one kind."""
-    samples = sample_set.build_sample_set(tmp_path_factory.mktemp("samples"))
     settings = [
         "train.log_every=2",
         *(f"{task}.batch_size=4" for task in _TASKS),

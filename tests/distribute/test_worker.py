@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 import tiny_run
 
-from mtssl_tf.data import sample_set
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.distribute import coordinator as coordinator_lib
 from mtssl_tf.distribute import joint_checkpoint
@@ -87,11 +86,12 @@ def _worker(config, workdir, deposit_at=0, end_at=0):
     return made, store
 
 
-def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(tmp_path):
+def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(
+    samples, tmp_path
+):
     # Who goes on from it tells of the steps after it alone: what was not told
     # before was lost. What a step took is its own: with the others' turns in
     # it, each task's price was the sum of all.
-    samples = sample_set.build_sample_set(tmp_path)
     config = tiny_run.config(samples, [_TASK], "train.log_every=4")
     worker, store = _worker(config, tmp_path, deposit_at=3, end_at=5)
     worker.train()
@@ -99,10 +99,11 @@ def test_a_worker_tells_all_of_its_steps_and_of_its_own_alone(tmp_path):
     assert store.rates[-1] > config.tasks[_TASK].batch_size / _OTHERS_S
 
 
-def test_data_that_cannot_be_used_end_a_worker_in_their_own_words(tmp_path):
+def test_data_that_cannot_be_used_end_a_worker_in_their_own_words(
+    samples, tmp_path
+):
     # A kind of fault: one machine names the data, a cluster said that "a
     # worker is gone" and started it again and again.
-    samples = sample_set.build_sample_set(tmp_path)
     pictures = shutil.copytree(samples.images, tmp_path / "pictures")
     config = tiny_run.config(samples, [_TASK], f"data.images={pictures}")
     worker, store = _worker(config, tmp_path, end_at=5)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
 from mtssl_tf import train_settings
-from mtssl_tf.data import sample_set
 from mtssl_tf.training import dry_run
 from mtssl_tf.training import gpu_hours
 from mtssl_tf.training import run
@@ -20,8 +19,7 @@ _PAPERS = [n for n, task in tasks.TASKS.items() if task.abbreviation]
 _IN_PARTS = train_settings.TrainConfig(accumulate=2)
 
 
-def test_it_tells_size_cost_and_data(tmp_path):
-    samples = sample_set.build_sample_set(tmp_path)
+def test_it_tells_size_cost_and_data(samples):
     config = config_lib.override(
         config_lib.preset_config("paper", _PAPERS),
         f"data.images={samples.images}",
