@@ -6,6 +6,7 @@ from collections.abc import Callable
 import hashlib
 import json
 import pathlib
+import re
 
 import numpy as np
 
@@ -19,6 +20,10 @@ _TIMES = {
 # The fingerprint of a SavedModel holds a random number, so that no two are
 # alike.
 _RANDOM = {"fingerprint.pb"}
+_GRAPH = "saved_model.pb"
+# TensorFlow numbers functions and tensors by what was traced before in the
+# process: one that goes on behind the training has traced less.
+_NUMBERED = re.compile(r'(__inference_[^"]*?)_\d+\b|\bs: "\d+"')
 
 Digest = Callable[[pathlib.Path], dict[str, str]]
 
@@ -114,7 +119,21 @@ def _is_passing(path: pathlib.Path) -> bool:
 def _hash_file(path: pathlib.Path) -> str:
     if path.suffix == ".json":
         return _hash_json(path.read_text())
+    if path.name == _GRAPH:
+        return _hash_graph(path)
     return _hash(path.read_bytes())
+
+
+def _hash_graph(path: pathlib.Path) -> str:
+    """Returns a digest of a SavedModel's graphs, whatever their numbers.
+
+    By its lines in any order: functions lie in the order of their names.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    text = str(saved_model_pb2.SavedModel.FromString(path.read_bytes()))
+    lines = sorted(_NUMBERED.sub(r"\1", text).splitlines())
+    return _hash("\n".join(lines).encode())
 
 
 def _hash_json(text: str) -> str:

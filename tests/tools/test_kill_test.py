@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+import tensorflow as tf
 
 from tools import kill_digests
 from tools import kill_test
@@ -120,3 +121,21 @@ def test_every_command_comes_to_the_same_end(tmp_path):
     out = pathlib.Path(tmp_path)
     code = kill_test.main(["kill_test", f"--out={out}", "--kills=2"])
     assert code == 0, (out / kill_test.RESULT_FILE).read_text()
+
+
+def test_a_graph_is_the_same_whatever_was_traced_before(tmp_path):
+    def saved(name, factor, num_traced_before):
+        for number in range(num_traced_before):
+            tf.function(lambda x: x + number).get_concrete_function(1.0)
+        module = tf.Module()
+        module.weight = tf.Variable(2.0)
+        module.apply = tf.function(
+            lambda x: factor * x * module.weight,
+            [tf.TensorSpec([], tf.float32)],
+        )
+        tf.saved_model.save(module, str(tmp_path / name))
+        return kill_digests.hash_files(tmp_path / name)["saved_model.pb"]
+
+    first = saved("first", 3.0, 0)
+    assert saved("again", 3.0, 4) == first
+    assert saved("other", 4.0, 0) != first
