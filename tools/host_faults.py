@@ -171,8 +171,8 @@ def _kill_process(cluster: Cluster, rng: random.Random) -> str:
         cluster.kill("pid=$(pgrep gcs_server)", "$pid")
     else:
         pid = str(places[name])
-        # Another host's process of that number may be an agent of Ray's, with
-        # which its whole host is lost.
+        # Another host's process of that number may be one of Ray's own, with
+        # which that host is lost.
         cluster.kill(f"grep -qE '{_ACTORS}' /proc/{pid}/cmdline", pid)
     return name
 
