@@ -21,14 +21,12 @@ if __name__ == "__main__":
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
-import copy
 import dataclasses
 import functools
 import os
 import pathlib
 import statistics
 import sys
-import types
 
 from absl import flags
 
@@ -41,8 +39,8 @@ from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
 from mtssl_tf.process import local_map
 from mtssl_tf.process import lock
-from mtssl_tf.process import paths
 from tools.reproduction import begun
+from tools.reproduction import checks
 from tools.reproduction import jobs as jobs_lib
 from tools.reproduction import plan as plan_lib
 from tools.reproduction import tables as tables_lib
@@ -193,7 +191,7 @@ def _work(values: flags.FlagValues) -> int:
             "each trunk has a place where there is room. Leave it out."
         )
     work = _plan(values)
-    _check_passed_on(work.options)
+    checks.check_passed_on(work.options)
     begun.check(work.options, work.sources)
     _check_budget(work, values.budget_hours)
     jobs = _jobs(work)
@@ -204,7 +202,7 @@ def _work(values: flags.FlagValues) -> int:
         for job in jobs:
             print(job.name)
         return 0
-    _check_data(work)
+    checks.check_data(work.evaluations(), work.sources, work.options)
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
         begun.save(work.options, work.sources)
         if not values.cluster:
@@ -276,76 +274,6 @@ def _least(missing: Mapping[plan_lib.Evaluation, str]) -> str:
         if not any(other < own for other in lacking)
     )
     return ", or ".join(names.replace(", ", " and ") for names in least)
-
-
-def _check_passed_on(options: plan_lib.Options) -> None:
-    """Raises ValueError for a flag that the command it is for does not take.
-
-    Its commands would be found out once all trunks are trained.
-    """
-    from mtssl_tf import train_flags  # no help waits for it
-
-    commands = {"train": copy.deepcopy(train_flags.FLAGS)} | {
-        kind: module.define_flags()
-        for kind, module in _evaluation_modules().items()
-    }
-    for kind, known in commands.items():
-        given = options.flags.get(kind, ())
-        try:
-            known([NAME, *given])
-        except flags.Error as error:
-            text = " ".join(f"--{kind}_flag={each}" for each in given)
-            raise ValueError(f"{text}: {error}") from error
-
-
-def _evaluation_modules() -> dict[str, types.ModuleType]:
-    # No help waits for these.
-    from evaluation import imagenet_linear
-    from evaluation import nyu_depth
-    from evaluation import voc_detection
-
-    return {
-        tables_lib.LINEAR: imagenet_linear,
-        tables_lib.DETECTION: voc_detection,
-        tables_lib.DEPTH: nyu_depth,
-    }
-
-
-def _check_data(work: _Work) -> None:
-    """Raises ValueError or OSError where data that were named cannot be had.
-
-    Evaluations would find it out, each after its training.
-    """
-    for name, source in dataclasses.asdict(work.sources).items():
-        for folder in paths.local_folders(source):
-            if not os.path.isdir(folder):
-                raise FileNotFoundError(
-                    f"--{name}={source}: there is no folder {folder}. Name "
-                    "another, or leave the flag out: what needs it is then "
-                    "marked missing."
-                )
-    if work.options.costs and not os.path.isfile(work.options.costs):
-        raise FileNotFoundError(
-            f"--costs={work.options.costs} is no file. Name another, or leave "
-            "it out: seconds per step are then measured first."
-        )
-    first = {each.kind: each for each in reversed(work.evaluations())}
-    for kind, module in _evaluation_modules().items():
-        if kind not in first:
-            continue
-        # At its run's end, since there is no snapshot yet to name.
-        each = dataclasses.replace(first[kind], snapshot=None)
-        command = plan_lib.evaluation_command(each, work.sources, work.options)
-        values = module.define_flags()
-        values(command[2:])  # after python -m
-        try:
-            module.open_data(values)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"For {kind}: {str(error).strip()} Flags of its command are "
-                f"passed on by --{kind}_flag; data that are not given leave "
-                "cells missing."
-            ) from error
 
 
 def _from_anywhere(source: str) -> str:

@@ -16,6 +16,7 @@ from evaluation.depth import config as depth_config
 from evaluation.depth import reverse_huber
 from mtssl_tf.models import input_contract
 from mtssl_tf.models import lasso_mix
+from mtssl_tf.training import compiled
 from mtssl_tf.training import proximal
 
 
@@ -72,7 +73,7 @@ class DepthTraining:
 
     @functools.cached_property
     def _compiled_step(self) -> tf.types.experimental.Callable:
-        return tf.function(functools.partial(train_step, self), autograph=False)
+        return compiled.compile_own(functools.partial(train_step, self))
 
 
 def build_training(

@@ -30,6 +30,7 @@ from mtssl_tf import pretrained as pretrained_lib
 from mtssl_tf.models import lasso_mix
 from mtssl_tf.models import trunk
 from mtssl_tf.reports import progress as progress_lib
+from mtssl_tf.training import compiled
 
 
 def run(
@@ -169,7 +170,7 @@ def detect_pictures(
     for number, (picture, batch) in enumerate(coming):
         shape = batch.images.shape
         if shape not in by_shape:
-            by_shape[shape] = tf.function(detector.detect, autograph=False)
+            by_shape[shape] = compiled.compile_own(detector.detect)
         outputs = by_shape[shape](
             tf.constant(batch.images), tf.constant(batch.sizes)
         )

@@ -15,6 +15,7 @@ from evaluation.detection import batches as batches_lib
 from evaluation.detection import faster_rcnn
 from evaluation.detection import protocol as protocol_lib
 from mtssl_tf.reports import tensorboard
+from mtssl_tf.training import compiled
 from mtssl_tf.training import proximal
 
 _LOG_EVERY_STEPS = 20
@@ -81,9 +82,7 @@ class DetectorTraining:
         """Takes one step and returns the losses before it."""
         shape = batch.images.shape
         if shape not in self._run_by_shape:
-            self._run_by_shape[shape] = tf.function(
-                self._update, autograph=False
-            )
+            self._run_by_shape[shape] = compiled.compile_own(self._update)
         rate = learning_rate(self.protocol, self.step)
         self._optimizer.learning_rate.assign(rate)
         losses = self._run_by_shape[shape](

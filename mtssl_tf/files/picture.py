@@ -118,7 +118,7 @@ def decode(contents: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     head = check(contents)
     if head.is_deep and flags == cv2.IMREAD_COLOR:
         return _deep_rgb(contents, head, None)[..., ::-1]
-    return _whitened(_decode(contents, flags), head)
+    return _decode(contents, head, flags)
 
 
 def decode_rgb(
@@ -152,8 +152,7 @@ def decode_rgb(
         check(contents)
     if head.is_deep:
         return _deep_rgb(contents, head, value_range)
-    image = _whitened(_decode(contents, flags), head)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_decode(contents, head, flags), cv2.COLOR_BGR2RGB)
 
 
 def decode_values(contents: bytes) -> np.ndarray | None:
@@ -194,7 +193,7 @@ def _deep_values(contents: bytes, head: picture_head.PictureHead) -> np.ndarray:
         except ValueError as error:
             raise UnusableDeepError(str(error)) from error
     else:
-        values = np.atleast_3d(_decode(contents, cv2.IMREAD_UNCHANGED))
+        values = np.atleast_3d(_decode(contents, head, cv2.IMREAD_UNCHANGED))
         if values.shape[2] > 2:
             values = values[..., 2::-1]  # from BGR
     values = values[..., : 3 if values.shape[2] > 2 else 1]  # without alpha
@@ -251,7 +250,9 @@ def _readable_head(contents: bytes) -> picture_head.PictureHead:
     return head
 
 
-def _decode(contents: bytes, flags: int) -> np.ndarray:
+def _decode(
+    contents: bytes, head: picture_head.PictureHead, flags: int
+) -> np.ndarray:
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(contents, np.uint8), flags)
@@ -261,11 +262,6 @@ def _decode(contents: bytes, flags: int) -> np.ndarray:
         raise UnusablePictureError(f"OpenCV says {error.err}") from error
     if image is None:
         raise UnusablePictureError("its bytes are no picture that can be read")
-    return image
-
-
-def _whitened(image: np.ndarray, head: picture_head.PictureHead) -> np.ndarray:
-    """Returns a picture of up to 8 bits with white at 255."""
     if head.white == 255:
         return image
     scaled = (image.astype(np.uint16) * 255 + head.white // 2) // head.white

@@ -1,4 +1,4 @@
-"""Compiled functions of which every task of a run has one of its own."""
+"""Compiled functions of which every task, or size, has one of its own."""
 
 from __future__ import annotations
 
