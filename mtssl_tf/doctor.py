@@ -25,6 +25,7 @@ from absl import flags
 from absl import logging
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import recipes
 from mtssl_tf import run_settings
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.files import value_range as value_range_lib
@@ -99,7 +100,7 @@ def _work(values: flags.FlagValues) -> None:
     from mtssl_tf.checkup import checkup
     from mtssl_tf.checkup import findings
 
-    found = checkup.check(config, values.share, run_settings.default_tasks())
+    found = checkup.check(config, values.share, recipes.default_tasks())
     print(findings.as_text(found))
     if out is not None:
         text = json.dumps(findings.as_json(found), indent=1)

@@ -68,7 +68,8 @@ def pretrain(
             videos: the built-in sample set.
         videos: a folder of video files and of folders of numbered frames.
         preset: scale of trunk and training: tiny, small or paper.
-        recipe: ours, or paper for what is literally the paper's.
+        recipe: ours, paper for what is literally the paper's, or best for the
+            tasks and shares that measured best (docs/combining_tasks.md).
         lasso: each task reads its own sparse mix of block-3 units.
         harmonize: inputs alike for all tasks (paper, sec. 3.3): grey.
         weighting: who gets which share of the steps: 'fixed', the tasks' own
@@ -147,7 +148,7 @@ def pretrain(
             "imported, or train with python -m mtssl_tf.train."
         )
     if tasks is None:
-        run_settings.tell_left_out(config)
+        run_settings.tell_left_out(config, recipe)
     folder = pathlib.Path(paths.expand(os.fspath(workdir)))
     config = run_settings.use_sample_set(config)
     with run_directory.hold(folder):

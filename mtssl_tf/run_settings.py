@@ -25,30 +25,9 @@ from mtssl_tf.training import cost_table
 _MAX_HOURS = 1e9  # ours: a hundred thousand years
 
 
-def default_tasks(images: str = "", videos: str = "") -> list[str]:
-    """Returns the tasks that are trained where none is named.
-
-    They are the paper's pretext tasks, those that need no labels and that its
-    tables have an abbreviation for: all of them where neither source is named,
-    as on the sample set, and else those whose source is.
-
-    Args:
-        images: source.
-        videos: source.
-    """
-    named = {"images": images, "videos": videos}
-    return [
-        name
-        for name, task in tasks_lib.TASKS.items()
-        if task.is_pretext
-        and task.abbreviation
-        and (named[task.source] or not any(named.values()))
-    ]
-
-
-def tell_left_out(config: config_lib.RunConfig) -> None:
-    """Says which of the usual tasks there is no data for."""
-    for name in default_tasks():
+def tell_left_out(config: config_lib.RunConfig, recipe: str) -> None:
+    """Says which of a recipe's usual tasks there is no data for."""
+    for name in recipes.default_tasks(recipe):
         if name not in config.tasks:
             source = tasks_lib.find_task(name).source
             logging.info("Without --%s, %s is left out.", source, name)
@@ -90,7 +69,7 @@ def build_config(
     """
     _check_length(steps, hours, gpu_hours)
     if tasks is None:
-        tasks = default_tasks(images, videos)
+        tasks = _tasks_with_data(recipe, images, videos)
     config = config_lib.preset_config(preset, tasks)
     if harmonize:
         config = config_lib.harmonize(config)
@@ -114,6 +93,19 @@ def build_config(
         config = _buy_steps(config, gpu_hours)
     config_checks.check(config)
     return config
+
+
+def _tasks_with_data(recipe: str, images: str, videos: str) -> list[str]:
+    """Returns those of a recipe's usual tasks whose source is named.
+
+    They are all of them where neither is, as on the sample set.
+    """
+    named = {"images": images, "videos": videos}
+    return [
+        name
+        for name in recipes.default_tasks(recipe)
+        if named[tasks_lib.find_task(name).source] or not any(named.values())
+    ]
 
 
 def _with_paths_in_full(config: config_lib.RunConfig) -> config_lib.RunConfig:

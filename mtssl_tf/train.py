@@ -68,7 +68,7 @@ def _work(values: flags.FlagValues) -> int:
     cluster = train_flags.cluster_from_flags(config)
     logging.set_verbosity(logging.INFO)
     if train_flags.TASKS.value is None:
-        run_settings.tell_left_out(config)
+        run_settings.tell_left_out(config, train_flags.RECIPE.value)
     config = run_settings.use_sample_set(config)
     if train_flags.DRY_RUN.value:
         return _tell(config)

@@ -66,7 +66,8 @@ RECIPE = flags.DEFINE_enum(
     "recipe",
     recipes.OURS,
     list(recipes.RECIPES),
-    "Whose method: paper is literally the paper's (docs/paper.md); --set wins "
+    "Whose method: paper is literally the paper's (docs/paper.md), best the "
+    "tasks and shares that measured best (docs/combining_tasks.md); --set wins "
     "over it.",
     flag_values=FLAGS,
 )

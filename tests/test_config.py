@@ -7,7 +7,7 @@ import imports
 import pytest
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf import tasks
 
 
@@ -84,7 +84,7 @@ def test_unknown_names_list_the_known_ones():
 
 def test_harmonizing_turns_relative_position_grey():
     # Of the tasks of the paper: it says nothing of others.
-    config = config_lib.preset_config("tiny", run_settings.default_tasks())
+    config = config_lib.preset_config("tiny", recipes.default_tasks())
     harmonized = config_lib.harmonize(config)
     changed = config_lib.differences(config, harmonized)
     assert changed == ["tasks.relative_position.grey_input: False -> True"]

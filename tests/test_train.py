@@ -95,17 +95,23 @@ def test_mistakes_answer_at_once_with_exit_code_2(arguments, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source, tasks, left_out",
+    "source, recipe, tasks, left_out",
     [
-        ("images", ["relative_position", "colorization", "exemplar"], 1),
-        ("videos", ["motion_segmentation"], 3),
+        (
+            "images",
+            "ours",
+            ["relative_position", "colorization", "exemplar"],
+            1,
+        ),
+        ("videos", "ours", ["motion_segmentation"], 3),
+        ("images", "best", ["exemplar"], 1),
     ],
 )
 def test_without_a_source_its_tasks_are_left_out_and_it_is_said(
-    samples, source, tasks, left_out, train_here
+    samples, source, recipe, tasks, left_out, train_here
 ):
-    given = f"--{source}={getattr(samples, source)}"
-    code, out, said = train_here(given, "--dry_run", *tiny_run.FLAGS)
+    given = (f"--{source}={getattr(samples, source)}", f"--recipe={recipe}")
+    code, out, said = train_here(*given, "--dry_run", *tiny_run.FLAGS)
     assert code == 0
     settings, _ = json.JSONDecoder().raw_decode(out)
     assert list(settings["tasks"]) == tasks

@@ -28,7 +28,7 @@ from typing import Any
 from absl import flags
 import tqdm
 
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.process import command
 from tools import in_turn
@@ -75,9 +75,7 @@ def plan(
     """
     by_group: dict[str, list[Measurement]] = {
         "input": [(measure_input.measure, (_PRESETS, images, 3))],
-        "step": [
-            (step_over_bare, (name,)) for name in run_settings.default_tasks()
-        ]
+        "step": [(step_over_bare, (name,)) for name in recipes.default_tasks()]
         + [(trunk_over_slim, ())],
         "memory": [(remat, ())],
         "startup": [(measure_start.measure, (num_files, 3))],
@@ -154,7 +152,7 @@ def table(figures: Figures) -> str:
 def _largest_task() -> str:
     """Returns the task with the smallest output stride."""
     return min(
-        run_settings.default_tasks(),
+        recipes.default_tasks(),
         key=lambda name: (
             tasks_lib.TASKS[name].presets[_STEP_PRESET].output_stride
         ),

@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["mtssl_tf", "evaluation"]):
     from evaluation.detection import files
     from evaluation.detection import voc_data
     from mtssl_tf import config as config_lib
-    from mtssl_tf import run_settings
+    from mtssl_tf import recipes
     from mtssl_tf.data import decode
     from mtssl_tf.data import tfrecord_index
     from mtssl_tf.files import picture
@@ -289,7 +289,7 @@ class MetricsLines(Target):
 
 def config_json() -> bytes:
     """Returns the settings of a small run."""
-    config = config_lib.preset_config("tiny", run_settings.default_tasks())
+    config = config_lib.preset_config("tiny", recipes.default_tasks())
     return config_lib.to_json(config, version="0", command="c").encode()
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf.data import sample_set
 from mtssl_tf.process import atomic_file
 from mtssl_tf.training import cost_table
@@ -42,7 +42,7 @@ def build(folder: pathlib.Path) -> None:
 
 def _make_costs(path: pathlib.Path) -> None:
     """Writes that a step of any task costs a hundredth of an hour."""
-    config = config_lib.preset_config("tiny", run_settings.default_tasks())
+    config = config_lib.preset_config("tiny", recipes.default_tasks())
     cost_table.save(path, config, "none", dict.fromkeys(config.tasks, 36.0))
 
 

@@ -32,7 +32,7 @@ import time
 
 from absl import flags
 
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import command
 from mtssl_tf.reports import metrics_log
@@ -48,7 +48,7 @@ TIMES, WRITES, STEPS = "times", "writes", "steps"
 _PYTHON = sys.executable
 _TIMEOUT_S = 900.0
 _MOST_LINES = 6
-_TASKS = run_settings.default_tasks()
+_TASKS = recipes.default_tasks()
 _SMALL = (
     "--set=trunk.num_units=(1,1,2)",
     "--set=trunk.width=0.125",

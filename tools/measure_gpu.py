@@ -36,7 +36,7 @@ from absl import flags
 import numpy as np
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf import train_settings
 from mtssl_tf.lazy_imports import keras
@@ -85,7 +85,7 @@ def save_batches(path: pathlib.Path, preset: str) -> None:
     from tools import measure_step
 
     arrays: Arrays = {}
-    for name in run_settings.default_tasks():
+    for name in recipes.default_tasks():
         # The thread that labels ahead may be at its last part.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             root = pathlib.Path(folder)
@@ -139,7 +139,7 @@ def measure(
 
     count = batch_size or 32
     add("reference", *_build_reference(precision, count))
-    for name in run_settings.default_tasks():
+    for name in recipes.default_tasks():
         assignments = [f"train.precision={precision}"]
         if batch_size is not None:
             assignments.append(f"{name}.batch_size={batch_size}")

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf import tasks as tasks_lib
 from mtssl_tf.files import picture
 from mtssl_tf.lazy_imports import tf
@@ -84,7 +84,7 @@ def measure(
         try:
             os.sched_setaffinity(0, {min(cores)})
             for preset in presets:
-                for task in run_settings.default_tasks():
+                for task in recipes.default_tasks():
                     config = _config(preset, task, images, samples, folder)
                     found[f"input/{preset}/{task}"] = _over_bare_decode(
                         config, task, num_rounds
@@ -94,7 +94,7 @@ def measure(
         preset, kind = _TWO_THREADS
         first = next(
             task
-            for task in run_settings.default_tasks()
+            for task in recipes.default_tasks()
             if tasks_lib.TASKS[task].source == kind
         )
         config = _config(preset, first, images, samples, folder)

@@ -28,6 +28,7 @@ from absl import flags
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import pretraining
+from mtssl_tf import recipes
 from mtssl_tf import run_settings
 from mtssl_tf.process import command
 from mtssl_tf.process import stop_signal
@@ -94,7 +95,7 @@ def measure(
         every: steps between two looks.
         assignments: further settings, 'section.key=value'.
     """
-    names = run_settings.default_tasks()
+    names = recipes.default_tasks()
     config = config_lib.override(
         config_lib.preset_config("tiny", names),
         f"train.steps={num_steps}",

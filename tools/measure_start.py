@@ -28,7 +28,7 @@ import time
 from absl import flags
 
 from mtssl_tf import config as config_lib
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 from mtssl_tf import tasks
 from mtssl_tf.process import command
 from tools import in_turn
@@ -112,7 +112,7 @@ def listing_times(
         make_tree(folder / "tree", num_files)
         of_pictures = [
             name
-            for name in run_settings.default_tasks()
+            for name in recipes.default_tasks()
             if tasks.TASKS[name].source == "images"
         ]
         config = config_lib.override(

@@ -104,7 +104,8 @@ class Exemplar(base.Task):
         "paper": ExemplarConfig(learning_rate=1e-4),
     }
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {"negatives": "random", "color_strength": 1.0}
+        "paper": {"negatives": "random", "color_strength": 1.0},
+        "best": {"weight": 3.0},
     }
 
     def cut(

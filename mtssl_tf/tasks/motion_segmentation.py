@@ -104,7 +104,8 @@ class MotionSegmentation(base.Task):
         "paper": MotionSegmentationConfig(learning_rate=1e-4),
     }
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {"hard_labels": True, "color_strength": 0.0}
+        "paper": {"hard_labels": True, "color_strength": 0.0},
+        "best": {"weight": 1.0},
     }
 
     def __init__(

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mtssl_tf import run_settings
+from mtssl_tf import recipes
 
 
 @pytest.mark.long
@@ -29,7 +29,7 @@ def test_every_task_trains_through_jax(tmp_path):
             check=True,
         )
     figures = json.loads(found.read_text())
-    for name in run_settings.default_tasks():
+    for name in recipes.default_tasks():
         own = figures[name]
         assert own["examples_per_s"] == pytest.approx(2 / own["seconds"])
         assert own["tflops"] > 0
