@@ -23,7 +23,6 @@ with atheris.instrument_imports(include=["mtssl_tf", "evaluation"]):
     from evaluation.detection import voc_data
     from mtssl_tf import config as config_lib
     from mtssl_tf import recipes
-    from mtssl_tf.data import decode
     from mtssl_tf.data import tfrecord_index
     from mtssl_tf.files import picture
     from mtssl_tf.motion import clips
@@ -69,7 +68,7 @@ class Target:
 
 
 class Picture(Target):
-    """Both decoders, as a source uses them."""
+    """A picture to learn from, whole and at a fraction of its size."""
 
     def seeds(self):
         kinds = (".jpg", ".png", ".bmp", ".webp", ".tiff", ".jp2", ".avif")
@@ -77,13 +76,8 @@ class Picture(Target):
         return [*map(_encode, kinds), *deep]
 
     def read(self, data):
-        import tensorflow as tf
-
-        try:
-            decode.read_in_graph(lambda _: data, tf.constant(0, tf.int64))
-        except tf.errors.OpError:
-            pass
         picture.decode_rgb(data)
+        picture.decode_rgb(data, smallest_side_px=picture.MIN_SIDE_PX)
 
 
 class Video(Target):

@@ -11,7 +11,6 @@ import pathlib
 
 import numpy as np
 
-from mtssl_tf.data import large_constant
 from mtssl_tf.data import listing
 from mtssl_tf.data import pictures
 from mtssl_tf.data import remote
@@ -19,7 +18,6 @@ from mtssl_tf.data import remote_reads
 from mtssl_tf.files import names
 from mtssl_tf.files import picture
 from mtssl_tf.files import walk
-from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import paths
 
 PICTURE_SUFFIXES = (
@@ -165,10 +163,6 @@ def _files(
         base = file_names[index].rpartition("/")[2]
         return f"{parent}/{base} {_size(path(index))}"
 
-    numbers = None
-    if classes is not None:
-        numbers = large_constant.LargeConstant(lambda: classes.astype(np.int32))
-
     def read_own(index: int) -> bytes:
         return _read(path(index))
 
@@ -180,10 +174,8 @@ def _files(
         read=read,
         fingerprint=fingerprint,
         class_names=tuple(map(names.as_text, class_names)),
-        read_class_in_graph=(
-            None
-            if numbers is None
-            else lambda index: tf.gather(numbers(), index)
+        read_class=(
+            None if classes is None else lambda index: int(classes[index])
         ),
         read_ahead=far.read_ahead if far else None,
     )

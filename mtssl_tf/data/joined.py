@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from mtssl_tf.data import pictures
-from mtssl_tf.lazy_imports import tf
 
 
 def join(
@@ -31,19 +30,6 @@ def join(
         part = int(np.searchsorted(ends, index, side="right"))
         return sources[part], index - int(starts[part])
 
-    def in_graph(
-        index: tf.Tensor,
-        branch: Callable[[int, tf.Tensor], tf.Tensor],
-    ) -> tf.Tensor:
-        part = tf.searchsorted(tf.constant(ends), [index], side="right")[0]
-        return tf.switch_case(
-            part,
-            [
-                lambda number=number: branch(number, index - starts[number])
-                for number in range(len(sources))
-            ],
-        )
-
     def fingerprint(index: int) -> str:
         source, own = part_of(index)
         return source.fingerprint(own)
@@ -64,13 +50,13 @@ def join(
         names = {name for source in sources for name in source.class_names}
         class_names = tuple(sorted(names))
 
-    def read_class(number: int, index: tf.Tensor) -> tf.Tensor:
-        source = sources[number]
-        found = source.read_class_in_graph
-        if found is None:
+    number_of = {name: number for number, name in enumerate(class_names)}
+
+    def read_class(index: int) -> int:
+        source, own = part_of(index)
+        if source.read_class is None:
             raise ValueError(f"{source.description} has no classes.")
-        numbers = [class_names.index(name) for name in source.class_names]
-        return tf.gather(tf.constant(numbers, tf.int32), found(index))
+        return number_of[source.class_names[source.read_class(own)]]
 
     return pictures.PictureSource(
         description=description,
@@ -80,9 +66,7 @@ def join(
         read=read,
         fingerprint=fingerprint,
         class_names=class_names,
-        read_class_in_graph=(
-            (lambda index: in_graph(index, read_class)) if class_names else None
-        ),
+        read_class=read_class if class_names else None,
         read_ahead=(
             read_ahead if any(each.read_ahead for each in sources) else None
         ),

@@ -8,14 +8,13 @@ leave out what is broken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import hashlib
+import itertools
 
 import numpy as np
 
-from mtssl_tf.data import decode
-from mtssl_tf.data import large_constant
 from mtssl_tf.data import order
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.files import names as names_lib
@@ -29,7 +28,8 @@ _MAX_ATTEMPTS = 16
 # A prime, so that the substitutes of neighbours are not neighbours.
 _ATTEMPT_STRIDE = 1_000_003
 _NUM_READ_AHEAD = 64  # ours: pictures of a source that takes long to read
-_NUM_INTERLEAVED = 8  # ours: pictures that are decoded at a time
+# A picture, uint8 [H, W, 3], its class, and whether there is one.
+_Read = tuple[np.ndarray, np.int32, np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ class PictureSource:
         fingerprint: number of a picture -> text that changes with the
             picture, at no great cost.
         class_names: name of each class, where pictures have one.
-        read_class_in_graph: int64 [] -> int32 [], the number of a picture's
-            class; None where there are no classes.
+        read_class: number of a picture -> that of its class; None where there
+            are no classes.
         read_ahead: numbers of pictures, int64 [n] -> None; reads them, many
             at once, so that `read` finds them. None where that takes no time.
         value_range: what is black and white in pictures of more than 8 bits
@@ -56,7 +56,7 @@ class PictureSource:
     read: Callable[[int], bytes]
     fingerprint: Callable[[int], str]
     class_names: tuple[str, ...] = ()
-    read_class_in_graph: Callable[[tf.Tensor], tf.Tensor] | None = None
+    read_class: Callable[[int], int] | None = None
     read_ahead: Callable[[np.ndarray], None] | None = None
     value_range: value_range_lib.Choice | None = None
 
@@ -95,16 +95,14 @@ class PictureSource:
 
     def subset(self, numbers: np.ndarray) -> PictureSource:
         """Returns the source of only the pictures `numbers`, int64 [n]."""
-        read_class = self.read_class_in_graph
-        read_ahead = self.read_ahead
-        in_graph = large_constant.LargeConstant(lambda: numbers)
+        read_class, read_ahead = self.read_class, self.read_ahead
         return dataclasses.replace(
             self,
             names=tuple(map(self.names.__getitem__, numbers.tolist())),
             read=lambda index: self.read(int(numbers[index])),
             fingerprint=lambda index: self.fingerprint(int(numbers[index])),
-            read_class_in_graph=read_class
-            and (lambda index: read_class(tf.gather(in_graph(), index))),
+            read_class=read_class
+            and (lambda index: read_class(int(numbers[index]))),
             read_ahead=read_ahead
             and (lambda indices: read_ahead(numbers[indices])),
         )
@@ -117,7 +115,7 @@ class PictureSource:
         return dataclasses.replace(
             self,
             class_names=(),
-            read_class_in_graph=lambda index: tf.cast(index, tf.int32),
+            read_class=lambda index: index,
         )
 
     def close(self) -> None:
@@ -156,46 +154,44 @@ class PictureSource:
         if num_frames != 1:
             raise ValueError(f"A picture has one frame, not {num_frames}.")
 
-        def give_up(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def index_of(places: tf.Tensor) -> tf.Tensor:
+            return order.example_index(places, len(self), seed)
+
+        def substitutes(position: int) -> Iterator[int]:
+            for attempt in range(1, _MAX_ATTEMPTS):
+                place = position + attempt * _ATTEMPT_STRIDE
+                with tf.device("CPU:0"):
+                    yield int(index_of(tf.constant(place, tf.int64)))
+
+        def read(number: np.int64, position: np.int64) -> _Read:
+            numbers = itertools.chain([int(number)], substitutes(int(position)))
+            return self._first_usable(numbers, skipped, smallest_side_px)
+
+        def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
+            image, class_number, is_usable = _in_graph(
+                read, index_of(position), position
+            )
             message = (
                 f"{_MAX_ATTEMPTS} pictures of {self.description} in a row "
                 "cannot be used; the log names each. Check the source."
             )
-            never = tf.debugging.Assert(False, [message])
-            with tf.control_dependencies([never]):
-                return tf.zeros([1, 1, 3], tf.uint8), tf.constant(-1)
+            with tf.control_dependencies(
+                [tf.debugging.Assert(is_usable, [message])]
+            ):
+                image = tf.identity(image)
+            return {
+                "image": image,
+                "position": position,
+                "class": class_number,
+                "class_names": tf.constant(
+                    self.class_names, tf.string, [self.num_classes]
+                ),
+                "num_pictures": tf.constant(len(self), tf.int64),
+            }
 
-        def first_usable(position: tf.Tensor) -> tf.data.Dataset:
-            def index_of(attempt: tf.Tensor) -> tf.Tensor:
-                return order.example_index(
-                    position + attempt * _ATTEMPT_STRIDE, len(self), seed
-                )
-
-            last_resort = tf.data.Dataset.range(1).map(give_up)
-            return (
-                self._decoded(
-                    index_of, _MAX_ATTEMPTS, skipped, smallest_side_px
-                )
-                .concatenate(last_resort)
-                .take(1)
-                .map(
-                    lambda image, number: {
-                        "image": image,
-                        "position": position,
-                        "class": number,
-                        "class_names": tf.constant(
-                            self.class_names, tf.string, [self.num_classes]
-                        ),
-                        "num_pictures": tf.constant(len(self), tf.int64),
-                    }
-                )
-            )
-
-        positions = self._read_ahead(
-            positions,
-            lambda batch: order.example_index(batch, len(self), seed),
+        return self._read_ahead(positions, index_of).map(
+            example, tf.data.AUTOTUNE, deterministic=True
         )
-        return _interleaved(positions, first_usable)
 
     @plain_graphs.traces_as_written
     def stream_once(
@@ -211,14 +207,22 @@ class PictureSource:
             (image, uint8 [H, W, 3] RGB, and class, int32 [] in [0, K), or -1
             where the source has no classes).
         """
+
+        def read(number: np.int64) -> _Read:
+            return self._first_usable([int(number)], skipped)
+
         numbers = np.arange(len(self))
         if shuffle_seed is not None:
             np.random.default_rng(shuffle_seed).shuffle(numbers)
-        return _interleaved(
-            self._read_ahead(
-                tf.data.Dataset.from_tensor_slices(numbers), lambda batch: batch
-            ),
-            lambda number: self._decoded(lambda _: number, 1, skipped).take(1),
+        found = self._read_ahead(
+            tf.data.Dataset.from_tensor_slices(numbers), lambda batch: batch
+        ).map(
+            lambda number: _in_graph(read, number),
+            tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        return found.filter(lambda image, number, is_usable: is_usable).map(
+            lambda image, number, is_usable: (image, number)
         )
 
     def _read_ahead(
@@ -251,59 +255,43 @@ class PictureSource:
             self.read_ahead(numbers)
         return np.int64(len(numbers))
 
-    def _decoded(
+    def _first_usable(
         self,
-        index_of: Callable[[tf.Tensor], tf.Tensor],
-        num_attempts: int,
+        numbers: Iterable[int],
         skipped: skipped_lib.SkippedExamples,
         smallest_side_px: int | None = None,
-    ) -> tf.data.Dataset:
-        """Returns (image, class) of the pictures that some decoder reads.
+    ) -> _Read:
+        """Reads the first of some pictures that can be used.
 
         Args:
-            index_of: number of an attempt, int64 [] -> that of a picture.
-            num_attempts: each is made with both decoders.
-            skipped: gets the names of those that neither can read.
+            numbers: of pictures.
+            skipped: gets the names of those before it.
             smallest_side_px: as `Source` has it.
         """
-
-        def decode_with_opencv(index: np.int64) -> np.ndarray:
+        for number in numbers:
             try:
-                return self.decode(int(index))
-            except (picture.UnusablePictureError, OSError) as error:
-                skipped.add(self.names[index], str(error))
-                raise
-
-        def fall_back(index: tf.Tensor) -> tf.Tensor:
-            image = tf.numpy_function(decode_with_opencv, [index], tf.uint8)
-            return tf.ensure_shape(image, [None, None, 3])
-
-        def load(attempt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            index = index_of(attempt // 2)
-            image = tf.cond(
-                attempt % 2 == 0,
-                lambda: decode.read_in_graph(
-                    self.read, index, smallest_side_px, self.value_range
-                ),
-                lambda: fall_back(index),
-            )
-            if self.read_class_in_graph is None:
-                return image, tf.constant(-1, tf.int32)
-            return image, self.read_class_in_graph(index)
-
-        attempts = tf.data.Dataset.range(2 * num_attempts)
-        return attempts.map(load).ignore_errors()
+                image = picture.decode_rgb(
+                    self.read(number), self.value_range, smallest_side_px
+                )
+                class_number = (
+                    self.read_class(number) if self.read_class else -1
+                )
+            except (OSError, picture.UnusablePictureError) as error:
+                skipped.add(self.names[number], str(error))
+            else:
+                return image, np.int32(class_number), np.bool_(True)
+        return np.zeros([1, 1, 3], np.uint8), np.int32(-1), np.bool_(False)
 
 
-def _interleaved(
-    elements: tf.data.Dataset,
-    expand: Callable[[tf.Tensor], tf.data.Dataset],
-) -> tf.data.Dataset:
-    """Chains the datasets that elements expand to, several made at a time."""
-    return elements.interleave(
-        expand,
-        cycle_length=_NUM_INTERLEAVED,
-        block_length=1,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+def _in_graph(
+    read: Callable[..., _Read], *arguments: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns what Python reads at one go: each call of it takes a while."""
+    image, class_number, is_usable = tf.numpy_function(
+        read, arguments, [tf.uint8, tf.int32, tf.bool]
+    )
+    return (
+        tf.ensure_shape(image, [None, None, 3]),
+        tf.ensure_shape(class_number, []),
+        tf.ensure_shape(is_usable, []),
     )

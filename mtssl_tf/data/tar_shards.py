@@ -20,7 +20,6 @@ from mtssl_tf.data import pictures
 from mtssl_tf.data import remote_reads
 from mtssl_tf.data import shard_index
 from mtssl_tf.files import names as names_lib
-from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import paths as paths_lib
 
 _CLASS_SUFFIX = ".cls"
@@ -149,7 +148,6 @@ def _source(
     classes = _find_classes(index, names, numbers)
     class_names = tuple(sorted(set(classes), key=_class_order))
     of_class = {name: number for number, name in enumerate(class_names)}
-    class_numbers = np.array([of_class[name] for name in classes], np.int32)
     shard_names = shard_index.own_names(index.paths)
     return pictures.PictureSource(
         description=names_lib.as_text(spec),
@@ -164,8 +162,8 @@ def _source(
             f"{names[numbers[position]]} {index.lengths[numbers[position]]}"
         ),
         class_names=names_lib.all_as_text(class_names),
-        read_class_in_graph=(
-            (lambda position: tf.gather(tf.constant(class_numbers), position))
+        read_class=(
+            (lambda position: of_class[classes[position]])
             if class_names
             else None
         ),

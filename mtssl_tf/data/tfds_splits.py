@@ -11,6 +11,7 @@ from mtssl_tf.data import pictures
 from mtssl_tf.data import tfds_builder
 from mtssl_tf.data import tfrecord_index
 from mtssl_tf.data import tfrecords
+from mtssl_tf.files import picture
 
 _IMAGE_KEY = "image"
 _CLASS_KEY = "label"  # TFDS's own word
@@ -64,15 +65,18 @@ def open_split(
     classes = features.get(_CLASS_KEY)
     if not isinstance(classes, tfds.features.ClassLabel):
         return source
-    first = records.feature(int(numbers[0]), _CLASS_KEY).int64_list.value
-    if not first or first[0] < 0:
+    first = records.whole_number(int(numbers[0]), _CLASS_KEY)
+    if first is None or first < 0:
         return source  # as ImageNet's test: TFDS has -1 for what nobody tells
+
+    def read_class(position: int) -> int:
+        number = records.whole_number(int(numbers[position]), _CLASS_KEY)
+        if number is None:
+            raise picture.UnusablePictureError(f"it has no {_CLASS_KEY}")
+        return number
+
     return dataclasses.replace(
-        source,
-        class_names=tuple(classes.names),
-        read_class_in_graph=lambda position: tfrecords.read_int_in_graph(
-            records, numbers, _CLASS_KEY, position
-        ),
+        source, class_names=tuple(classes.names), read_class=read_class
     )
 
 

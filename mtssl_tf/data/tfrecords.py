@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 import dataclasses
 import functools
 import os
@@ -59,17 +59,10 @@ def open_tfrecords(
     known = list(classes)
     _class_of(records, 0, known)
 
-    def read(position: int) -> bytes:
-        _class_of(records, position, known)  # so that it is named, too
-        return source.read(position)
-
     return dataclasses.replace(
         source,
-        read=read,
         class_names=tuple(classes.values()),
-        read_class_in_graph=lambda position: _number_in_graph(
-            lambda number: _class_of(records, int(number), known), position
-        ),
+        read_class=lambda position: _class_of(records, position, known),
     )
 
 
@@ -101,6 +94,16 @@ class Records:
         """
         return self._features(number)[key]
 
+    def whole_number(self, number: int, key: str) -> int | None:
+        """Returns the number that record `number` has under a key, or None.
+
+        Raises:
+            UnusablePictureError: it is no tf.train.Example.
+            OSError: it cannot be read.
+        """
+        values = self.feature(number, key).int64_list.value
+        return values[0] if values else None
+
     def _parse(self, number: int) -> Mapping[str, tf.train.Feature]:
         try:
             example = tf.train.Example.FromString(self._read(number))
@@ -111,17 +114,16 @@ class Records:
         return example.features.feature
 
 
-def _class_of(records: Records, number: int, known: list[int]) -> np.int32:
+def _class_of(records: Records, number: int, known: list[int]) -> int:
     """Returns which of `known`, ascending, a record's class is."""
-    labels = records.feature(number, _SLIM_CLASS_KEY).int64_list.value
-    label = labels[0] if labels else None
+    label = records.whole_number(number, _SLIM_CLASS_KEY)
     if label not in known:
         raise picture.UnusablePictureError(
             f"{records.index.name(number)}: {_SLIM_CLASS_KEY} is {label}, "
             f"which {class_list.FILE} does not have. Take the list that was "
             "written with these records."
         )
-    return np.int32(bisect.bisect_left(known, label))
+    return bisect.bisect_left(known, label)
 
 
 def open_records(
@@ -162,22 +164,3 @@ def open_records(
         read_ahead=read_records_ahead
         and (lambda positions: read_records_ahead(numbers[positions])),
     )
-
-
-def read_int_in_graph(
-    records: Records, numbers: np.ndarray, key: str, position: tf.Tensor
-) -> tf.Tensor:
-    """Returns int32 [], the whole number under `key` of a record."""
-
-    def read(position: np.int64) -> np.int32:
-        feature = records.feature(int(numbers[position]), key)
-        return np.int32(feature.int64_list.value[0])
-
-    return _number_in_graph(read, position)
-
-
-def _number_in_graph(
-    read: Callable[[np.int64], np.int32], position: tf.Tensor
-) -> tf.Tensor:
-    number = tf.numpy_function(read, [position], tf.int32, stateful=False)
-    return tf.ensure_shape(number, [])

@@ -1,9 +1,9 @@
 """The one guarded way from a picture's bytes to its pixels.
 
-Every reader goes through here (`data/decode.py` does the same in the graph),
-so that all have the same bounds and none turns a picture: pixels are taken as
-they are stored, whatever the EXIF tag says is up, and so agree with depth,
-boxes and masks, which know of no such tag.
+Every reader goes through here, so that all have the same bounds and the same
+pixels, and none turns a picture: it is taken as it is stored, whatever the EXIF
+tag says is up, and so agrees with depth, boxes and masks, which know of no such
+tag.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ MAX_FILE_BYTES = 2**30
 # ours: of a JPEG that is cut off, so many of its lines must be there.
 MIN_LINES_SHARE = 0.5
 _MISSING = 128  # what libjpeg makes of lines that are not there
-# ours: what is read of a JPEG at an eighth: 65,500 x 65,500, the most it can.
-_MAX_REDUCED_PIXELS = 64 * MAX_PIXELS
-_REDUCED = {
+# What libjpeg decodes a JPEG at, a half and so on, at less cost than whole.
+_READ = {
+    1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
@@ -85,17 +85,7 @@ def check(contents: bytes) -> picture_head.PictureHead:
             bounds above; says which.
     """
     head = _readable_head(contents)
-    if head.num_pixels > MAX_PIXELS:
-        raise UnusablePictureError(
-            f"it claims {_size(head)}, above the {MAX_PIXELS} that are "
-            "decoded; make it smaller"
-        )
-    num_bytes = head.num_pixels * head.bytes_a_pixel
-    if head.is_deep and num_bytes > MAX_DEEP_BYTES:
-        raise UnusablePictureError(
-            f"it is {_size(head)} of {num_bytes} bytes, above the "
-            f"{MAX_DEEP_BYTES} that are decoded; make it smaller"
-        )
+    _check_size(head, 1)
     return head
 
 
@@ -122,7 +112,9 @@ def decode(contents: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
 
 
 def decode_rgb(
-    contents: bytes, value_range: value_range_lib.Choice | None = None
+    contents: bytes,
+    value_range: value_range_lib.Choice | None = None,
+    smallest_side_px: int | None = None,
 ) -> np.ndarray:
     """Decodes a picture to learn from; a JPEG too large for it, reduced.
 
@@ -130,6 +122,9 @@ def decode_rgb(
         contents: the file's bytes.
         value_range: what becomes 0 and 255 where values have more than 8
             bits; None takes all that their type can be.
+        smallest_side_px: a JPEG comes at the smallest of its size, a half, a
+            quarter or an eighth of it whose short side is not under this.
+            None takes its size.
 
     Returns:
         uint8 [H, W, 3] RGB.
@@ -137,22 +132,15 @@ def decode_rgb(
     Raises:
         UnusablePictureError: not a picture, or outside of the bounds.
     """
-    flags = cv2.IMREAD_COLOR
     head = _readable_head(contents)
-    if (
-        head.is_baseline_jpeg
-        and MAX_PIXELS < head.num_pixels <= _MAX_REDUCED_PIXELS
-    ):
-        flags = next(
-            flag
-            for factor, flag in _REDUCED.items()
-            if head.num_pixels <= factor**2 * MAX_PIXELS
-        )
-    else:
-        check(contents)
+    factor = 1
+    if contents.startswith(picture_head.JPEG_START):
+        factor = _reduction(head, smallest_side_px)
+    _check_size(head, factor)
     if head.is_deep:
         return _deep_rgb(contents, head, value_range)
-    return cv2.cvtColor(_decode(contents, head, flags), cv2.COLOR_BGR2RGB)
+    image = _decode(contents, head, _READ[factor])
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def decode_values(contents: bytes) -> np.ndarray | None:
@@ -248,6 +236,43 @@ def _readable_head(contents: bytes) -> picture_head.PictureHead:
             "wide; cut it into pieces"
         )
     return head
+
+
+def _reduction(
+    head: picture_head.PictureHead, smallest_side_px: int | None
+) -> int:
+    """Returns by how much a JPEG is made smaller while it is decoded."""
+    short_side = min(head.width, head.height)
+    return max(
+        factor
+        for factor in _READ
+        if factor == 1
+        or (smallest_side_px and short_side >= factor * smallest_side_px)
+        # The smallest that brings it under the bound.
+        or head.num_pixels > (factor // 2) ** 2 * MAX_PIXELS
+    )
+
+
+def _check_size(head: picture_head.PictureHead, factor: int) -> None:
+    """Raises UnusablePictureError for more than is decoded.
+
+    Args:
+        head: of a picture.
+        factor: by which it is made smaller while it is decoded.
+    """
+    # Of a progressive one the whole is held.
+    share = factor**2 if head.is_baseline_jpeg else 1
+    if head.num_pixels > share * MAX_PIXELS:
+        raise UnusablePictureError(
+            f"it claims {_size(head)}, above the {MAX_PIXELS} that are "
+            "decoded; make it smaller"
+        )
+    num_bytes = head.num_pixels * head.bytes_a_pixel
+    if head.is_deep and num_bytes > MAX_DEEP_BYTES:
+        raise UnusablePictureError(
+            f"it is {_size(head)} of {num_bytes} bytes, above the "
+            f"{MAX_DEEP_BYTES} that are decoded; make it smaller"
+        )
 
 
 def _decode(

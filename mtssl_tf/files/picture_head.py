@@ -1,8 +1,8 @@
 """How large a picture says it is, before anything of it is decoded.
 
-A few bytes can claim gigabytes of pixels. So the size is read from the head:
-of the kinds that TensorFlow decodes by the code here, of TIFF by tifffile, of
-what else OpenCV decodes by Pillow; neither touches the pixels to do so.
+A few bytes can claim gigabytes of pixels. So the size is read from the head: of
+JPEG, PNG, GIF, BMP and WebP by the code here, of TIFF by tifffile, of what else
+OpenCV decodes by Pillow; none touches the pixels to do so.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class PictureHead:
         is_deep: whether values have more than 8 bits, or do not count from 0.
         white: the value that stands for 255, where OpenCV leaves values as
             they are stored.
-        is_tensorflows: whether it is of a kind that TensorFlow decodes.
         tiff: more of a TIFF.
         problem: '' or why nothing here decodes it.
     """
@@ -62,7 +61,6 @@ class PictureHead:
     bytes_a_pixel: int = 3
     is_deep: bool = False
     white: int = 255
-    is_tensorflows: bool = True
     tiff: tiff_lib.TiffHead | None = None
     problem: str = ""
 
@@ -159,9 +157,7 @@ def _png(contents: bytes) -> PictureHead | None:
     if head is None or contents[24:25] != b"\x10":
         return head
     # 8 bytes: OpenCV makes four channels of two.
-    return dataclasses.replace(
-        head, bytes_a_pixel=8, is_deep=True, is_tensorflows=False
-    )
+    return dataclasses.replace(head, bytes_a_pixel=8, is_deep=True)
 
 
 def _bmp(contents: bytes) -> PictureHead | None:
@@ -231,7 +227,6 @@ def _tiff(contents: bytes) -> PictureHead | None:
         num_channels=head.num_channels,
         bytes_a_pixel=max(head.bytes_a_pixel, 3),
         is_deep=head.is_deep,
-        is_tensorflows=False,
         tiff=head,
         problem=head.problem,
     )
@@ -259,5 +254,4 @@ def _other(contents: bytes) -> PictureHead | None:
         bytes_a_pixel=6 if is_deep else 3,
         is_deep=is_deep,
         white=white if is_raw and 0 < white < 255 else 255,
-        is_tensorflows=False,
     )

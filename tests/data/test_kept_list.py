@@ -6,7 +6,6 @@ The kind of fault: what is cached and not held against what it is a copy of.
 import os
 import shutil
 
-import numpy as np
 import pytest
 
 from mtssl_tf.data import folder as folder_lib
@@ -164,7 +163,7 @@ def test_classes_are_the_same_from_a_kept_list(tmp_path):
     assert first.class_names == again.class_names == ("bee", "cat", "cat dog")
     assert first.names == again.names
     for index, name in enumerate(again.names):
-        number = again.read_class_in_graph(np.int64(index))
+        number = again.read_class(index)
         assert again.class_names[number] == name.split("/")[0]
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtssl_tf.data import decode
 from mtssl_tf.data import kept_list
 from mtssl_tf.data import listing
 from mtssl_tf.data import open_source
@@ -46,11 +45,9 @@ def _values(source, count, seed=1):
 
 def _read_both_ways(source):
     pictures = [source.decode(number) for number in range(len(source))]
-    for number, expected in enumerate(pictures):
-        in_graph = decode.read_in_graph(
-            source.read, tf.constant(number, tf.int64)
-        )
-        np.testing.assert_array_equal(in_graph, expected)
+    streamed = source.stream_once(None, skipped_lib.SkippedExamples())
+    for (image, _), expected in zip(streamed, pictures, strict=True):
+        np.testing.assert_array_equal(image, expected)
     return [int(picture[0, 0, 0]) for picture in pictures]
 
 
@@ -89,9 +86,7 @@ def test_classes_of_several_sets_are_joined(tmp_path):
             _folder(tmp_path / side / name, (ord(name),))
     source = open_source.open_labelled(f"{tmp_path}/one,{tmp_path}/two")
     assert source.class_names == ("a", "b", "c")
-    read = source.read_class_in_graph
-    found = [int(read(tf.constant(n, tf.int64))) for n in range(4)]
-    assert found == [0, 1, 1, 2]
+    assert [source.read_class(n) for n in range(4)] == [0, 1, 1, 2]
 
 
 def test_a_list_of_paths(tmp_path):
@@ -212,8 +207,7 @@ def test_tar_shards_are_read_in_any_order(tmp_path, form):
     assert source.names[:2] == ("0.tar/a.png", "0.tar/b.x.png")
     assert _read_both_ways(source) == [10, 11, 20]
     assert source.class_names == ("7", "12")
-    classes = source.read_class_in_graph(tf.constant([0, 1, 2], tf.int64))
-    np.testing.assert_array_equal(classes, [0, 1, 0])
+    assert [source.read_class(number) for number in range(3)] == [0, 1, 0]
 
 
 def test_folders_in_a_tar_are_classes(tmp_path):
