@@ -10,25 +10,8 @@ import numpy as np
 from mtssl_tf.lazy_imports import tf
 
 
-def resize_short_side(image: tf.Tensor, short_side_px: int) -> tf.Tensor:
-    """Resizes a picture so that its shorter side has the given length.
-
-    Shrinking averages over the pixels it drops: aliasing is a trace by which
-    a task could tell how a picture was made. (Averaging over areas costs a
-    third of what `antialias=True` does, which was most of the pipeline.)
-
-    Args:
-        image: uint8 or float [H, W, C] in 0..255.
-        short_side_px: the new length; the other side keeps the aspect.
-
-    Returns:
-        float32 [H', W', C] in [0, 255].
-    """
-    return _resize(image, scaled_size(image, short_side_px))
-
-
 def scaled_size(image: tf.Tensor, short_side_px: int | tf.Tensor) -> tf.Tensor:
-    """Returns the size that `resize_short_side` gives, int32 [2]."""
+    """Returns the size that `to_short_side` gives, int32 [2]."""
     size = tf.shape(image)[:2]
     short_side_px = tf.cast(short_side_px, tf.int32)
     scaled = tf.cast(size, tf.float32) / _scale_of(image, short_side_px)
@@ -98,11 +81,14 @@ def cut_patches(
 
 
 def to_short_side(image: tf.Tensor, short_side_px: int) -> tf.Tensor:
-    """Resizes as `resize_short_side` does, and faster.
+    """Resizes a picture so that its shorter side has the given length.
+
+    Shrinking averages over the pixels it drops: aliasing is a trace by which
+    a task could tell how a picture was made.
 
     Args:
         image: uint8 [H, W, C].
-        short_side_px: the new length of its shorter side.
+        short_side_px: the new length; the other side keeps the aspect.
 
     Returns:
         uint8 [H', W', C].
@@ -252,7 +238,10 @@ def _cut_with_opencv(
 def _resize_with_opencv(
     image: np.ndarray, size: tuple[int, int] | np.ndarray
 ) -> np.ndarray:
-    """Resizes uint8 [H, W, C] as `_resize` does, in a fifth of its time."""
+    """Resizes uint8 [H, W, C]: averages, or interpolates where it grows.
+
+    TensorFlow's own averages take five times as long.
+    """
     height, width = (int(length) for length in size)
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
@@ -260,23 +249,3 @@ def _resize_with_opencv(
     method = cv2.INTER_AREA if does_shrink else cv2.INTER_LINEAR
     resized = cv2.resize(image, (width, height), interpolation=method)
     return resized.reshape(height, width, -1)
-
-
-def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns float32 [*size, C]: averages, or interpolates where it grows."""
-    old = tf.shape(image)[:2]
-    return tf.case(
-        [
-            (
-                tf.reduce_all(old == size),
-                lambda: tf.cast(image, tf.float32),
-            ),
-            (
-                tf.reduce_all(old >= size),
-                lambda: tf.image.resize(
-                    image, size, tf.image.ResizeMethod.AREA
-                ),
-            ),
-        ],
-        default=lambda: tf.image.resize(image, size),
-    )

@@ -20,10 +20,9 @@ def centre_view(image: tf.Tensor, resize_px: int, image_px: int) -> tf.Tensor:
     Returns:
         uint8 [image_px, image_px, 3].
     """
-    image = resize.resize_short_side(image, resize_px)
+    image = resize.to_short_side(image, resize_px)
     corner = (tf.shape(image)[:2] - image_px) // 2
-    square = tf.slice(image, [corner[0], corner[1], 0], [image_px, image_px, 3])
-    return tf.cast(tf.round(square), tf.uint8)
+    return tf.slice(image, [corner[0], corner[1], 0], [image_px, image_px, 3])
 
 
 @plain_graphs.traces_as_written

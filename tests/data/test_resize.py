@@ -23,28 +23,27 @@ def _picture(height, width):
     ],
 )
 def test_the_short_side_and_the_aspect(size, side, expected):
-    resized = resize.resize_short_side(tf.constant(_picture(*size)), side)
+    resized = resize.to_short_side(tf.constant(_picture(*size)), side)
     assert resized.shape[:2] == expected
-    assert resized.dtype == tf.float32
+    assert resized.dtype == tf.uint8
 
 
-def test_shrinking_averages_as_opencv_does():
+def test_shrinking_averages():
     image = _picture(60, 90)
     for side in (30, 24):
-        resized = resize.resize_short_side(tf.constant(image), side).numpy()
-        size = (resized.shape[1], resized.shape[0])
-        expected = cv2.resize(
-            image.astype(np.float32), size, interpolation=cv2.INTER_AREA
+        resized = resize.to_short_side(tf.constant(image), side).numpy()
+        expected = tf.image.resize(
+            image, resized.shape[:2], tf.image.ResizeMethod.AREA
         )
-        np.testing.assert_allclose(resized, expected, atol=0.01)
+        np.testing.assert_allclose(resized, expected, atol=0.51)
 
 
 def test_a_fine_grid_leaves_no_moire():
     # Every other line white: any true average is grey.
     lines = np.zeros((100, 100, 3), np.uint8)
     lines[::2] = 255
-    small = resize.resize_short_side(tf.constant(lines), 20).numpy()
-    assert abs(small - 127.5).max() < 30
+    small = resize.to_short_side(tf.constant(lines), 20).numpy()
+    assert abs(small.astype(int) - 127.5).max() < 30
 
 
 def test_crops_lie_everywhere_in_the_picture():
@@ -64,7 +63,7 @@ def test_a_cut_is_what_cutting_the_resized_picture_gives(size):
     # A slope, which every size of it shows: the cut must lie where it would.
     y, x = np.mgrid[: size[0], : size[1]]
     slope = np.stack([y * 2, x * 2, 0 * x], -1).astype(np.uint8)
-    whole = resize.resize_short_side(tf.constant(slope), 30).numpy()
+    whole = resize.to_short_side(tf.constant(slope), 30).numpy().astype(int)
     scale = min(size) / 30
     for share in ((0.0, 0.0), (0.5, 0.3), (0.99, 0.99)):
         cut = resize.random_cut(
