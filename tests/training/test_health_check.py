@@ -123,8 +123,9 @@ def test_features_that_grow_in_a_run_are_said(samples, tmp_path):
     # Of 100 steps with a decay of 0.95 not much is left of where it began.
     deviation = np.sqrt(np.mean(norm.moving_variance))
     assert sizes[-1]["exemplar"] == pytest.approx(deviation, rel=0.01)
-    # Sizes are comparable from the start.
-    assert sizes[0]["exemplar"] > deviation / 1000
+    # At the first look they are no longer the 1 that a norm begins with, which
+    # later ones would have grown from in any run.
+    assert sizes[0]["exemplar"] > 10
     kinds = {line["kind"] for line in _health_lines(tmp_path / "run")}
     assert health.FEATURES_GROW in kinds
 
