@@ -14,14 +14,20 @@ from mtssl_tf.models import config as model_config
 from mtssl_tf.models import trunk as trunk_lib
 
 
-@pytest.fixture(scope="module")
-def trunks():
-    return trunk_comparison.build_trunks(101)
+@pytest.fixture(scope="module", params=each_change.only(50, of=[50, 101]))
+def depth(request):
+    """The paper's has more units of the same."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def slim():
-    return slim_reference.slim_resnet(101)
+def trunks(depth):
+    return trunk_comparison.build_trunks(depth)
+
+
+@pytest.fixture(scope="module")
+def slim(depth):
+    return slim_reference.slim_resnet(depth)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +42,12 @@ def small_slim():
         (97, 131), of=[(97, 131), (224, 224), (225, 225), (321, 321)]
     ),
 )
-def test_inference(slim, trunks, size, stride):
+def test_inference(slim, trunks, depth, size, stride):
     slim.set_weights(slim_reference.random_weights(slim.shapes()))
     trunk_comparison.set_random_weights(trunks[32])
     image = slim_reference.random_image(*size)
     expected = slim.units(image, stride)
-    assert len(expected) == 23
+    assert len(expected) == slim_reference.UNITS[depth][2]
     assert trunk_comparison.worst_error(trunks[stride](image), expected) < 1e-5
 
 

@@ -237,8 +237,9 @@ class TestLoadPretrained:
 
 class TestAgainstSlim:
     @pytest.mark.parametrize("version", each_change.only("V1", of=["V1", "V2"]))
-    def test_loads_what_tf_slim_saved(self, tmp_path, version):
-        slim = slim_reference.slim_resnet(101)
+    @pytest.mark.parametrize("depth", each_change.only(50, of=[50, 101]))
+    def test_loads_what_tf_slim_saved(self, tmp_path, version, depth):
+        slim = slim_reference.slim_resnet(depth)
         slim.set_weights(slim_reference.random_weights(slim.shapes()))
         slim.save(tmp_path / "model.ckpt", version)
         os.remove(tmp_path / "checkpoint")
@@ -249,7 +250,7 @@ class TestAgainstSlim:
             archive, 16, contract=input_contract.InputContract()
         )
         assert loaded.config == model_config.TrunkConfig(
-            depth=101, output_stride=16
+            depth=depth, output_stride=16
         )
         image = slim_reference.random_image(97, 131)
         expected = slim.units(image, 16)
@@ -259,8 +260,8 @@ class TestAgainstSlim:
             assert error < 1e-5 * np.abs(unit).max(), name
 
     def test_tf_slim_restores_what_we_saved(self, tmp_path):
-        slim = slim_reference.slim_resnet(101)
-        trunk = trunk_lib.build_trunk(model_config.TrunkConfig(depth=101))
+        slim = slim_reference.slim_resnet(50)
+        trunk = trunk_lib.build_trunk(model_config.TrunkConfig(depth=50))
         prefix = tmp_path / "model.ckpt"
         checkpoint.save(trunk, str(prefix))
         names = [n for n in slim.variables if not n.startswith("postnorm")]
