@@ -78,13 +78,21 @@ class PictureSource:
         """
         return dataclasses.replace(self, value_range=value_range)
 
-    def decode(self, number: int) -> np.ndarray:
+    def decode(
+        self, number: int, smallest_side_px: int | None = None
+    ) -> np.ndarray:
         """Returns a picture, uint8 [H, W, 3] RGB.
+
+        Args:
+            number: of the picture.
+            smallest_side_px: as `Source` has it.
 
         Raises:
             UnusablePictureError, OSError: it cannot be read.
         """
-        return picture.decode_rgb(self.read(number), self.value_range)
+        return picture.decode_rgb(
+            self.read(number), self.value_range, smallest_side_px
+        )
 
     def digest(self) -> str:
         """Returns a digest that changes when pictures come, go or change."""
@@ -270,9 +278,7 @@ class PictureSource:
         """
         for number in numbers:
             try:
-                image = picture.decode_rgb(
-                    self.read(number), self.value_range, smallest_side_px
-                )
+                image = self.decode(number, smallest_side_px)
                 class_number = (
                     self.read_class(number) if self.read_class else -1
                 )

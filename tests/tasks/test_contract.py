@@ -170,6 +170,7 @@ def test_loss_falls_in_twenty_steps(state):
     @functools.partial(tf.function, autograph=False)
     def step(batch):
         values, gradients = step_lib.compute_gradients(state, batch, size)
+        assert values["loss"].shape == [2]
         step_lib.apply_gradients(state, gradients)
         return step_lib.means(values)["loss"]
 

@@ -347,7 +347,7 @@ def test_tasks_share_the_trunk_and_not_the_slots(samples, tmp_path):
     assert first.task.config.output_stride != second.task.config.output_stride
 
 
-# One whose loss compares examples, and one that has a loss of each.
+# One whose loss compares examples; .ci/long has those that have a loss of each.
 @pytest.mark.parametrize("name", each_change.only("exemplar", of=tasks.TASKS))
 def test_a_step_on_two_replicas_equals_one_on_one(two_replicas, name):
     # A kind of fault: a loss that compares examples saw those of its own
