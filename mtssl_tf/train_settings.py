@@ -11,6 +11,7 @@ from mtssl_tf import settings
 from mtssl_tf import weighting as weighting_lib
 
 PRECISIONS = ("float32", "bfloat16")
+XLA_CHOICES = ("auto", "always", "never")
 BESTS = ("", "rankme", "loss", "probe")  # what `keep_best` goes by
 
 
@@ -35,6 +36,8 @@ class TrainConfig:
             another, for one update: the memory of a part. Batch norm then has
             each part's own statistics, and a task that compares examples with
             each other those of a part. Otherwise it is the whole batch's step.
+        xla: whether XLA compiles the steps, on one machine: 'auto' where they
+            are taken on one GPU, 'always' or 'never'.
         rms_decay: of RMSProp's mean square.
         momentum: of RMSProp.
         epsilon: of RMSProp, inside the square root.
@@ -78,6 +81,7 @@ class TrainConfig:
     freeze_trunk: bool = False
     remat: bool = False
     accumulate: int = settings.ranged(1, at_least=1)
+    xla: str = "auto"
     rms_decay: float = settings.ranged(0.9, at_least=0, below=1)  # ours
     momentum: float = settings.ranged(0.9, at_least=0, below=1)  # ours
     # ours; 1e-3 would make it plain gradient descent
@@ -112,6 +116,8 @@ class TrainConfig:
             raise ValueError(
                 f"precision={self.precision!r} is not one of {PRECISIONS}."
             )
+        if self.xla not in XLA_CHOICES:
+            raise ValueError(f"xla={self.xla!r} is not one of {XLA_CHOICES}.")
         if self.weighting not in weighting_lib.NAMES:
             raise ValueError(
                 f"weighting={self.weighting!r} is not one of "

@@ -4,11 +4,16 @@
     python -m tools.measure_step --what=remat --task=TASK --preset=paper \
         --batch_size=2
     python -m tools.measure_step --what=trunk --batch_size=4
+    python -m tools.measure_step --what=feed --task=TASK --preset=paper \
+        --images=FOLDER
+    python -m tools.measure_step --what=xla --task=TASK --preset=paper
 
 `step`: a whole step of the training loop, with its log and health watch, over
 its own forward and backward pass alone. `remat`: a step with --remat over one
 without, in time and in memory. `trunk`: a step of ResNet-101 through block 3
-and its RMSProp over TF-Slim's in a graph of TensorFlow 1.
+and its RMSProp over TF-Slim's in a graph of TensorFlow 1. `feed`: a step with
+its input over one whose batch is there already: above 1 the device waits for
+the host. `xla`: a step compiled by XLA over one that is not.
 
 What is compared stands in one process and takes turns, so that whatever else
 the machine does falls on both. For memory each has a process of its own.
@@ -22,7 +27,7 @@ from mtssl_tf.process import end_signals
 if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import itertools
 import json
 import multiprocessing
@@ -36,6 +41,7 @@ from absl import flags
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks as tasks_lib
+from mtssl_tf import train_settings
 from mtssl_tf.process import command
 from tools import in_turn
 from tools import peak_memory
@@ -44,7 +50,7 @@ _FLAGS = flags.FlagValues()
 _WHAT = flags.DEFINE_enum(
     "what",
     "step",
-    ["step", "remat", "trunk"],
+    ["step", "remat", "trunk", "feed", "xla"],
     "What to measure.",
     flag_values=_FLAGS,
 )
@@ -61,6 +67,16 @@ _PRESET = flags.DEFINE_enum(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", None, "The preset's if absent.", 1, flag_values=_FLAGS
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "float32",
+    train_settings.PRECISIONS,
+    "Of activations, for feed and xla.",
+    flag_values=_FLAGS,
+)
+_IMAGES = command.define_path(
+    "images", "", "Pictures for feed; the sample set's if absent.", _FLAGS
+)
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 10, "Turns of each.", 1, flag_values=_FLAGS
 )
@@ -69,6 +85,10 @@ _ROUNDS = flags.DEFINE_integer(
 # steps that take long.
 _STEPS_A_TURN = 25
 _TURN_S = 2.0
+_WARM_STEPS = 2  # that say how many fit into a turn
+# ours: batches that were made while the other one had its turn are used up
+# in a small part of it.
+_FEED_TURN_S = 5.0
 
 # ours: the paper's trunk and its usual view.
 _DEPTH = 101
@@ -175,6 +195,107 @@ def measure_remat(
         }
 
 
+def measure_feed(
+    task: str,
+    preset: str,
+    batch_size: int | None = None,
+    precision: str = "float32",
+    images: str = "",
+    num_rounds: int = 3,
+) -> in_turn.Figure:
+    """Measures a step with its input over one whose batch is there already.
+
+    Args:
+        task: its name.
+        preset: of trunk, task and training.
+        batch_size: of the task; the preset's if None.
+        precision: of activations.
+        images: a folder of pictures; the sample set's if "".
+        num_rounds: turns of each.
+
+    Returns:
+        `ours`, seconds of a step of the training loop with batches of the
+        pipeline; `reference`, of the same batch over and over; and their
+        ratio.
+    """
+    from mtssl_tf.training import loop
+    from mtssl_tf.training import pipelines
+    from mtssl_tf.training import run as run_lib
+
+    # The thread that labels ahead may be at its last part.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        config = sample_config(
+            pathlib.Path(folder), task, preset, batch_size, images
+        )
+        config = config_lib.override(config, f"train.precision={precision}")
+        workdir = pathlib.Path(folder) / "run"
+        workdir.mkdir()
+        run = run_lib.build_run(config, workdir)
+        trainer = loop.Trainer(run, workdir)
+        batches = pipelines.start_pipeline(run, task, 0)
+        batch = next(batches)
+
+        def train(given: Iterator[Any], num_steps: int) -> None:
+            for _ in range(num_steps):
+                trainer._train_one(task, given)
+            trainer._take_in()
+
+        try:
+            return _compare(
+                lambda num_steps: train(batches, num_steps),
+                lambda num_steps: train(itertools.repeat(batch), num_steps),
+                num_rounds,
+                _FEED_TURN_S,
+            )
+        finally:
+            trainer._health.close()
+            batches.close()
+            run.close()
+
+
+def measure_xla(
+    task: str,
+    preset: str,
+    batch_size: int | None = None,
+    precision: str = "float32",
+    num_rounds: int = 5,
+) -> in_turn.Figure:
+    """Measures a step that XLA compiles over one that it does not.
+
+    Args:
+        task: its name.
+        preset: of trunk, task and training.
+        batch_size: of the task; the preset's if None.
+        precision: of activations.
+        num_rounds: turns of each.
+
+    Returns:
+        `ours`, seconds of a step with XLA, `reference`, without, and their
+        ratio.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        step, batch = _build_step_function(
+            folder, task, preset, batch_size, f"train.precision={precision}"
+        )
+        compiled = tf.function(
+            lambda given: step._take_on_replicas(given),
+            autograph=False,
+            jit_compile=True,
+        )
+
+        def repeated(take: Callable) -> Callable[[int], None]:
+            def take_all(num_steps: int) -> None:
+                for _ in range(num_steps):
+                    numbers, *_ = take(batch)
+                numbers.numpy()  # waits
+
+            return take_all
+
+        return _compare(repeated(compiled), repeated(step._take), num_rounds)
+
+
 def measure_trunk(
     batch_size: int = 4,
     image_px: int = _IMAGE_PX,
@@ -259,33 +380,66 @@ def _build_step(
     remat: bool,
 ) -> Callable[[], Any]:
     """Returns a function that takes a whole step and waits for it."""
+    step, batch = _build_step_function(
+        folder, task, preset, batch_size, f"train.remat={remat}"
+    )
+    step._take.get_concrete_function(batch)  # built, and not yet run
+    return lambda: bool(step.take(batch).is_finite)
+
+
+def _build_step_function(
+    folder: str,
+    task: str,
+    preset: str,
+    batch_size: int | None,
+    assignment: str,
+) -> tuple[Any, dict[str, Any]]:
+    """Returns the `step.StepFunction` of a run on the sample set, and a batch.
+
+    Args:
+        folder: for run and sample set.
+        task: its name.
+        preset: of trunk, task and training.
+        batch_size: of the task; the preset's if None.
+        assignment: of another setting, as --set takes it.
+    """
     import tensorflow as tf
 
     from mtssl_tf.training import run as run_lib
     from mtssl_tf.training import step as step_lib
 
     config = sample_config(pathlib.Path(folder), task, preset, batch_size)
-    config = config_lib.override(config, f"train.remat={remat}")
     workdir = pathlib.Path(folder) / "run"
     workdir.mkdir(exist_ok=True)
-    run = run_lib.build_run(config, workdir)
+    run = run_lib.build_run(config_lib.override(config, assignment), workdir)
     batch = first_batch(run)
     run.close()
-    step = step_lib.StepFunction(tf.distribute.get_strategy(), run.states[task])
-    step._take.get_concrete_function(batch)  # built, and not yet run
-    return lambda: bool(step.take(batch).is_finite)
+    state = run.states[task]
+    return step_lib.StepFunction(tf.distribute.get_strategy(), state), batch
 
 
 def sample_config(
-    folder: pathlib.Path, task: str, preset: str, batch_size: int | None
+    folder: pathlib.Path,
+    task: str,
+    preset: str,
+    batch_size: int | None,
+    images: str = "",
 ) -> config_lib.RunConfig:
-    """Returns a preset's settings for one task, on the sample set."""
+    """Returns a preset's settings for one task, on the sample set.
+
+    Args:
+        folder: for the sample set and what is kept of it.
+        task: its name.
+        preset: of trunk, task and training.
+        batch_size: of the task; the preset's if None.
+        images: a folder of other pictures.
+    """
     from mtssl_tf.data import sample_set
 
     samples = sample_set.build_sample_set(folder)
     config = config_lib.override(
         config_lib.preset_config(preset, [task]),
-        f"data.images={samples.images}",
+        f"data.images={images or samples.images}",
         f"data.videos={samples.videos}",
         f"data.cache_dir={folder}",
         "data.num_fit=8",
@@ -315,14 +469,25 @@ def _compare(
     ours: Callable[[int], None],
     reference: Callable[[int], None],
     num_rounds: int,
+    turn_s: float | None = None,
 ) -> in_turn.Figure:
-    """Times two functions, of a number of steps, in turn."""
+    """Times two functions, of a number of steps, in turn.
+
+    Args:
+        ours: takes so many steps.
+        reference: the same.
+        num_rounds: turns of each.
+        turn_s: that a turn of the reference takes; if None `_TURN_S`, or
+            less where that is `_STEPS_A_TURN`.
+    """
     for each in (ours, reference):
         each(2)  # built with the first, and warm with the second
     start = time.perf_counter()
-    reference(1)
-    step_s = time.perf_counter() - start
-    num_steps = max(1, min(_STEPS_A_TURN, int(_TURN_S / step_s)))
+    reference(_WARM_STEPS)
+    step_s = (time.perf_counter() - start) / _WARM_STEPS
+    num_steps = max(1, int((turn_s or _TURN_S) / step_s))
+    if turn_s is None:
+        num_steps = min(_STEPS_A_TURN, num_steps)
 
     def seconds(take: Callable[[int], None]) -> float:
         start = time.perf_counter()
@@ -347,6 +512,23 @@ def _work(values: flags.FlagValues) -> None:
     elif _WHAT.value == "remat":
         result = measure_remat(
             _TASK.value, _PRESET.value, _BATCH_SIZE.value, _ROUNDS.value
+        )
+    elif _WHAT.value == "feed":
+        result = measure_feed(
+            _TASK.value,
+            _PRESET.value,
+            _BATCH_SIZE.value,
+            _PRECISION.value,
+            _IMAGES.value,
+            _ROUNDS.value,
+        )
+    elif _WHAT.value == "xla":
+        result = measure_xla(
+            _TASK.value,
+            _PRESET.value,
+            _BATCH_SIZE.value,
+            _PRECISION.value,
+            _ROUNDS.value,
         )
     else:
         result = measure_step(

@@ -61,7 +61,7 @@ def _median_s(run: run_lib.Run, name: str) -> float:
                 run.states[name],
                 batches,
                 run.strategy,
-                run.config.train.accumulate,
+                run.config.train,
             )
             step_s = list(itertools.islice(taken, gpu_hours.NUM_MEASURED))
     finally:

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtssl_tf import config as config_lib
+from mtssl_tf import train_settings
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.data import source as source_lib
 from mtssl_tf.process import plain_graphs
@@ -161,11 +162,11 @@ def _time(
         part = min(whole, max(pictures, _MIN_PICTURES) * patches)
     options = dataclasses.replace(state.task.config, batch_size=part)
     task = type(state.task)(options, config.contract)
+    train = config.train
+    if part < whole:
+        train = dataclasses.replace(train, accumulate=1)
     seconds, count = _time_steps(
-        dataclasses.replace(state, task=task),
-        source,
-        config.train.seed,
-        config.train.accumulate if part == whole else 1,
+        dataclasses.replace(state, task=task), source, train
     )
     basis = f"{count} steps timed"
     if part < whole:
@@ -176,15 +177,12 @@ def _time(
 def _time_steps(
     state: step.TaskState,
     source: source_lib.Source,
-    seed: int,
-    num_parts: int,
+    train: train_settings.TrainConfig,
 ) -> tuple[float, int]:
     """Returns seconds a step, and how many were timed."""
-    made = _batches(state, source, seed)
+    made = _batches(state, source, train.seed)
     try:
-        taken = steps_taken(
-            state, made, tf.distribute.get_strategy(), num_parts
-        )
+        taken = steps_taken(state, made, tf.distribute.get_strategy(), train)
         next(taken)  # compiles it
         total = 0.0
         for count, seconds in enumerate(taken, start=1):
@@ -201,7 +199,7 @@ def steps_taken(
     state: step.TaskState,
     made: Iterator[Any],
     strategy: tf.distribute.Strategy,
-    num_parts: int,
+    train: train_settings.TrainConfig,
 ) -> Iterator[float]:
     """Yields the seconds of one step after another, data included.
 
@@ -209,9 +207,9 @@ def steps_taken(
         state: of the task.
         made: its batches.
         strategy: that the state was built under.
-        num_parts: in which a batch is computed (`train.accumulate`).
+        train: how steps are taken.
     """
-    take = step_in_parts.build_step_function(strategy, state, num_parts).take
+    take = step_in_parts.build_step_function(strategy, state, train).take
     while True:
         start = time.monotonic()
         np.asarray(take(next(made)).numbers)

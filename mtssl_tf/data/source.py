@@ -257,7 +257,7 @@ def _fetch(
 ) -> None:
     while is_wanted.get():
         try:
-            element = next(elements)
+            element = _next_of(elements)
             if device is not None:
                 with tf.device(device):
                     element = tf.nest.map_structure(tf.identity, element)
@@ -266,3 +266,23 @@ def _fetch(
         except BaseException as error:
             # The traceback would keep the iterator.
             answers.put((None, error.with_traceback(None)))
+
+
+def _next_of(elements: Iterator[Any]) -> Any:
+    """Returns the next element, and does not fail where there is none.
+
+    TensorFlow tells of the end by an error, which aborts whatever another
+    thread has on its way to a GPU at that moment.
+
+    Args:
+        elements: of a dataset; that of several GPUs has no end.
+
+    Raises:
+        StopIteration: there is none.
+    """
+    if not isinstance(elements, tf.data.Iterator):
+        return next(elements)
+    found = elements.get_next_as_optional()
+    if not found.has_value():
+        raise StopIteration
+    return found.get_value()

@@ -27,7 +27,7 @@ _REMEDY = "Measure again: the same command with --calibrate and a new --costs."
 # What a step takes hangs on these, beside the task's own settings...
 _SECTIONS = (
     *("trunk.", "train.precision", "train.remat", "train.freeze_trunk"),
-    "train.accumulate",
+    *("train.accumulate", "train.xla"),
 )
 # ...but for these.
 _FREE_OF_TASKS = ("weight", "learning_rate", "grey_input")

@@ -19,6 +19,7 @@ from mtssl_tf.reports import progress
 from mtssl_tf.reports import run_log
 from mtssl_tf.training import best as best_lib
 from mtssl_tf.training import checkpoint
+from mtssl_tf.training import compiled
 from mtssl_tf.training import examiner
 from mtssl_tf.training import health
 from mtssl_tf.training import health_check
@@ -77,10 +78,13 @@ class Trainer:
         if restored is not None:
             # Who was killed between saving it and keeping it.
             self._keep_if_best(checkpoint.path_of(workdir, self.step))
-        self._step_functions = {
-            name: step_in_parts.build_step_function(
-                run.strategy, state, train.accumulate
+        if compiled.is_xla_wanted(train.xla, run.strategy):
+            logging.info(
+                "XLA compiles the steps, each task's at its first one: that "
+                "takes up to minutes. --set train.xla=never does without."
             )
+        self._step_functions = {
+            name: step_in_parts.build_step_function(run.strategy, state, train)
             for name, state in run.states.items()
         }
         self._windows = {

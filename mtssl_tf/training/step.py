@@ -277,13 +277,23 @@ class StepFunction:
     """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy, state: TaskState
+        self,
+        strategy: tf.distribute.Strategy,
+        state: TaskState,
+        with_xla: bool = False,
     ) -> None:
+        """Compiles nothing yet.
+
+        Args:
+            strategy: over devices.
+            state: of the task.
+            with_xla: whether XLA compiles the step, where it can.
+        """
         self._strategy = strategy
         self._state = state
         self._num_trunk = num_trunk_variables(state)
         self._names: list[str] = []
-        self._take = compiled.compile_own(self._take_on_replicas)
+        self._take = compiled.compile_own(self._take_on_replicas, with_xla)
 
     @property
     def names(self) -> list[str]:

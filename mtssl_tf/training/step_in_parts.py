@@ -13,26 +13,30 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtssl_tf import train_settings
 from mtssl_tf.training import compiled
 from mtssl_tf.training import step
 
 
 def build_step_function(
-    strategy: tf.distribute.Strategy, state: step.TaskState, num_parts: int
+    strategy: tf.distribute.Strategy,
+    state: step.TaskState,
+    train: train_settings.TrainConfig,
 ) -> step.StepFunction:
     """Returns what takes a task's steps.
 
     Args:
         strategy: over devices.
         state: of the task.
-        num_parts: in which a batch is computed (`train.accumulate`).
+        train: in how many parts a batch is computed, and by what compiled.
 
     Raises:
         ValueError: a device's part of a batch cannot be cut into so many.
     """
-    if num_parts == 1:
-        return step.StepFunction(strategy, state)
-    return _StepInParts(strategy, state, num_parts)
+    with_xla = compiled.is_xla_wanted(train.xla, strategy)
+    if train.accumulate == 1:
+        return step.StepFunction(strategy, state, with_xla)
+    return _StepInParts(strategy, state, train.accumulate, with_xla)
 
 
 class _StepInParts(step.StepFunction):
@@ -43,13 +47,14 @@ class _StepInParts(step.StepFunction):
         strategy: tf.distribute.Strategy,
         state: step.TaskState,
         num_parts: int,
+        with_xla: bool,
     ) -> None:
         super().__init__(strategy, state)
         _check_size(state, strategy.num_replicas_in_sync, num_parts)
         # Not Python numbers: a function is traced for each of those.
         self._parts = [tf.constant(part) for part in range(num_parts)]
         self._zeros = compiled.compile_own(self._zeros_on_replicas)
-        self._add = compiled.compile_own(self._add_on_replicas)
+        self._add = compiled.compile_own(self._add_on_replicas, with_xla)
         self._end = compiled.compile_own(self._end_on_replicas)
 
     def take(self, batch: Any) -> step.Outcome:

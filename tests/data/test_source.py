@@ -81,3 +81,20 @@ def test_elements_are_brought_to_a_device():
     for name in ("views", "target"):
         assert batch[name].device.endswith("CPU:1")
     assert batch["target"].numpy().tolist() == [1, 2]
+
+
+def test_the_end_of_a_dataset_is_no_error_of_tensorflows(monkeypatch):
+    """That error aborts what other threads have on its way to a GPU.
+
+    So at the end of held-out batches, fetched ahead, whatever judged the last
+    of them failed with "End of sequence". The kind is a dataset with an end
+    that is read in another thread than its elements are worked on.
+    """
+    dataset = tf.data.Dataset.range(3).map(lambda number: {"number": number})
+
+    def fail(iterator):
+        raise AssertionError("it ends by an error")
+
+    monkeypatch.setattr(type(iter(dataset)), "__next__", fail)
+    found = source_lib.iterate(dataset, _NoSource())
+    assert [int(each["number"]) for each in found] == [0, 1, 2]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
+from mtssl_tf import train_settings
 from mtssl_tf.data import skipped as skipped_lib
 from mtssl_tf.training import judge as judge_lib
 from mtssl_tf.training import out_of_memory
@@ -26,7 +27,8 @@ def _state(name, freezes_norm=True, **train):
 
 def _take(state, num_parts, strategy=None, batch=None):
     strategy = strategy or tf.distribute.get_strategy()
-    step = step_in_parts.build_step_function(strategy, state, num_parts)
+    train = train_settings.TrainConfig(accumulate=num_parts)
+    step = step_in_parts.build_step_function(strategy, state, train)
     return step, step.take(batch or task_cases.batch(state.task))
 
 
@@ -165,7 +167,7 @@ def test_on_two_replicas_too(two_replicas):
     for one, two in zip(expected.gradients, outcome.gradients):
         np.testing.assert_allclose(one, two, atol=1e-5)
     with pytest.raises(ValueError, match="2 devices.*multiple of 16, got 8"):
-        step_in_parts.build_step_function(two_replicas, state, 8)
+        _take(state, 8, two_replicas)
 
 
 def test_want_of_memory_names_parts():
