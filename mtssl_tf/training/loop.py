@@ -78,7 +78,7 @@ class Trainer:
         if restored is not None:
             # Who was killed between saving it and keeping it.
             self._keep_if_best(checkpoint.path_of(workdir, self.step))
-        if compiled.is_xla_wanted(train.xla, run.strategy):
+        if compiled.is_xla_wanted(train, run.strategy):
             logging.info(
                 "XLA compiles the steps, each task's at its first one: that "
                 "takes up to minutes. --set train.xla=never does without."

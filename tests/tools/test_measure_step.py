@@ -9,6 +9,8 @@ import pytest
 _CALLS = {
     "step": "measure_step.measure_step('exemplar', 'tiny', 4, num_rounds=2)",
     "remat": "measure_step.measure_remat('colorization', 'tiny', 8, 2)",
+    "feed": "measure_step.measure_feed('exemplar', 'tiny', 4, num_rounds=1)",
+    "xla": "measure_step.measure_xla('exemplar', 'tiny', 4, num_rounds=1)",
     "trunk": "measure_step.measure_trunk(2, 64, (1, 1, 2), num_rounds=2)",
 }
 
@@ -36,7 +38,7 @@ def _check(result):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("what", ["step", "trunk"])
+@pytest.mark.parametrize("what", ["step", "trunk", "feed", "xla"])
 def test_a_step_beside_its_reference(what):
     result = _measure(what)
     _check(result)
