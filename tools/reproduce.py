@@ -37,6 +37,7 @@ from mtssl_tf import report
 from mtssl_tf.distribute import mapping
 from mtssl_tf.pages import tables_record
 from mtssl_tf.process import command as command_lib
+from mtssl_tf.process import gpus as gpus_lib
 from mtssl_tf.process import local_map
 from mtssl_tf.process import lock
 from tools.reproduction import begun
@@ -190,6 +191,7 @@ def _work(values: flags.FlagValues) -> int:
             f"--jobs={values.jobs} is for this machine alone: on a cluster "
             "each trunk has a place where there is room. Leave it out."
         )
+    gpus = _gpus_of_each(values.jobs)
     work = _plan(values)
     checks.check_passed_on(work.options)
     begun.check(work.options, work.sources)
@@ -206,7 +208,7 @@ def _work(values: flags.FlagValues) -> int:
     with lock.hold(work.options.out, command_lib.end_at_lost_lock(NAME)):
         begun.save(work.options, work.sources)
         if not values.cluster:
-            runner = jobs_lib.Runner(work.options.out, values.jobs)
+            runner = jobs_lib.Runner(work.options.out, values.jobs, gpus)
             return _run(work, jobs, runner)
         with _cluster(work, values) as map_all:
             spread = jobs_lib.ClusterRunner(work.options.out, map_all)
@@ -229,6 +231,22 @@ def _cluster(
         values.run_gpus,
         values.run_memory_gib,
     )
+
+
+def _gpus_of_each(num_jobs: int) -> list[str]:
+    """Returns a GPU for each command, where several run at a time on some.
+
+    Raises:
+        ValueError: there are some, and too few.
+    """
+    gpus = gpus_lib.names() if num_jobs > 1 else []
+    if gpus and len(gpus) < num_jobs:
+        raise ValueError(
+            f"--jobs={num_jobs} needs a GPU for each, since a command takes "
+            f"all of one's memory; there are {len(gpus)}. Ask for as many, or "
+            f"hide them ({gpus_lib.VISIBLE}=-1)."
+        )
+    return gpus
 
 
 def _plan(values: flags.FlagValues) -> _Work:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 from mtssl_tf.lazy_imports import tf
 from mtssl_tf.process import cores
-
-_DRIVER = pathlib.Path("/proc/driver/nvidia/version")
+from mtssl_tf.process import gpus as gpus_lib
 
 
 def describe() -> str:
@@ -24,15 +22,15 @@ def describe() -> str:
     return f"{len(gpus)} GPU{plural} ({', '.join(sorted(names))})"
 
 
-def unused_gpu(driver: pathlib.Path = _DRIVER) -> str:
+def unused_gpu(driver: pathlib.Path | None = None) -> str:
     """Returns '' or, where a GPU's driver is loaded and TensorFlow finds no
     GPU, that and what to do.
 
     Args:
-        driver: a file that is there where the driver is.
+        driver: a folder that is there where the driver is; NVIDIA's if None.
     """
-    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    if is_hidden or not driver.exists():
+    found = gpus_lib.names(driver) if driver else gpus_lib.names()
+    if not found:
         return ""
     if tf.config.list_physical_devices("GPU"):
         return ""

@@ -12,6 +12,7 @@ import page_checker
 import pages
 import pytest
 
+from mtssl_tf.process import gpus
 from tools import reproduce
 from tools.reproduction import begun
 from tools.reproduction import plan
@@ -200,6 +201,16 @@ def test_what_was_begun_is_not_taken_for_another(tmp_path):
     for name, was in (("images", "a"), ("train", "b"), ("voc", "c")):
         with pytest.raises(ValueError, match=f"begun with --{name}={was}"):
             begun.check(options(), plan.Sources(**{name: "other"}))
+
+
+def test_commands_at_a_time_have_a_gpu_each_or_are_refused(monkeypatch):
+    monkeypatch.setattr(gpus, "names", lambda: ["0", "1"])
+    assert reproduce._gpus_of_each(1) == []  # it has them all
+    assert reproduce._gpus_of_each(2) == ["0", "1"]
+    with pytest.raises(ValueError, match="--jobs=3 needs a GPU for each.* 2"):
+        reproduce._gpus_of_each(3)
+    monkeypatch.setattr(gpus, "names", lambda: [])
+    assert reproduce._gpus_of_each(3) == []
 
 
 def test_a_budget_says_what_would_fit():

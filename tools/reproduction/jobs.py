@@ -24,6 +24,7 @@ from mtssl_tf.files import json_file
 from mtssl_tf.process import atomic_file
 from mtssl_tf.process import cores
 from mtssl_tf.process import end_signals
+from mtssl_tf.process import gpus as gpus_lib
 from mtssl_tf.process import local_map
 
 _POLL_S = 0.2
@@ -166,13 +167,45 @@ def _mark(folder: pathlib.Path, name: str) -> pathlib.Path:
     return folder / "done" / f"{name}.json"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Running:
+    """A job whose command has been started.
+
+    Attributes:
+        job: that it is of.
+        process: of the command.
+        start_s: by the monotonic clock.
+        gpu: that it alone has, if any.
+    """
+
+    job: Job
+    process: subprocess.Popen
+    start_s: float
+    gpu: str | None
+
+
 class Runner:
     """Runs jobs in a folder, which has their logs and marks."""
 
-    def __init__(self, folder: pathlib.Path, num_at_once: int) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        num_at_once: int,
+        gpus: Sequence[str] = (),
+    ) -> None:
+        """Runs nothing yet.
+
+        Args:
+            folder: of logs and marks.
+            num_at_once: jobs.
+            gpus: names of at least as many, of which each job has one: it
+                takes all memory of those it sees. With none all see what there
+                is.
+        """
         self._folder = folder
         self._num_at_once = num_at_once
-        self._running: dict[str, tuple[subprocess.Popen, float, Job]] = {}
+        self._free_gpus = list(gpus)
+        self._running: dict[str, _Running] = {}
         self._signal = 0
         self.failures: dict[str, str] = {}  # job -> why, in words
 
@@ -232,6 +265,7 @@ class Runner:
         except OSError as error:
             self.failures[job.name] = str(error)
             return
+        gpu = self._free_gpus.pop(0) if self._free_gpus else None
         log = self.log_of(job.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         logging.info("%s", job.name)
@@ -243,18 +277,20 @@ class Runner:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=self._environment(),
+                env=self._environment(gpu),
                 # Ctrl-C comes from here, once, and not from the terminal too.
                 start_new_session=True,
             )
         missed = self._signal  # which came before the command is known here
-        self._running[job.name] = (process, time.monotonic(), job)
+        self._running[job.name] = _Running(job, process, time.monotonic(), gpu)
         if missed:
             process.send_signal(missed)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, gpu: str | None) -> dict[str, str]:
         # On another machine a command may begin in any folder.
         variables = {**os.environ, "PYTHONPATH": _python_path()}
+        if gpu is not None:
+            variables[gpus_lib.VISIBLE] = gpu
         if self._num_at_once > 1:
             # Each takes all cores otherwise, and waits for the others' threads.
             threads = str(max(1, cores.count() // self._num_at_once))
@@ -264,14 +300,16 @@ class Runner:
 
     def _ended(self) -> Iterator[str]:
         """Yields the jobs whose command has ended."""
-        for name, (process, start, job) in list(self._running.items()):
-            code = process.poll()
+        for name, running in list(self._running.items()):
+            code = running.process.poll()
             if code is None:
                 continue
             del self._running[name]
+            if running.gpu is not None:
+                self._free_gpus.append(running.gpu)
             if code == 0:
-                seconds = round(time.monotonic() - start, 1)
-                mark = {"wall_time_s": seconds, _RESULT: job.result}
+                seconds = round(time.monotonic() - running.start_s, 1)
+                mark = {"wall_time_s": seconds, _RESULT: running.job.result}
                 text = json.dumps(mark) + "\n"
                 atomic_file.write_text(_mark(self._folder, name), text)
             elif not self._signal:
@@ -287,8 +325,8 @@ class Runner:
 
         def pass_on(number: int, _: object) -> None:
             self._signal = number
-            for process, *_ in self._running.values():
-                process.send_signal(number)
+            for running in self._running.values():
+                running.process.send_signal(number)
 
         former = {
             number: signal.signal(number, pass_on)

@@ -81,6 +81,25 @@ def test_those_beside_each_other_share_the_cores(
     assert told == ("None 7\n" if num_at_once == 1 else "3 7\n")
 
 
+def test_those_beside_each_other_have_a_gpu_each(tmp_path):
+    # A command takes all memory of what it sees. The kind is what starts
+    # several of them on one machine.
+    code = (
+        "import os, pathlib, time\n"
+        f"here = pathlib.Path({str(tmp_path)!r})\n"
+        "own = os.environ['CUDA_VISIBLE_DEVICES']\n"
+        "with open(here / f'gpu {own}', 'x'):\n"
+        "    time.sleep(0.3)\n"
+        "os.remove(here / f'gpu {own}')\n"
+        "print(own)\n"
+    )
+    runner = jobs_lib.Runner(tmp_path, 2, ["3", "GPU-89"])
+    runner.run([_job(name, code) for name in "abcd"], lambda job: None)
+    assert not runner.failures
+    told = {runner.log_of(name).read_text() for name in "abcd"}
+    assert told == {"3\n", "GPU-89\n"}
+
+
 def test_a_command_that_cannot_be_made_is_a_failure(tmp_path):
     def make():
         raise FileNotFoundError("no snapshot")
