@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from mtssl_tf import train_settings
 
-# ours: runs from which on XLA pays. On an H100 it took some 50 s to compile a
-# step on 64 views of 96 px, which then took 34 ms less (docs/performance.md).
+# ours: runs from which on XLA pays. On an H100 it took 30 to 50 s to compile a
+# task's step, which then took 20 to 60 ms less (docs/performance.md).
 _XLA_STEPS = 10_000
 _XLA_HOURS = 1.0
 
