@@ -58,7 +58,7 @@ def _more_pictures(
             "Train on pictures and clips of your own, a few thousand if you "
             "have them. The first command says within a minute whether they "
             "are fit for it.",
-            steps,
+            (steps[0], f"{steps[1]} --recipe=best"),
         )
     return NextStep(
         "More pictures or clips, not more steps, is what "
