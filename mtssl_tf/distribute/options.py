@@ -177,6 +177,11 @@ def check_fits(options: ClusterOptions, config: config_lib.RunConfig) -> None:
             f"train.accumulate={config.train.accumulate} is for one machine; "
             "on a cluster more --workers share a batch. Leave it out."
         )
+    if config.train.xla == "always":
+        raise ValueError(
+            "train.xla=always is for one machine: on a cluster steps are "
+            "taken without XLA. Leave it out."
+        )
     for name in ("hours", "probe", "profile", "keep_best"):
         if getattr(config.train, name):
             raise ValueError(

@@ -79,7 +79,7 @@ class _WithXla:
             logging.warning(
                 "XLA cannot compile a step, which is taken without it, and "
                 "slower: %s",
-                error.message,
+                error.message.partition("\n")[0],
             )
             self._call = compile_own(self._method)
             result = self._call(*arguments)

@@ -103,6 +103,7 @@ def test_nobody_runs_ahead_where_all_wait(mode):
     [
         ({}, "exemplar.batch_size=31", "exemplar.batch_size=31.*2 to 2"),
         ({}, "train.freeze_trunk=true", "freeze_trunk"),
+        ({}, "train.xla=always", "train.xla=always is for one machine"),
         ({}, "train.probe=folder", "--probe is for one machine"),
         ({}, "train.hours=1", "--hours is for one machine"),
         ({"mode": "asynchronous"}, "train.use_lasso=true", "asynchronous"),
