@@ -37,8 +37,7 @@ class TrainConfig:
             each part's own statistics, and a task that compares examples with
             each other those of a part. Otherwise it is the whole batch's step.
         xla: whether XLA compiles the steps, on one machine: 'auto' where they
-            are taken on one GPU and the run is a long one
-            (`training/compiled.py`), 'always' or 'never'.
+            are taken on one GPU, 'always' or 'never'.
         rms_decay: of RMSProp's mean square.
         momentum: of RMSProp.
         epsilon: of RMSProp, inside the square root.

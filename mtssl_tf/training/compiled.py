@@ -9,13 +9,6 @@ from typing import Any
 from absl import logging
 import tensorflow as tf
 
-from mtssl_tf import train_settings
-
-# ours: runs from which on XLA pays. On an H100 it took 30 to 50 s to compile a
-# task's step, which then took 20 to 60 ms less (docs/performance.md).
-_XLA_STEPS = 10_000
-_XLA_HOURS = 1.0
-
 
 def compile_own(method: Callable[..., Any], with_xla: bool = False) -> Any:
     """Compiles an object's method for that object alone.
@@ -32,25 +25,22 @@ def compile_own(method: Callable[..., Any], with_xla: bool = False) -> Any:
     return tf.function(functools.partial(method), autograph=False)
 
 
-def is_xla_wanted(
-    train: train_settings.TrainConfig, strategy: tf.distribute.Strategy
-) -> bool:
+def is_xla_wanted(choice: str, strategy: tf.distribute.Strategy) -> bool:
     """Returns whether XLA is to compile a run's steps.
 
+    Not by the length of the run: what a step costs, which runs are compared
+    by, is measured in a short one.
+
     Args:
-        train: how long, and `xla`.
+        choice: `train.xla`.
         strategy: over devices.
     """
-    if train.xla != "auto":
-        return train.xla == "always"
-    if train.hours:
-        is_long = train.hours >= _XLA_HOURS
-    else:
-        is_long = train.steps >= _XLA_STEPS
+    if choice != "auto":
+        return choice == "always"
     # Of several GPUs' steps the sums over them are a part, which XLA would
     # have to compile for all at once.
     is_one = strategy.num_replicas_in_sync == 1
-    return is_long and is_one and bool(tf.config.list_logical_devices("GPU"))
+    return is_one and bool(tf.config.list_logical_devices("GPU"))
 
 
 class _WithXla:

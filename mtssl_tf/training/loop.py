@@ -78,10 +78,11 @@ class Trainer:
         if restored is not None:
             # Who was killed between saving it and keeping it.
             self._keep_if_best(checkpoint.path_of(workdir, self.step))
-        if compiled.is_xla_wanted(train, run.strategy):
+        if compiled.is_xla_wanted(train.xla, run.strategy):
             logging.info(
-                "XLA compiles the steps, each task's at its first one: that "
-                "takes up to minutes. --set train.xla=never does without."
+                "XLA compiles the steps, each task's at its first one, which "
+                "may take a minute. Short trials end sooner with --set "
+                "train.xla=never."
             )
         self._step_functions = {
             name: step_in_parts.build_step_function(run.strategy, state, train)

@@ -33,7 +33,7 @@ def build_step_function(
     Raises:
         ValueError: a device's part of a batch cannot be cut into so many.
     """
-    with_xla = compiled.is_xla_wanted(train, strategy)
+    with_xla = compiled.is_xla_wanted(train.xla, strategy)
     if train.accumulate == 1:
         return step.StepFunction(strategy, state, with_xla)
     return _StepInParts(strategy, state, train.accumulate, with_xla)

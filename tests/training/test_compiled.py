@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from mtssl_tf import config as config_lib
 from mtssl_tf import tasks
-from mtssl_tf import train_settings
 from mtssl_tf.training import compiled
 from mtssl_tf.training import step as step_lib
 
@@ -98,31 +97,22 @@ def test_what_xla_cannot_compile_is_taken_without_it(caplog):
 
 
 @pytest.mark.parametrize(
-    ["choice", "is_wanted"],
-    [("always", True), ("never", False), ("auto", False)],
-)
-def test_without_a_gpu_xla_is_used_where_asked_for(choice, is_wanted):
-    train = train_settings.TrainConfig(xla=choice, steps=100_000)
-    strategy = tf.distribute.get_strategy()
-    assert compiled.is_xla_wanted(train, strategy) == is_wanted
-
-
-@pytest.mark.parametrize(
-    ["train", "is_wanted"],
+    ["choice", "without", "on_one"],
     [
-        ({"steps": 10_000}, True),
-        ({"steps": 4_000}, False),
-        ({"hours": 8.0}, True),
-        ({"hours": 0.5, "steps": 100_000}, False),
-        ({"steps": 100_000, "xla": "never"}, False),
+        ("always", True, True),
+        ("never", False, False),
+        ("auto", False, True),
     ],
 )
-def test_on_a_gpu_long_runs_are_compiled_by_xla(train, is_wanted, monkeypatch):
+def test_xla_is_used_on_one_gpu_or_where_asked_for(
+    choice, without, on_one, two_replicas, monkeypatch
+):
+    strategy = tf.distribute.get_strategy()
+    assert compiled.is_xla_wanted(choice, strategy) == without
     # No GPU is where tests run; what it decides is no work of TensorFlow's.
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
-    train = train_settings.TrainConfig(**train)
-    strategy = tf.distribute.get_strategy()
-    assert compiled.is_xla_wanted(train, strategy) == is_wanted
+    assert compiled.is_xla_wanted(choice, strategy) == on_one
+    assert compiled.is_xla_wanted(choice, two_replicas) == without
 
 
 def test_unknown_choice_is_refused():
