@@ -153,7 +153,8 @@ class Trainer:
                     batches[name] = pipelines.start_pipeline(
                         self._run, name, self._steps[name]
                     )
-                self._train_one(name, batches[name])
+                with pipelines.explained(batches[name]):
+                    self._train_one(name, batches[name])
             if self._budget.after_step(self._steps):
                 self._progress.expect(self._budget.num_steps)
             self._weigh()

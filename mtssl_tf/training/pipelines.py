@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+import contextlib
 from typing import Any
 
 import tensorflow as tf
@@ -45,6 +46,23 @@ def start_pipeline(
         dataset = run.strategy.experimental_distribute_dataset(dataset)
         return source_lib.iterate(dataset, source)
     return source_lib.iterate(dataset, source, only_gpu())
+
+
+@contextlib.contextmanager
+def explained(batches: Iterator[Any]) -> Iterator[None]:
+    """Raises what has ended a pipeline, not what that did to a step.
+
+    Where an operation of one thread fails, TensorFlow aborts what others have
+    on their way to a GPU, with the same error.
+
+    Args:
+        batches: that the step is one of.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        next(batches, None)
+        raise
 
 
 def only_gpu() -> str | None:
