@@ -28,6 +28,7 @@ if __name__ == "__main__":
     end_signals.take()  # before the imports below, which take a while
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import itertools
 import json
 import multiprocessing
@@ -117,21 +118,10 @@ def measure_step(
     """
     import tensorflow as tf
 
-    from mtssl_tf.training import loop
-    from mtssl_tf.training import run as run_lib
     from mtssl_tf.training import step as step_lib
 
-    # The thread that labels ahead may be at its last part.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        config = sample_config(pathlib.Path(folder), task, preset, batch_size)
-        tf.config.threading.set_intra_op_parallelism_threads(
-            config.train.intra_op_threads
-        )
-        workdir = pathlib.Path(folder) / "run"
-        workdir.mkdir()
-        run = run_lib.build_run(config, workdir)
+    with _training(task, preset, batch_size) as (run, train):
         batch = first_batch(run)
-        trainer = loop.Trainer(run, workdir)
         state = run.states[task]
         compute = tf.function(
             lambda inputs: step_lib.compute_bare_gradients(
@@ -141,21 +131,16 @@ def measure_step(
         )
         inputs = state.task.color(batch)
 
-        def train(num_steps: int) -> None:
-            for _ in range(num_steps):
-                trainer._train_one(task, itertools.repeat(batch))
-            trainer._take_in()
-
         def compute_alone(num_steps: int) -> None:
             for _ in range(num_steps):
                 values, _ = compute(inputs)
             float(values["loss"])  # waits
 
-        try:
-            return _compare(train, compute_alone, num_rounds)
-        finally:
-            trainer._health.close()
-            run.close()
+        return _compare(
+            lambda num_steps: train(itertools.repeat(batch), num_steps),
+            compute_alone,
+            num_rounds,
+        )
 
 
 def measure_remat(
@@ -205,41 +190,26 @@ def measure_feed(
 ) -> in_turn.Figure:
     """Measures a step with its input over one whose batch is there already.
 
+    To be called before all other use of TensorFlow, as `measure_step`, whose
+    arguments it takes and these:
+
     Args:
-        task: its name.
-        preset: of trunk, task and training.
-        batch_size: of the task; the preset's if None.
         precision: of activations.
         images: a folder of pictures; the sample set's if "".
-        num_rounds: turns of each.
 
     Returns:
         `ours`, seconds of a step of the training loop with batches of the
         pipeline; `reference`, of the same batch over and over; and their
         ratio.
     """
-    from mtssl_tf.training import loop
     from mtssl_tf.training import pipelines
-    from mtssl_tf.training import run as run_lib
 
-    # The thread that labels ahead may be at its last part.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        config = sample_config(
-            pathlib.Path(folder), task, preset, batch_size, images
-        )
-        config = config_lib.override(config, f"train.precision={precision}")
-        workdir = pathlib.Path(folder) / "run"
-        workdir.mkdir()
-        run = run_lib.build_run(config, workdir)
-        trainer = loop.Trainer(run, workdir)
+    assignments = [f"train.precision={precision}"]
+    if images:
+        assignments.append(f"data.images={images}")
+    with _training(task, preset, batch_size, *assignments) as (run, train):
         batches = pipelines.start_pipeline(run, task, 0)
         batch = next(batches)
-
-        def train(given: Iterator[Any], num_steps: int) -> None:
-            for _ in range(num_steps):
-                trainer._train_one(task, given)
-            trainer._take_in()
-
         try:
             return _compare(
                 lambda num_steps: train(batches, num_steps),
@@ -248,9 +218,7 @@ def measure_feed(
                 _FEED_TURN_S,
             )
         finally:
-            trainer._health.close()
             batches.close()
-            run.close()
 
 
 def measure_xla(
@@ -262,38 +230,34 @@ def measure_xla(
 ) -> in_turn.Figure:
     """Measures a step that XLA compiles over one that it does not.
 
+    Takes the arguments of `measure_step` and these:
+
     Args:
-        task: its name.
-        preset: of trunk, task and training.
-        batch_size: of the task; the preset's if None.
         precision: of activations.
-        num_rounds: turns of each.
 
     Returns:
         `ours`, seconds of a step with XLA, `reference`, without, and their
         ratio.
     """
-    import tensorflow as tf
+    from mtssl_tf.training import step as step_lib
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         step, batch = _build_step_function(
             folder, task, preset, batch_size, f"train.precision={precision}"
         )
-        compiled = tf.function(
-            lambda given: step._take_on_replicas(given),
-            autograph=False,
-            jit_compile=True,
+        by_xla = step_lib.StepFunction(
+            step._strategy, step._state, with_xla=True
         )
 
         def repeated(take: Callable) -> Callable[[int], None]:
             def take_all(num_steps: int) -> None:
                 for _ in range(num_steps):
-                    numbers, *_ = take(batch)
+                    numbers = take(batch).numbers
                 numbers.numpy()  # waits
 
             return take_all
 
-        return _compare(repeated(compiled), repeated(step._take), num_rounds)
+        return _compare(repeated(by_xla.take), repeated(step.take), num_rounds)
 
 
 def measure_trunk(
@@ -366,6 +330,52 @@ def _build_trunk_step(
     return lambda: float(step(tf.constant(image)))
 
 
+@contextlib.contextmanager
+def _training(
+    task: str, preset: str, batch_size: int | None, *assignments: str
+) -> Iterator[tuple[Any, Callable[[Iterator[Any], int], None]]]:
+    """Builds a run as the training command does, for the block.
+
+    Args:
+        task: its name.
+        preset: of trunk, task and training.
+        batch_size: of the task; the preset's if None.
+        *assignments: of other settings, as --set takes them.
+
+    Yields:
+        A `run.Run`, and a function that takes so many steps of the training
+        loop on batches, and waits for them.
+    """
+    import tensorflow as tf
+
+    from mtssl_tf.training import loop
+    from mtssl_tf.training import run as run_lib
+
+    # The thread that labels ahead may be at its last part.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        config = sample_config(
+            pathlib.Path(folder), task, preset, batch_size, *assignments
+        )
+        tf.config.threading.set_intra_op_parallelism_threads(
+            config.train.intra_op_threads
+        )
+        workdir = pathlib.Path(folder) / "run"
+        workdir.mkdir()
+        run = run_lib.build_run(config, workdir)
+        trainer = loop.Trainer(run, workdir)
+
+        def train(batches: Iterator[Any], num_steps: int) -> None:
+            for _ in range(num_steps):
+                trainer._train_one(task, batches)
+            trainer._take_in()
+
+        try:
+            yield run, train
+        finally:
+            trainer._health.close()
+            run.close()
+
+
 def _peak_of_step(*settings) -> int:
     # The first step: what is freed stays with a process, and the second one
     # uses it again.
@@ -408,10 +418,12 @@ def _build_step_function(
     from mtssl_tf.training import run as run_lib
     from mtssl_tf.training import step as step_lib
 
-    config = sample_config(pathlib.Path(folder), task, preset, batch_size)
+    config = sample_config(
+        pathlib.Path(folder), task, preset, batch_size, assignment
+    )
     workdir = pathlib.Path(folder) / "run"
     workdir.mkdir(exist_ok=True)
-    run = run_lib.build_run(config_lib.override(config, assignment), workdir)
+    run = run_lib.build_run(config, workdir)
     batch = first_batch(run)
     run.close()
     state = run.states[task]
@@ -423,7 +435,7 @@ def sample_config(
     task: str,
     preset: str,
     batch_size: int | None,
-    images: str = "",
+    *assignments: str,
 ) -> config_lib.RunConfig:
     """Returns a preset's settings for one task, on the sample set.
 
@@ -432,17 +444,18 @@ def sample_config(
         task: its name.
         preset: of trunk, task and training.
         batch_size: of the task; the preset's if None.
-        images: a folder of other pictures.
+        *assignments: of other settings, as --set takes them.
     """
     from mtssl_tf.data import sample_set
 
     samples = sample_set.build_sample_set(folder)
     config = config_lib.override(
         config_lib.preset_config(preset, [task]),
-        f"data.images={images or samples.images}",
+        f"data.images={samples.images}",
         f"data.videos={samples.videos}",
         f"data.cache_dir={folder}",
         "data.num_fit=8",
+        *assignments,
     )
     if batch_size is None:
         return config

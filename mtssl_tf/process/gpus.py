@@ -7,10 +7,10 @@ import pathlib
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-_DRIVER = pathlib.Path("/proc/driver/nvidia")
+DRIVER = pathlib.Path("/proc/driver/nvidia")
 
 
-def names(driver: pathlib.Path = _DRIVER) -> list[str]:
+def names(driver: pathlib.Path = DRIVER) -> list[str]:
     """Returns the GPUs as `CUDA_VISIBLE_DEVICES` names them.
 
     Args:

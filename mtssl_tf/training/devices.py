@@ -22,15 +22,14 @@ def describe() -> str:
     return f"{len(gpus)} GPU{plural} ({', '.join(sorted(names))})"
 
 
-def unused_gpu(driver: pathlib.Path | None = None) -> str:
+def unused_gpu(driver: pathlib.Path = gpus_lib.DRIVER) -> str:
     """Returns '' or, where a GPU's driver is loaded and TensorFlow finds no
     GPU, that and what to do.
 
     Args:
-        driver: a folder that is there where the driver is; NVIDIA's if None.
+        driver: a folder that is there where the driver is.
     """
-    found = gpus_lib.names(driver) if driver else gpus_lib.names()
-    if not found:
+    if not gpus_lib.names(driver):
         return ""
     if tf.config.list_physical_devices("GPU"):
         return ""
