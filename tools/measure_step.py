@@ -134,7 +134,7 @@ def measure_step(
         def compute_alone(num_steps: int) -> None:
             for _ in range(num_steps):
                 values, _ = compute(inputs)
-            float(values["loss"])  # waits
+            values["loss"].numpy()  # waits
 
         return _compare(
             lambda num_steps: train(itertools.repeat(batch), num_steps),
